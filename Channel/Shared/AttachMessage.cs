@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+
+namespace NetKernel.Channel;
+
+/// <summary>
+/// The fixed 256-byte message of CoreEngine's local sockets (AF_UNIX, SOCK_SEQPACKET; fds ride along as SCM_RIGHTS). Who may send
+/// which is in docs/wire-format.md.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public unsafe struct AttachMessage
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 256;
+
+    /// <summary>What is asked, answered or told.</summary>
+    [FieldOffset(0)] public AttachOp Op;
+
+    /// <summary>errno of an answer; 0: success.</summary>
+    [FieldOffset(4)] public int Error;
+
+    /// <summary>Layout version of the sender; a mismatch is refused.</summary>
+    [FieldOffset(8)] public uint Version;
+
+    /// <summary>The guest's id.</summary>
+    [FieldOffset(12)] public uint Guest;
+
+    /// <summary>The NSM's id.</summary>
+    [FieldOffset(16)] public uint Nsm;
+
+    /// <summary>Process slot.</summary>
+    [FieldOffset(20)] public uint Slot;
+
+    /// <summary>Bits: <see cref="RegionFlags"/> of the guest; for Welcome bit 31: the slot is that of the same process before its exec.</summary>
+    [FieldOffset(24)] public uint Flags;
+
+    /// <summary>Number of fds that ride along.</summary>
+    [FieldOffset(28)] public uint Fds;
+
+    /// <summary>IPv4 address, network order.</summary>
+    [FieldOffset(32)] public uint Address4;
+
+    /// <summary>IPv6 address, first half.</summary>
+    [FieldOffset(40)] public ulong Address6Low;
+
+    /// <summary>IPv6 address, second half.</summary>
+    [FieldOffset(48)] public ulong Address6High;
+
+    /// <summary>Name of the guest or NSM, or of the program, UTF-8, zero-terminated.</summary>
+    [FieldOffset(56)] public fixed byte Name[40];
+
+    /// <summary>Layout of the guest's pool.</summary>
+    [FieldOffset(96)] public PoolLayout Pool;
+
+    /// <summary>AddGuest: inode of the guest's network namespace; when not 0, only processes in it may attach.</summary>
+    [FieldOffset(120)] public ulong NetworkNamespace;
+
+    /// <summary>A reason for a person to read, UTF-8, zero-terminated.</summary>
+    [FieldOffset(128)] public fixed byte Text[128];
+}
+
+/// <summary>Values of <see cref="AttachMessage.Op"/>. An answer repeats the op of its request.</summary>
+public enum AttachOp : uint
+{
+    /// <summary>Never sent.</summary>
+    None = 0,
+
+    // --- control plane to CoreEngine, on engine.sock; each is answered ---
+
+    /// <summary>The sender is the control plane (first message of its connection).</summary>
+    ControlHello = 1,
+
+    /// <summary>Make a guest: Guest, Name, addresses, Nsm, Flags. CoreEngine then listens on guests/NAME.sock.</summary>
+    AddGuest = 2,
+
+    /// <summary>Remove a guest: its processes' sockets end.</summary>
+    RemoveGuest = 3,
+
+    /// <summary>Announce an NSM that will attach: Nsm, Name.</summary>
+    AddNsm = 4,
+
+    /// <summary>Forget an NSM.</summary>
+    RemoveNsm = 5,
+
+    /// <summary>End the engine in order.</summary>
+    Stop = 6,
+
+    // --- CoreEngine to the control plane, unasked ---
+
+    /// <summary>A guest was detached: Guest, Text = why.</summary>
+    GuestDetached = 16,
+
+    /// <summary>An NSM's connection ended: Nsm, Text.</summary>
+    NsmLost = 17,
+
+    /// <summary>An NSM attached: Nsm.</summary>
+    NsmReady = 18,
+
+    // --- NSM and CoreEngine, on engine.sock ---
+
+    /// <summary>NSM to CoreEngine: Nsm. The answer carries [NSM region memfd, the NSM's bell (eventfd, to sleep on), CoreEngine's bells (eventfds, one per loop)].</summary>
+    NsmHello = 32,
+
+    /// <summary>CoreEngine to NSM: Guest, addresses, Name, Flags, Pool, with [pool memfd]. Answered by the NSM when mapped.</summary>
+    GuestAdded = 33,
+
+    /// <summary>CoreEngine to NSM: Guest. The NSM drops all its sockets and its mapping. Answered.</summary>
+    GuestRemoved = 34,
+
+    // --- guest process and CoreEngine, on guests/NAME.sock ---
+
+    /// <summary>Guest process to CoreEngine: Name = comm, with [write end of the pipe that wakes it]. The answer: Slot, Flags and [control memfd, pool memfd, CoreEngine's bells (eventfds, one per loop)].</summary>
+    Attach = 48,
+
+    /// <summary>A forked child, over the connection that it inherited: Slot (claimed by its parent), with [write end of its own pipe]. CoreEngine takes the pid from the credentials. Not answered.</summary>
+    ForkAttach = 49,
+}

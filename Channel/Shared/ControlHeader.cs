@@ -1,0 +1,141 @@
+using System.Runtime.InteropServices;
+
+namespace NetKernel.Channel;
+
+/// <summary>
+/// The first page of a control region: the memory that one guest (or one NSM) shares with CoreEngine. Written once by CoreEngine,
+/// apart from the fields that say otherwise. Offsets of everything behind it follow from the counts (<see cref="ControlLayout"/>);
+/// CoreEngine keeps its own copy of the counts and never reads them back.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public unsafe struct ControlHeader
+{
+    /// <summary>Bytes of the header.</summary>
+    public const int Length = 4096;
+
+    /// <summary>"NKCTRL01" of a guest's region.</summary>
+    public const ulong GuestMagic = 0x31304C5254434B4E;
+
+    /// <summary>"NKNSMR01" of an NSM's region.</summary>
+    public const ulong NsmMagic = 0x3130524D534E4B4E;
+
+    /// <summary>Raised with every change of a layout; both sides must agree.</summary>
+    public const uint Version = 1;
+
+    /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
+    [FieldOffset(0)] public ulong Magic;
+
+    /// <summary><see cref="Version"/>.</summary>
+    [FieldOffset(8)] public uint LayoutVersion;
+
+    /// <summary><see cref="Length"/>.</summary>
+    [FieldOffset(12)] public uint HeaderLength;
+
+    /// <summary>Bytes of the whole region.</summary>
+    [FieldOffset(16)] public ulong TotalLength;
+
+    /// <summary>The guest's or the NSM's id.</summary>
+    [FieldOffset(24)] public uint Id;
+
+    /// <summary>The counts from which the layout follows.</summary>
+    [FieldOffset(28)] public ControlCounts Counts;
+
+    /// <summary>Process id of the CoreEngine that made the region.</summary>
+    [FieldOffset(64)] public uint OwnerPid;
+
+    /// <summary>See <see cref="RegionState"/>. CoreEngine writes it at any time.</summary>
+    [FieldOffset(68)] public uint State;
+
+    /// <summary>Raised by CoreEngine each time the guest's NSM is gone: sockets of an earlier epoch are dead, their RX data is void.</summary>
+    [FieldOffset(72)] public uint NsmEpoch;
+
+    /// <summary>See <see cref="RegionFlags"/>.</summary>
+    [FieldOffset(76)] public uint Flags;
+
+    /// <summary>The guest's IPv4 address in network byte order; 0: none.</summary>
+    [FieldOffset(80)] public uint Address4;
+
+    /// <summary>The guest's IPv6 address, 16 bytes in network order; zeros: none.</summary>
+    [FieldOffset(88)] public ulong Address6Low;
+
+    /// <summary>The second half of <see cref="Address6Low"/>.</summary>
+    [FieldOffset(96)] public ulong Address6High;
+
+    /// <summary>The guest's name, UTF-8, zero-terminated.</summary>
+    [FieldOffset(104)] public fixed byte Name[40];
+
+    /// <summary>Layout of the guest's pool region.</summary>
+    [FieldOffset(144)] public PoolLayout Pool;
+
+    /// <summary>CoreEngine's monotonic clock in nanoseconds, at least every 100 ms while it is awake and on every wake-up.</summary>
+    [FieldOffset(192)] public ulong Heartbeat;
+
+    /// <summary>One more than the highest socket id ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
+    [FieldOffset(3072)] public uint SocketHigh;
+
+    /// <summary>One <see cref="LoopBell"/> per switching loop, <see cref="MaxLoops"/> of them.</summary>
+    [FieldOffset(256)] private fixed byte _loopBells[MaxLoops * LoopBell.Length];
+
+    /// <summary>The most switching loops that a CoreEngine can have.</summary>
+    public const int MaxLoops = 8;
+
+    /// <summary>Offset of the first <see cref="LoopBell"/>.</summary>
+    public const int LoopBellsOffset = 256;
+}
+
+/// <summary>Values of <see cref="ControlHeader.State"/>.</summary>
+public static class RegionState
+{
+    /// <summary>Not yet filled in.</summary>
+    public const uint Empty = 0;
+
+    /// <summary>In use.</summary>
+    public const uint Running = 1;
+
+    /// <summary>CoreEngine has let go of this region (guest removed or detached): every socket is dead.</summary>
+    public const uint Detached = 2;
+}
+
+/// <summary>Bits of <see cref="ControlHeader.Flags"/>.</summary>
+public static class RegionFlags
+{
+    /// <summary>The NSM uses the host's stack; the guest has no address of its own.</summary>
+    public const uint HostMode = 1;
+}
+
+/// <summary>
+/// How a switching loop is woken by the other side of a region. The producer publishes, sets its queue set's bit in
+/// <see cref="Pending"/>, and rings the doorbell if it can change <see cref="Asleep"/> from 1 to 0.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public struct LoopBell
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 256;
+
+    /// <summary>1 while the loop does not poll this region. The loop writes 1, the ringer exchanges it for 0.</summary>
+    [FieldOffset(0)] public uint Asleep;
+
+    /// <summary>A bit per queue set with news for the loop. Set by the producer, taken by the loop (exchange with 0).</summary>
+    [FieldOffset(128)] public ulong Pending;
+}
+
+/// <summary>The counts from which the layout of a control region follows.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct ControlCounts
+{
+    /// <summary>Queue sets, and processes; at most 64.</summary>
+    public uint QueueSets;
+
+    /// <summary>Slots of every ring, a power of two.</summary>
+    public uint RingSlots;
+
+    /// <summary>Sockets, a multiple of 4096; 0 in an NSM's region.</summary>
+    public uint Sockets;
+
+    /// <summary>TX chunks of the pool, a multiple of 16; 0 in an NSM's region.</summary>
+    public uint TxChunks;
+
+    /// <summary>Switching loops of the CoreEngine; queue set q belongs to loop q mod this.</summary>
+    public uint Loops;
+}

@@ -1,0 +1,183 @@
+using System.Runtime.InteropServices;
+
+namespace NetKernel.Channel;
+
+/// <summary>How many chunks of each size class one direction of a pool has.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct PoolCounts
+{
+    /// <summary>Chunks of <see cref="PoolLayout.SmallBytes"/>.</summary>
+    public uint Small;
+
+    /// <summary>Chunks of <see cref="PoolLayout.MediumBytes"/>.</summary>
+    public uint Medium;
+
+    /// <summary>Chunks of <see cref="PoolLayout.LargeBytes"/>.</summary>
+    public uint Large;
+
+    /// <summary>Chunks of all classes.</summary>
+    public readonly uint Total => Small + Medium + Large;
+
+    /// <summary>Bytes of all chunks, rounded up to 2 MB, so that a direction can be mapped with huge pages and rights of its own.</summary>
+    public readonly ulong Bytes =>
+        (((ulong)Small * PoolLayout.SmallBytes) + ((ulong)Medium * PoolLayout.MediumBytes) + ((ulong)Large * PoolLayout.LargeBytes)
+            + PoolLayout.Alignment - 1) & ~(ulong)(PoolLayout.Alignment - 1);
+}
+
+/// <summary>
+/// A pool region: a header page, then the TX half (allocated by the guest, read by the NSM), then the RX half (allocated by the NSM,
+/// read by the guest). Each half holds its small chunks, then the medium, then the large ones. A data pointer is an offset from
+/// the region's start; chunks are numbered through their half: small first.
+/// </summary>
+public struct PoolLayout
+{
+    /// <summary>Bytes of a small chunk: one message of a request-response protocol.</summary>
+    public const uint SmallBytes = 2048;
+
+    /// <summary>Bytes of a medium chunk.</summary>
+    public const uint MediumBytes = 16384;
+
+    /// <summary>Bytes of a large chunk: a bulk stream's.</summary>
+    public const uint LargeBytes = 65536;
+
+    /// <summary>Both halves start and end at multiples of this: a 2 MB page.</summary>
+    public const int Alignment = 2 << 20;
+
+    /// <summary>Where the TX half starts: after the header, which has a huge page to itself.</summary>
+    public const ulong TxOffset = Alignment;
+
+    /// <summary>"NKPOOL01".</summary>
+    public const ulong Magic = 0x31304C4F4F504B4E;
+
+    /// <summary>TX chunks.</summary>
+    public PoolCounts Tx;
+
+    /// <summary>RX chunks.</summary>
+    public PoolCounts Rx;
+
+    /// <summary>Where the RX half starts.</summary>
+    public readonly ulong RxOffset => TxOffset + Tx.Bytes;
+
+    /// <summary>Bytes of the region.</summary>
+    public readonly ulong Length => RxOffset + Rx.Bytes;
+
+    /// <summary>The TX half.</summary>
+    public readonly PoolHalf TxHalf => new(TxOffset, Tx);
+
+    /// <summary>The RX half.</summary>
+    public readonly PoolHalf RxHalf => new(RxOffset, Rx);
+
+    /// <summary>The default: 32 MB each way, touched only as used.</summary>
+    public static PoolLayout Default
+    {
+        get
+        {
+            PoolLayout layout = default;
+            layout.Tx.Small = 4096;
+            layout.Tx.Medium = 512;
+            layout.Tx.Large = 256;
+            layout.Rx = layout.Tx;
+            return layout;
+        }
+    }
+}
+
+/// <summary>One direction of a pool: turns offsets into chunk numbers and back, refusing what lies outside.</summary>
+public readonly struct PoolHalf
+{
+    private readonly ulong _start;
+    private readonly ulong _medium;
+    private readonly ulong _large;
+    private readonly ulong _end;
+    private readonly uint _smallCount;
+    private readonly uint _mediumCount;
+    private readonly uint _largeCount;
+
+    /// <summary>The half that starts at region offset <paramref name="start"/>.</summary>
+    public PoolHalf(ulong start, PoolCounts counts)
+    {
+        _start = start;
+        _medium = start + ((ulong)counts.Small * PoolLayout.SmallBytes);
+        _large = _medium + ((ulong)counts.Medium * PoolLayout.MediumBytes);
+        _end = _large + ((ulong)counts.Large * PoolLayout.LargeBytes);
+        _smallCount = counts.Small;
+        _mediumCount = counts.Medium;
+        _largeCount = counts.Large;
+    }
+
+    /// <summary>Chunks of all classes.</summary>
+    public uint Count => _smallCount + _mediumCount + _largeCount;
+
+    /// <summary>The number of the first chunk of a class (0 small, 1 medium, 2 large); class 3 gives the end.</summary>
+    public uint FirstOf(int sizeClass) => sizeClass switch
+    {
+        0 => 0,
+        1 => _smallCount,
+        2 => _smallCount + _mediumCount,
+        _ => Count,
+    };
+
+    /// <summary>Bytes of a chunk of a class.</summary>
+    public static uint BytesOf(int sizeClass) => sizeClass switch
+    {
+        0 => PoolLayout.SmallBytes,
+        1 => PoolLayout.MediumBytes,
+        _ => PoolLayout.LargeBytes,
+    };
+
+    /// <summary>The smallest class whose chunks hold that many bytes; the largest when none does.</summary>
+    public static int ClassFor(ulong bytes) => bytes <= PoolLayout.SmallBytes ? 0 : bytes <= PoolLayout.MediumBytes ? 1 : 2;
+
+    /// <summary>The region offset of a chunk, which must be below <see cref="Count"/>.</summary>
+    public ulong OffsetOf(uint chunk)
+    {
+        if (chunk < _smallCount)
+        {
+            return _start + ((ulong)chunk * PoolLayout.SmallBytes);
+        }
+
+        chunk -= _smallCount;
+        return chunk < _mediumCount
+            ? _medium + ((ulong)chunk * PoolLayout.MediumBytes)
+            : _large + ((ulong)(chunk - _mediumCount) * PoolLayout.LargeBytes);
+    }
+
+    /// <summary>The class of a chunk.</summary>
+    public int ClassOf(uint chunk) => chunk < _smallCount ? 0 : chunk < _smallCount + _mediumCount ? 1 : 2;
+
+    /// <summary>
+    /// The chunk that holds the <paramref name="size"/> bytes at <paramref name="offset"/>; false when they do not lie in one chunk of this half
+    /// or when there are none.
+    /// </summary>
+    public bool TryFind(ulong offset, uint size, out uint chunk)
+    {
+        chunk = 0;
+        if (offset < _start || offset >= _end || size == 0)
+        {
+            return false;
+        }
+
+        ulong bytes;
+        ulong within;
+        if (offset < _medium)
+        {
+            bytes = PoolLayout.SmallBytes;
+            within = offset - _start;
+            chunk = (uint)(within / PoolLayout.SmallBytes);
+        }
+        else if (offset < _large)
+        {
+            bytes = PoolLayout.MediumBytes;
+            within = offset - _medium;
+            chunk = _smallCount + (uint)(within / PoolLayout.MediumBytes);
+        }
+        else
+        {
+            bytes = PoolLayout.LargeBytes;
+            within = offset - _large;
+            chunk = _smallCount + _mediumCount + (uint)(within / PoolLayout.LargeBytes);
+        }
+
+        return (within & (bytes - 1)) + size <= bytes;
+    }
+}

@@ -1,0 +1,226 @@
+using System.Runtime.InteropServices;
+
+namespace NetKernel.Channel;
+
+/// <summary>
+/// One socket of a guest, in memory that all its processes share, so that dup, fork, exec and fd passing find it again.
+/// CoreEngine reads <see cref="State"/> and <see cref="Holders"/> and takes back the slots of processes that ended; everything
+/// else is the guest's own affair.
+/// </summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public unsafe struct SocketSlot
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 1536;
+
+    /// <summary>The most RX buffers that an NSM may have out for one socket.</summary>
+    public const uint RxEntries = 64;
+
+    /// <summary>The most announced connections that a listener may have waiting in the guest.</summary>
+    public const uint AcceptEntries = 32;
+
+    /// <summary>The most Sends of one socket that may be in flight.</summary>
+    public const uint MaxSends = 128;
+
+    // --- line 0: identity; CoreEngine reads it ---
+
+    /// <summary>See <see cref="SocketState"/>. Claimed by exchange from Free by the guest; set to Free by CoreEngine (when Closed) or by the guest (when CoreEngine never heard of it).</summary>
+    [FieldOffset(0)] public uint State;
+
+    /// <summary>Queue set that the socket's requests and events use.</summary>
+    [FieldOffset(4)] public uint QueueSet;
+
+    /// <summary>Process slots that hold the socket, a bit each. When the last one goes, the socket is closed.</summary>
+    [FieldOffset(8)] public ulong Holders;
+
+    /// <summary>Process slot that claimed the slot, until <see cref="Holders"/> is set.</summary>
+    [FieldOffset(16)] public uint Claimer;
+
+    /// <summary>AF_INET or AF_INET6.</summary>
+    [FieldOffset(20)] public ushort Domain;
+
+    /// <summary>SOCK_STREAM ...</summary>
+    [FieldOffset(22)] public ushort Type;
+
+    /// <summary>Inode of the kernel socket that stands for it in the processes' fd tables.</summary>
+    [FieldOffset(24)] public ulong Inode;
+
+    /// <summary><see cref="ControlHeader.NsmEpoch"/> when the socket was made known to the NSM.</summary>
+    [FieldOffset(32)] public uint NsmEpoch;
+
+    /// <summary>Options (bits, see the guest library) that the program has set and that must be told to the NSM.</summary>
+    [FieldOffset(36)] public uint OptionMask;
+
+    /// <summary>Backlog of a listener.</summary>
+    [FieldOffset(40)] public int Backlog;
+
+    // --- line 1: status; written with interlocked operations ---
+
+    /// <summary>See <see cref="SocketStatus"/>.</summary>
+    [FieldOffset(128)] public uint Status;
+
+    /// <summary>The pending error (SO_ERROR), an errno; taken by exchange with 0.</summary>
+    [FieldOffset(132)] public int Error;
+
+    /// <summary>Raised with every event: what edge-triggered waiters compare.</summary>
+    [FieldOffset(136)] public uint Events;
+
+    /// <summary>Bytes in flight in TX chunks.</summary>
+    [FieldOffset(140)] public uint TxBytes;
+
+    /// <summary>Sends in flight.</summary>
+    [FieldOffset(144)] public uint TxSends;
+
+    /// <summary>The most bytes in flight: what SO_SNDBUF bounds.</summary>
+    [FieldOffset(148)] public uint TxLimit;
+
+    /// <summary>Sequence of control requests; odd while one waits for its completion.</summary>
+    [FieldOffset(152)] public uint ControlSequence;
+
+    /// <summary>errno of the last completion.</summary>
+    [FieldOffset(156)] public uint ControlError;
+
+    /// <summary>OpData of the last completion.</summary>
+    [FieldOffset(160)] public ulong ControlData;
+
+    /// <summary>DataPtr of the last completion.</summary>
+    [FieldOffset(168)] public ulong ControlPtr;
+
+    /// <summary>Bytes received that no program has read yet: what FIONREAD says.</summary>
+    [FieldOffset(176)] public int RxBytes;
+
+    /// <summary>RX bytes consumed whose credit has not been returned loudly.</summary>
+    [FieldOffset(180)] public uint RxQuiet;
+
+    // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
+
+    /// <summary>Local address, first half.</summary>
+    [FieldOffset(256)] public ulong LocalLow;
+
+    /// <summary>Local address, second half.</summary>
+    [FieldOffset(264)] public ulong LocalHigh;
+
+    /// <summary>Peer address, first half.</summary>
+    [FieldOffset(272)] public ulong PeerLow;
+
+    /// <summary>Peer address, second half.</summary>
+    [FieldOffset(280)] public ulong PeerHigh;
+
+    /// <summary>Local port, host order.</summary>
+    [FieldOffset(288)] public ushort LocalPort;
+
+    /// <summary>Peer port, host order.</summary>
+    [FieldOffset(290)] public ushort PeerPort;
+
+    // --- locks of the guest's, as QueueSetHeader.DrainLock ---
+
+    /// <summary>Held while receiving.</summary>
+    [FieldOffset(320)] public ulong RxLock;
+
+    /// <summary>Held while sending.</summary>
+    [FieldOffset(328)] public ulong TxLock;
+
+    /// <summary>Held while a control request is out.</summary>
+    [FieldOffset(336)] public ulong ControlLock;
+
+    // --- line 3: the receive queue, or the accept queue of a listener ---
+
+    /// <summary>Entries ever put. Written by who holds the queue set's DrainLock.</summary>
+    [FieldOffset(384)] public uint RxTail;
+
+    /// <summary>Entries ever taken. Written by who holds RxLock.</summary>
+    [FieldOffset(448)] public uint RxHead;
+
+    /// <summary>Bytes of the first entry already taken.</summary>
+    [FieldOffset(452)] public uint RxOffset;
+
+    /// <summary><see cref="RxEntries"/> of <see cref="RxEntry"/>, or <see cref="AcceptEntries"/> of <see cref="AcceptEntry"/>.</summary>
+    [FieldOffset(512)] public fixed byte Entries[1024];
+}
+
+/// <summary>Received data: where it lies in the RX pool.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct RxEntry
+{
+    /// <summary>Offset in the pool region.</summary>
+    public uint Offset;
+
+    /// <summary>Bytes.</summary>
+    public uint Size;
+
+    /// <summary>Position in the receive ring that it came from: tells an entry put twice (drainer killed midway) from a new one.</summary>
+    public ulong Position;
+}
+
+/// <summary>An announced connection.</summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct AcceptEntry
+{
+    /// <summary>Peer address, first half.</summary>
+    public ulong PeerLow;
+
+    /// <summary>Peer address, second half.</summary>
+    public ulong PeerHigh;
+
+    /// <summary>The NSM's handle.</summary>
+    public uint Handle;
+
+    /// <summary>Peer port.</summary>
+    public uint PeerPort;
+
+    /// <summary>As <see cref="RxEntry.Position"/>.</summary>
+    public ulong Position;
+}
+
+/// <summary>Values of <see cref="SocketSlot.State"/>.</summary>
+public static class SocketState
+{
+    /// <summary>Nobody's.</summary>
+    public const uint Free = 0;
+
+    /// <summary>In use in the guest; CoreEngine may or may not know it.</summary>
+    public const uint Open = 1;
+
+    /// <summary>Closed by its last holder; CoreEngine frees the slot when the NSM has finished.</summary>
+    public const uint Closing = 2;
+}
+
+/// <summary>Bits of <see cref="SocketSlot.Status"/>.</summary>
+public static class SocketStatus
+{
+    /// <summary>CoreEngine knows the socket (a Socket or Accept request was sent).</summary>
+    public const uint Known = 1;
+
+    /// <summary>Bound at the NSM.</summary>
+    public const uint Bound = 2;
+
+    /// <summary>Listening at the NSM.</summary>
+    public const uint Listening = 4;
+
+    /// <summary>A connect is under way.</summary>
+    public const uint Connecting = 8;
+
+    /// <summary>Connected through NetKernel.</summary>
+    public const uint Connected = 16;
+
+    /// <summary>The peer's FIN has arrived.</summary>
+    public const uint PeerClosed = 32;
+
+    /// <summary>Reset, or its NSM or CoreEngine is gone.</summary>
+    public const uint Reset = 64;
+
+    /// <summary>shutdown(SHUT_RD) was called.</summary>
+    public const uint ShutRead = 128;
+
+    /// <summary>shutdown(SHUT_WR) was called.</summary>
+    public const uint ShutWrite = 256;
+
+    /// <summary>Served by the guest's own kernel (loopback): the calls pass through.</summary>
+    public const uint Native = 512;
+
+    /// <summary>Bound on the guest's kernel too (the loopback half).</summary>
+    public const uint NativeBound = 1024;
+
+    /// <summary>The program bound a wildcard address.</summary>
+    public const uint WildcardBound = 2048;
+}
