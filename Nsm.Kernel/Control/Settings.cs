@@ -1,0 +1,158 @@
+using System.Globalization;
+using System.IO;
+using System.Linq;
+using System.Text;
+
+namespace NetKernel.Nsm.Kernel;
+
+/// <summary>What the operator asked for on the command line, checked before anything starts.</summary>
+internal sealed unsafe class Settings
+{
+    private const int MinBuffer = 4096, MaxBuffer = 1 << 30;
+    private const string ProcDirectory = "/proc/sys/net/ipv4/";
+
+    private byte[][] _allowed = [];
+
+    public string RunDirectory { get; private set; } = "";
+
+    public uint Id { get; private set; }
+
+    /// <summary>The congestion control of every socket; null: the system's.</summary>
+    public string? Congestion { get; private set; }
+
+    /// <summary>The same as the kernel wants it; empty: the system's.</summary>
+    public byte[] CongestionName { get; private set; } = [];
+
+    /// <summary>SO_SNDBUF of every socket; 0: the kernel's own tuning.</summary>
+    public int SendBuffer { get; private set; }
+
+    /// <summary>SO_RCVBUF of every socket; 0: the kernel's own tuning.</summary>
+    public int ReceiveBuffer { get; private set; }
+
+    /// <summary>Each guest has its own addresses in this network namespace; else guests share the host's.</summary>
+    public bool IsBridge { get; private set; } = true;
+
+    /// <summary>Reads a command line.</summary>
+    /// <exception cref="ArgumentException">It is wrong; the message is one line for a person.</exception>
+    public static Settings Parse(ReadOnlySpan<string> arguments)
+    {
+        Settings settings = new();
+        bool id = false;
+        for (int i = 0; i < arguments.Length; i += 2)
+        {
+            string name = arguments[i];
+            if (name is not ("--run-dir" or "--id" or "--congestion" or "--sndbuf" or "--rcvbuf" or "--mode"))
+            {
+                throw new ArgumentException($"unknown option {name}; see nk-nsm-kernel --help");
+            }
+
+            if (i + 1 == arguments.Length)
+            {
+                throw new ArgumentException($"{name} needs a value");
+            }
+
+            string value = arguments[i + 1];
+            switch (name)
+            {
+                case "--run-dir":
+                    settings.RunDirectory = value;
+                    break;
+                case "--id":
+                    if (!uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint number))
+                    {
+                        throw new ArgumentException($"--id {value} is not a number");
+                    }
+
+                    settings.Id = number;
+                    id = true;
+                    break;
+                case "--congestion":
+                    settings.Congestion = value;
+                    break;
+                case "--sndbuf":
+                    settings.SendBuffer = Bytes(name, value);
+                    break;
+                case "--rcvbuf":
+                    settings.ReceiveBuffer = Bytes(name, value);
+                    break;
+                default:
+                    settings.IsBridge = value switch
+                    {
+                        "bridge" => true,
+                        "host" => false,
+                        _ => throw new ArgumentException($"--mode {value} is neither bridge nor host"),
+                    };
+                    break;
+            }
+        }
+
+        if (settings.RunDirectory.Length == 0 || !id)
+        {
+            throw new ArgumentException("--run-dir and --id are needed");
+        }
+
+        settings.ReadCongestion();
+        return settings;
+    }
+
+    /// <summary>Whether guests may choose that congestion control: one that the system allows, whatever rights the NSM has.</summary>
+    public bool AllowsCongestion(byte* name, uint length)
+    {
+        ReadOnlySpan<byte> wanted = new(name, (int)length);
+        int end = wanted.IndexOf((byte)0);
+        wanted = end < 0 ? wanted : wanted[..end];
+        for (int i = 0; i < _allowed.Length; i++)
+        {
+            if (wanted.SequenceEqual(_allowed[i]))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static int Bytes(string name, string value) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int bytes) && bytes is >= MinBuffer and <= MaxBuffer
+            ? bytes
+            : throw new ArgumentException($"{name} {value} is not a number of bytes between {MinBuffer} and {MaxBuffer}");
+
+    private static string[] Words(string file)
+    {
+        try
+        {
+            return File.ReadAllText(ProcDirectory + file).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return [];
+        }
+    }
+
+    private void ReadCongestion()
+    {
+        // The list of those allowed exists in the first network namespace only on some kernels; the available ones are then the limit.
+        string[] available = Words("tcp_available_congestion_control");
+        string[] allowed = Words("tcp_allowed_congestion_control");
+        if (Congestion is { } wanted)
+        {
+            if (!available.Contains(wanted))
+            {
+                throw new ArgumentException($"congestion control {wanted} is not available here; these are: {string.Join(' ', available)}");
+            }
+
+            if (!Environment.IsPrivilegedProcess && !allowed.Contains(wanted))
+            {
+                throw new ArgumentException($"congestion control {wanted} is not allowed without privileges; these are: {string.Join(' ', allowed)}");
+            }
+
+            CongestionName = Encoding.ASCII.GetBytes(wanted);
+        }
+
+        _allowed = (allowed.Length > 0 ? allowed : available).Select(Encoding.ASCII.GetBytes).ToArray();
+    }
+}

@@ -1,0 +1,88 @@
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+
+namespace NetKernel.Nsm.Kernel;
+
+/// <content>
+/// The end of a connection. A graceful close first hands over what is queued; how long a peer that does not read can delay that (and hold the guest's TX
+/// chunks) is bounded by TCP_USER_TIMEOUT, because to the kernel the socket is not yet an orphan.
+/// </content>
+internal sealed unsafe partial class KernelStack
+{
+    private const int CloseTimeoutMs = 60_000;
+
+    public void Close(Connection* c, bool abort)
+    {
+        KernelSocket* s = (KernelSocket*)c->State;
+        Unstarve(c, s);
+
+        // SO_LINGER with 0 seconds asks for RST at close(2).
+        if (abort || (s->LingerOn != 0 && s->LingerSeconds == 0))
+        {
+            s->Set(KernelFlags.Abort);
+        }
+    }
+
+    public void Drop(Connection* c)
+    {
+        KernelSocket* s = (KernelSocket*)c->State;
+        Unstarve(c, s);
+        CloseFds(s, abort: true);
+    }
+
+    private void RunClose(Connection* c, KernelSocket* s)
+    {
+        if (!s->Has(KernelFlags.Abort) && s->Phase == Phase.Connected)
+        {
+            Flush(c, s);
+            if (c->SendCount != 0)
+            {
+                if (!s->Has(KernelFlags.CloseTimed))
+                {
+                    s->Set(KernelFlags.CloseTimed);
+                    _ = Sys.SetInt(s->Fd, Sys.IPPROTO_TCP, Sys.TCP_USER_TIMEOUT, CloseTimeoutMs);
+                }
+
+                return; // EPOLLOUT or an error schedules it again.
+            }
+        }
+
+        if (s->Phase == Phase.Connecting)
+        {
+            _host.CompleteAddress(c, Op.ConnectDone, Libc.ECONNABORTED, default);
+        }
+
+        CloseFds(s, s->Has(KernelFlags.Abort));
+        _host.FailSends(c, Libc.ECONNRESET);
+        _host.Closed(c);
+    }
+
+    private void CloseFds(KernelSocket* s, bool abort)
+    {
+        bool connected = s->Phase == Phase.Connected;
+        CloseFd(s->Fd, abort && connected);
+        if (s->Fd4 >= 0)
+        {
+            CloseFd(s->Fd4, abort: false);
+        }
+
+        s->Fd = -1;
+        s->Fd4 = -1;
+    }
+
+    private void CloseFd(int fd, bool abort)
+    {
+        if (abort)
+        {
+            ulong linger = 1; // struct linger: on, 0 seconds.
+            _ = Sys.SetSockOpt(fd, Libc.SOL_SOCKET, Sys.SO_LINGER, &linger, sizeof(ulong));
+        }
+
+        _ = Sys.Close(fd);
+        if (_starved != null)
+        {
+            FeedStarved();
+        }
+    }
+}

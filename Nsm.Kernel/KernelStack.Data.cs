@@ -1,0 +1,259 @@
+using System.Runtime.InteropServices;
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+
+namespace NetKernel.Nsm.Kernel;
+
+/// <content>Data: from the TX pool into kernel sockets, from kernel sockets into the RX pool. No copy besides the kernel's own.</content>
+internal sealed unsafe partial class KernelStack
+{
+    /// <summary>Sends joined in one system call.</summary>
+    private const uint MaxVectors = 64;
+
+    /// <summary>Work for one connection in one pass, so that a fast one does not hold up the others.</summary>
+    private const int SendCalls = 4, ReceiveCalls = 8;
+
+    /// <summary>Receives in a row that fit a smaller chunk, before smaller chunks are taken.</summary>
+    private const int ShrinkAfter = 8;
+
+    private readonly Libc.IoVec* _vectors = (Libc.IoVec*)NativeMemory.Alloc(MaxVectors, (nuint)sizeof(Libc.IoVec));
+
+    public void Run(Connection* c)
+    {
+        KernelSocket* s = (KernelSocket*)c->State;
+        if (c->SocketError != 0)
+        {
+            return;
+        }
+
+        if (c->Has(ConnectionFlags.Closing))
+        {
+            RunClose(c, s);
+            return;
+        }
+
+        switch (s->Phase)
+        {
+            case Phase.Connected:
+                Flush(c, s);
+                Receive(c, s);
+                break;
+            case Phase.Listening:
+                _host.FailSends(c, Libc.ENOTCONN);
+                AcceptSome(c, s);
+                break;
+            case Phase.Connecting:
+                if (s->Has(KernelFlags.Writable | KernelFlags.Readable))
+                {
+                    s->Clear(KernelFlags.Writable);
+                    CheckConnect(c, s);
+                }
+
+                break;
+            default:
+                _host.FailSends(c, Libc.EPIPE);
+                break;
+        }
+    }
+
+    public void Shutdown(Connection* c, int how)
+    {
+        KernelSocket* s = (KernelSocket*)c->State;
+
+        // SHUT_RD is the guest's own affair: it stops reading. The kernel would still take data, and so does the NSM until credits end.
+        if (how != Sys.SHUT_RD && s->Phase == Phase.Connected)
+        {
+            s->Set(KernelFlags.ShutdownWanted);
+            _host.Schedule(c);
+        }
+        else if (how != Sys.SHUT_RD && s->Phase is Phase.Listening or Phase.Connecting)
+        {
+            _ = Sys.Shutdown(s->Fd, how);
+        }
+    }
+
+    /// <summary>Gives the kernel what is queued, joined; completes what it took.</summary>
+    private void Flush(Connection* c, KernelSocket* s)
+    {
+        if (c->SendCount != 0 && (s->SendError != 0 || s->Has(KernelFlags.ShutdownDone)))
+        {
+            _host.FailSends(c, s->SendError != 0 ? s->SendError : Libc.EPIPE);
+            return;
+        }
+
+        for (int calls = 0; c->SendCount != 0 && s->Has(KernelFlags.Writable); calls++)
+        {
+            if (calls == SendCalls)
+            {
+                _host.Schedule(c);
+                return;
+            }
+
+            uint count = _host.Gather(c, _vectors, MaxVectors, out ulong bytes, out bool more);
+            int flags = Libc.MSG_DONTWAIT | Libc.MSG_NOSIGNAL | (more ? Sys.MSG_MORE : 0);
+            nint sent;
+            if (count == 1)
+            {
+                sent = Sys.Send(s->Fd, _vectors->Base, _vectors->Length, flags);
+            }
+            else
+            {
+                Libc.MsgHdr header = default;
+                header.Iov = _vectors;
+                header.IovLength = count;
+                sent = Sys.SendMsg(s->Fd, &header, flags);
+            }
+
+            if (sent >= 0)
+            {
+                _host.Sent(c, (ulong)sent);
+                if ((ulong)sent < bytes)
+                {
+                    s->Clear(KernelFlags.Writable); // Its buffer is full: EPOLLOUT follows.
+                }
+            }
+            else if (sent == -Libc.EAGAIN)
+            {
+                s->Clear(KernelFlags.Writable);
+            }
+            else if (sent != -Libc.EINTR)
+            {
+                SendFailed(c, s, (int)-sent);
+                return;
+            }
+        }
+
+        if (c->SendCount == 0 && s->Has(KernelFlags.ShutdownWanted) && !s->Has(KernelFlags.ShutdownDone))
+        {
+            s->Set(KernelFlags.ShutdownDone);
+            _ = Sys.Shutdown(s->Fd, Sys.SHUT_WR);
+        }
+    }
+
+    private void SendFailed(Connection* c, KernelSocket* s, int error)
+    {
+        s->SendError = error;
+        _host.FailSends(c, error);
+
+        // What had arrived before is still delivered; then the reset is told.
+        s->Set(KernelFlags.Readable | KernelFlags.ReadToEnd);
+        if (s->Has(KernelFlags.AtEnd))
+        {
+            _host.Reset(c, error);
+        }
+    }
+
+    private void Receive(Connection* c, KernelSocket* s)
+    {
+        if (s->Has(KernelFlags.AtEnd))
+        {
+            AfterEnd(c, s);
+            return;
+        }
+
+        for (int calls = 0; s->Has(KernelFlags.Readable); calls++)
+        {
+            if (calls == ReceiveCalls)
+            {
+                _host.Schedule(c);
+                return;
+            }
+
+            if (c->Has(ConnectionFlags.WaitsForCredit | ConnectionFlags.WaitsForPool) || !_host.TryReserve(c, s->RxClass, out RxBuffer buffer))
+            {
+                return; // The host schedules the connection when that changes; the kernel's window closes meanwhile.
+            }
+
+            nint got = Sys.Receive(s->Fd, buffer.Start, buffer.Capacity, Libc.MSG_DONTWAIT);
+            if (got > 0)
+            {
+                _host.Deliver(c, in buffer, (uint)got);
+                Adapt(s, (uint)got, buffer.Capacity);
+                if ((uint)got < buffer.Capacity && !s->Has(KernelFlags.ReadToEnd))
+                {
+                    s->Clear(KernelFlags.Readable); // Short: empty, and the next byte is a new edge.
+                }
+
+                continue;
+            }
+
+            _host.Return(c, in buffer);
+            if (got == -Libc.EAGAIN)
+            {
+                s->Clear(KernelFlags.Readable | KernelFlags.ReadToEnd);
+            }
+            else if (got != -Libc.EINTR)
+            {
+                Ended(c, s, (int)-got);
+                return;
+            }
+        }
+    }
+
+    /// <summary>The size class follows what arrives: up when a receive fills its chunk, down when smaller ones would do for a while.</summary>
+    private static void Adapt(KernelSocket* s, uint got, uint capacity)
+    {
+        if (got == capacity)
+        {
+            s->SmallReceives = 0;
+            int filled = PoolHalf.ClassFor(capacity);
+            if (s->RxClass == filled && filled < 2)
+            {
+                s->RxClass++;
+            }
+        }
+        else if (s->RxClass > 0 && got <= PoolHalf.BytesOf(s->RxClass - 1))
+        {
+            if (++s->SmallReceives == ShrinkAfter)
+            {
+                s->SmallReceives = 0;
+                s->RxClass--;
+            }
+        }
+        else
+        {
+            s->SmallReceives = 0;
+        }
+    }
+
+    /// <summary>recv said 0 or an error.</summary>
+    private void Ended(Connection* c, KernelSocket* s, int error)
+    {
+        s->Set(KernelFlags.AtEnd);
+        s->Clear(KernelFlags.Readable);
+        if (error == 0 && s->SendError != 0)
+        {
+            error = s->SendError;
+        }
+
+        if (error == 0)
+        {
+            s->Clear(KernelFlags.ErrorSignalled);
+            _host.PeerClosed(c);
+            return;
+        }
+
+        s->SendError = error;
+        _host.FailSends(c, error);
+        _host.Reset(c, error);
+    }
+
+    /// <summary>After the peer's FIN only an error can still come.</summary>
+    private void AfterEnd(Connection* c, KernelSocket* s)
+    {
+        if (!s->Has(KernelFlags.ErrorSignalled))
+        {
+            return;
+        }
+
+        s->Clear(KernelFlags.ErrorSignalled);
+        int error = s->SendError != 0 ? s->SendError : Sys.PendingError(s->Fd);
+        if (error != 0)
+        {
+            s->SendError = error;
+            _host.FailSends(c, error);
+            _host.Reset(c, error);
+        }
+    }
+}

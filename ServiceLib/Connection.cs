@@ -1,0 +1,128 @@
+using System.Runtime.InteropServices;
+
+namespace NetKernel.ServiceLib;
+
+/// <summary>
+/// What the host knows of one connection (or listener, or unconnected socket), in native memory that never moves; the stack's
+/// own state follows right behind. Fields are the host's to write.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+public unsafe struct Connection
+{
+    /// <summary>Connection id, as CoreEngine gave it.</summary>
+    public uint Id;
+
+    /// <summary>Queue set, and thereby CoreEngine's loop.</summary>
+    public uint QueueSet;
+
+    /// <summary>Guest id.</summary>
+    public uint GuestId;
+
+    /// <summary>errno of Socket; every later request is answered with it.</summary>
+    public int SocketError;
+
+    /// <summary>Bits of <see cref="ConnectionFlags"/>.</summary>
+    public uint Flags;
+
+    /// <summary>RX chunks announced to the guest whose credit has not come back.</summary>
+    public uint RxOut;
+
+    /// <summary>The capacity of those chunks.</summary>
+    public uint RxBytesOut;
+
+    /// <summary>The data in them.</summary>
+    public uint RxDataOut;
+
+    /// <summary>The first of the guest's RX chunks that this connection owns (a list through <see cref="RxPool"/>).</summary>
+    public uint RxFirst;
+
+    /// <summary>Announced connections of this listener that the guest has not answered yet.</summary>
+    public uint Announced;
+
+    /// <summary>The first of them in <see cref="HandleTable"/>.</summary>
+    public uint FirstHandle;
+
+    /// <summary>Sends ever queued.</summary>
+    public uint SendTail;
+
+    /// <summary>Sends ever completed; between the two lie those in flight.</summary>
+    public uint SendHead;
+
+    /// <summary>Bytes of the oldest Send that the stack has taken already.</summary>
+    public uint SendOffset;
+
+    /// <summary>The stack's state, behind this struct.</summary>
+    public void* State;
+
+    /// <summary>Links of the guest's list of connections.</summary>
+    public Connection* GuestNext, GuestPrevious;
+
+    /// <summary>Link of the ready list.</summary>
+    public Connection* ReadyNext;
+
+    /// <summary>Link of the guest's list of connections that wait for pool space.</summary>
+    public Connection* WaitNext;
+
+    private fixed ulong _sends[(int)MaxSends];
+
+    /// <summary>The most Sends in flight: <see cref="Channel.SocketSlot.MaxSends"/>.</summary>
+    public const uint MaxSends = Channel.SocketSlot.MaxSends;
+
+    /// <summary>Sends in flight.</summary>
+    public readonly uint SendCount => SendTail - SendHead;
+
+    /// <summary>The Send with that running number.</summary>
+    public PendingSend SendAt(uint number) => new(_sends[number & (MaxSends - 1)]);
+
+    /// <summary>Puts a Send at the end; the caller has checked for room.</summary>
+    public void QueueSend(PendingSend send) => _sends[SendTail++ & (MaxSends - 1)] = send.Bits;
+
+    /// <summary>Whether a flag is set.</summary>
+    public readonly bool Has(uint flag) => (Flags & flag) != 0;
+}
+
+/// <summary>Bits of <see cref="Connection.Flags"/>.</summary>
+public static class ConnectionFlags
+{
+    /// <summary>In the ready list.</summary>
+    public const uint Scheduled = 1;
+
+    /// <summary>In the list of those that wait for space in the guest's RX pool.</summary>
+    public const uint WaitsForPool = 2;
+
+    /// <summary>Stopped receiving because its credits are used up; a credit schedules it.</summary>
+    public const uint WaitsForCredit = 4;
+
+    /// <summary>Close was requested.</summary>
+    public const uint Closing = 8;
+
+    /// <summary>Reset was told to the guest: nothing but SendDone and Closed may follow.</summary>
+    public const uint ResetTold = 16;
+
+    /// <summary>PeerClosed was told to the guest.</summary>
+    public const uint EndTold = 32;
+}
+
+/// <summary>A Send in flight: where in the TX pool, how much, and whether more follows at once.</summary>
+public readonly struct PendingSend
+{
+    private const ulong MoreBit = 1ul << 63;
+
+    /// <summary>Offset in the low half, size above it, the More flag on top.</summary>
+    public readonly ulong Bits;
+
+    /// <summary>As stored.</summary>
+    public PendingSend(ulong bits) => Bits = bits;
+
+    /// <summary>From its parts.</summary>
+    public PendingSend(uint offset, uint size, bool more) => Bits = offset | ((ulong)size << 32) | (more ? MoreBit : 0);
+
+    /// <summary>Offset in the pool region.</summary>
+    public uint Offset => (uint)Bits;
+
+    /// <summary>Bytes.</summary>
+    public uint Size => (uint)(Bits >> 32) & 0x7FFF_FFFF;
+
+    /// <summary>MSG_MORE.</summary>
+    public bool More => (Bits & MoreBit) != 0;
+}

@@ -1,0 +1,137 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.ServiceLib;
+
+/// <summary>
+/// The connections that were announced and that no guest has answered yet. A handle is an index with random bits above it, drawn once per run, so that a
+/// handle of a dead NSM is not mistaken for one of this.
+/// </summary>
+public sealed unsafe class HandleTable
+{
+    /// <summary>No entry.</summary>
+    public const uint None = uint.MaxValue;
+
+    private const int IndexBits = 18;
+    private const uint Max = 1u << IndexBits;
+    private readonly Entry* _entries;
+    private readonly uint _run;
+    private uint _free = None;
+    private uint _fresh;
+
+    /// <summary>An empty table.</summary>
+    public HandleTable()
+    {
+        nint space = Libc.Map(0, (nuint)Max * (nuint)sizeof(Entry), Libc.PROT_READ | Libc.PROT_WRITE,
+            Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE, -1, 0);
+        if (space == -1)
+        {
+            throw new OutOfMemoryException("no address space for the handle table");
+        }
+
+        _entries = (Entry*)space;
+        _run = (uint)RandomNumberGenerator.GetInt32(1, 1 << (32 - IndexBits)) << IndexBits;
+    }
+
+    /// <summary>Enters a connection of a listener; 0 when the table is full.</summary>
+    public uint Add(Connection* listener, ulong token)
+    {
+        uint index = _free;
+        if (index != None)
+        {
+            _free = _entries[index].Next;
+        }
+        else if (_fresh < Max)
+        {
+            index = _fresh++;
+        }
+        else
+        {
+            return 0;
+        }
+
+        Entry* entry = &_entries[index];
+        entry->Listener = listener;
+        entry->Token = token;
+        entry->Previous = None;
+        entry->Next = listener->FirstHandle;
+        if (listener->FirstHandle != None)
+        {
+            _entries[listener->FirstHandle].Previous = index;
+        }
+
+        listener->FirstHandle = index;
+        listener->Announced++;
+        return _run | index;
+    }
+
+    /// <summary>Takes an entry out, if the handle is one of this run and belongs to the guest; null otherwise.</summary>
+    public Connection* Take(ulong handle, uint guest, out ulong token)
+    {
+        uint index = (uint)handle & (Max - 1);
+        token = 0;
+        if (handle != (_run | index) || index >= _fresh)
+        {
+            return null;
+        }
+
+        Entry* entry = &_entries[index];
+        Connection* listener = entry->Listener;
+        if (listener == null || listener->GuestId != guest)
+        {
+            return null;
+        }
+
+        token = entry->Token;
+        Remove(index);
+        return listener;
+    }
+
+    /// <summary>Takes out any entry of the listener; false when it has none.</summary>
+    public bool TakeAny(Connection* listener, out ulong token)
+    {
+        uint index = listener->FirstHandle;
+        if (index == None)
+        {
+            token = 0;
+            return false;
+        }
+
+        token = _entries[index].Token;
+        Remove(index);
+        return true;
+    }
+
+    private void Remove(uint index)
+    {
+        Entry* entry = &_entries[index];
+        if (entry->Previous != None)
+        {
+            _entries[entry->Previous].Next = entry->Next;
+        }
+        else
+        {
+            entry->Listener->FirstHandle = entry->Next;
+        }
+
+        if (entry->Next != None)
+        {
+            _entries[entry->Next].Previous = entry->Previous;
+        }
+
+        entry->Listener->Announced--;
+        entry->Listener = null;
+        entry->Next = _free;
+        _free = index;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Entry
+    {
+        public Connection* Listener;
+        public ulong Token;
+        public uint Next;
+        public uint Previous;
+    }
+}

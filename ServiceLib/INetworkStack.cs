@@ -1,0 +1,73 @@
+using NetKernel.Channel;
+
+namespace NetKernel.ServiceLib;
+
+/// <summary>
+/// What a network stack offers to <see cref="StackHost"/>. All calls come from the loop's thread, and none may block or allocate. The host has checked
+/// guests, connection ids, offsets, sizes and handles before; a connection is the stack's from <see cref="Socket"/> or <see cref="Accept"/> until it
+/// calls <see cref="StackHost.Closed"/> or is told to <see cref="Drop"/> it.
+/// </summary>
+/// <remarks>
+/// Only <see cref="Run"/> may call the host's functions that emit several events (deliver, complete sends, reset, announce, closed); requests answer with at most one
+/// completion, at once or later from Run; <see cref="Ready"/> and <see cref="Poll"/> only note what happened and <see cref="StackHost.Schedule"/>. That way no event is
+/// ever lost to a full ring.
+/// </remarks>
+public unsafe interface INetworkStack
+{
+    /// <summary>Bytes of its own state that the stack wants behind every <see cref="Connection"/>, zeroed at Socket and Accept.</summary>
+    int StateBytes { get; }
+
+    /// <summary>The host is attached; its epoll fd exists.</summary>
+    void Start(StackHost host);
+
+    /// <summary>A guest came.</summary>
+    void GuestAdded(Guest guest);
+
+    /// <summary>A guest went; all its connections have been dropped.</summary>
+    void GuestRemoved(Guest guest);
+
+    /// <summary>A new socket. An errno is shown to the guest in the completion of its next request.</summary>
+    int Socket(Connection* c, int domain, int type, int protocol);
+
+    /// <summary>Bind; answered by <see cref="StackHost.CompleteAddress"/>.</summary>
+    void Bind(Connection* c, in Endpoint address, NqeFlags flags);
+
+    /// <summary>Listen; answered by <see cref="StackHost.CompleteAddress"/>.</summary>
+    void Listen(Connection* c, int backlog);
+
+    /// <summary>Connect; answered by <see cref="StackHost.CompleteAddress"/> when established or failed.</summary>
+    void Connect(Connection* c, in Endpoint address, NqeFlags flags);
+
+    /// <summary>Puts the value into <paramref name="value"/> (at most <paramref name="room"/> bytes) and its length into <paramref name="length"/>. Returns an errno.</summary>
+    int GetOption(Connection* c, int level, int name, byte* value, uint room, out uint length);
+
+    /// <summary>Sets an option from 1 to 8 bytes; after the data queued before it, as far as the stack can. Returns an errno.</summary>
+    int SetOption(Connection* c, int level, int name, ulong value, uint length);
+
+    /// <summary>Shutdown, after the data queued before it.</summary>
+    void Shutdown(Connection* c, int how);
+
+    /// <summary>The guest takes the announced connection that <paramref name="token"/> stands for. Returns an errno; 0 with its local address.</summary>
+    int Accept(Connection* c, ulong token, out Endpoint local);
+
+    /// <summary>The guest does not take it.</summary>
+    void Decline(ulong token);
+
+    /// <summary>
+    /// The last close: send what is queued, then end; or end at once. The host has taken the RX chunks back and declined what was
+    /// announced. Answered from Run by <see cref="StackHost.Closed"/>.
+    /// </summary>
+    void Close(Connection* c, bool abort);
+
+    /// <summary>End at once and answer nothing: the guest is gone.</summary>
+    void Drop(Connection* c);
+
+    /// <summary>Scheduled: sends are queued, credits came back, or the stack itself asked for it. Bounded work, then schedule again.</summary>
+    void Run(Connection* c);
+
+    /// <summary>An fd that the stack put into the host's epoll set is ready.</summary>
+    void Ready(ulong data, uint events);
+
+    /// <summary>Once per turn, for stacks with work outside fds (timers, links). Returns the amount of work found.</summary>
+    uint Poll();
+}

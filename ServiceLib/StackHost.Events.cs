@@ -1,0 +1,158 @@
+using NetKernel.Channel;
+
+namespace NetKernel.ServiceLib;
+
+/// <content>What a stack calls to tell the guest something.</content>
+public sealed unsafe partial class StackHost
+{
+    /// <summary>
+    /// Completes Bind, Listen, Connect or Accept: <paramref name="error"/> and the socket's local address. One completion, so that requests may be
+    /// answered at once.
+    /// </summary>
+    public void CompleteAddress(Connection* c, Op done, int error, in Endpoint local)
+    {
+        Nqe* e = Complete(c, done);
+        local.To(e);
+        e->Size = (uint)error;
+    }
+
+    /// <summary>The stack has taken that many bytes of the queued Sends: those that are done are completed.</summary>
+    public void Sent(Connection* c, ulong bytes)
+    {
+        bytes += c->SendOffset;
+        while (c->SendCount != 0)
+        {
+            PendingSend send = c->SendAt(c->SendHead);
+            if (send.Size > bytes)
+            {
+                break;
+            }
+
+            bytes -= send.Size;
+            c->SendHead++;
+            SendDone(c, send, 0);
+        }
+
+        c->SendOffset = (uint)bytes;
+    }
+
+    /// <summary>All queued Sends end with that errno.</summary>
+    public void FailSends(Connection* c, int error)
+    {
+        while (c->SendCount != 0)
+        {
+            SendDone(c, c->SendAt(c->SendHead++), error);
+        }
+
+        c->SendOffset = 0;
+    }
+
+    /// <summary>
+    /// Makes up to <paramref name="count"/> iovecs' worth of the queued Sends readable for a gather call: start addresses and lengths go to
+    /// <paramref name="vectors"/>. Returns how many; <paramref name="bytes"/> is their sum, <paramref name="more"/> whether the last one said More or some were left out.
+    /// </summary>
+    public uint Gather(Connection* c, NetKernel.Channel.Host.Libc.IoVec* vectors, uint count, out ulong bytes, out bool more)
+    {
+        Guest guest = GuestOf(c);
+        uint queued = c->SendCount;
+        uint n = queued < count ? queued : count;
+        uint skip = c->SendOffset;
+        bytes = 0;
+        more = false;
+        for (uint i = 0; i < n; i++)
+        {
+            PendingSend send = c->SendAt(c->SendHead + i);
+            vectors[i].Base = guest.TxAt(send.Offset) + skip;
+            vectors[i].Length = send.Size - skip;
+            bytes += send.Size - skip;
+            skip = 0;
+            more = send.More;
+        }
+
+        more |= queued > n;
+        return n;
+    }
+
+    /// <summary>Whether the listener may announce another connection.</summary>
+    public static bool CanAnnounce(Connection* listener) => listener->Announced < SocketSlot.AcceptEntries && !listener->Has(ConnectionFlags.Closing);
+
+    /// <summary>Announces a connection that waits; <paramref name="token"/> comes back with Accept or Decline. False when no more handles exist.</summary>
+    public bool Announce(Connection* listener, in Endpoint peer, ulong token)
+    {
+        uint handle = _handles.Add(listener, token);
+        if (handle == 0)
+        {
+            return false;
+        }
+
+        Nqe* e = Event(listener, Op.NewConnection);
+        peer.To(e);
+        e->Size = handle;
+        return true;
+    }
+
+    /// <summary>The peer's FIN: no data follows.</summary>
+    public void PeerClosed(Connection* c)
+    {
+        if ((c->Flags & (ConnectionFlags.EndTold | ConnectionFlags.ResetTold | ConnectionFlags.Closing)) == 0)
+        {
+            c->Flags |= ConnectionFlags.EndTold;
+            _ = Event(c, Op.PeerClosed);
+        }
+    }
+
+    /// <summary>The connection ended with an error. Told once, and not after Close.</summary>
+    public void Reset(Connection* c, int error)
+    {
+        if ((c->Flags & (ConnectionFlags.ResetTold | ConnectionFlags.Closing)) == 0)
+        {
+            c->Flags |= ConnectionFlags.ResetTold;
+            Event(c, Op.Reset)->OpData = (ulong)error;
+        }
+    }
+
+    /// <summary>The stack has finished with a connection that was being closed; the pointer is dead after this.</summary>
+    public void Closed(Connection* c)
+    {
+        FailSends(c, NetKernel.Channel.Host.Libc.ECONNRESET); // A stack completes them itself; none may be forgotten.
+        _ = Complete(c, Op.Closed);
+        Forget(c);
+    }
+
+    private void SendDone(Connection* c, PendingSend send, int error)
+    {
+        Nqe* e = Complete(c, Op.SendDone);
+        e->DataPtr = send.Offset;
+        e->Size = send.Size;
+        e->OpData = (ulong)error;
+    }
+
+    private Nqe* Complete(Connection* c, Op op)
+    {
+        Nqe* e = _sets[c->QueueSet].StageCompletion();
+        return Fill(e, op, c->Id, c->GuestId);
+    }
+
+    private Nqe* CompleteRaw(uint q, Nqe* request, Op op) => Fill(_sets[q].StageCompletion(), op, request->Socket, request->Vm);
+
+    private Nqe* Event(Connection* c, Op op)
+    {
+        Nqe* e = _sets[c->QueueSet].StageEvent();
+        return Fill(e, op, c->Id, c->GuestId);
+    }
+
+    private Nqe* Fill(Nqe* e, Op op, uint socket, uint vm)
+    {
+        if (e == null)
+        {
+            // Room was checked before; a ring that is full now has impossible indices, and CoreEngine is not to be trusted any more.
+            _exit = HostExit.EngineGone;
+            e = _batch + Batch;
+        }
+
+        e->Op = op;
+        e->Socket = socket;
+        e->Vm = vm;
+        return e;
+    }
+}

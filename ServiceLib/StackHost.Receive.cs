@@ -1,0 +1,208 @@
+using NetKernel.Channel;
+
+namespace NetKernel.ServiceLib;
+
+/// <content>RX chunks and credits, and the end of connections.</content>
+public sealed unsafe partial class StackHost
+{
+    /// <summary>Part of a guest's free RX bytes that one connection may have out: slow readers can never take all of the pool.</summary>
+    private const int FreeShare = 8;
+
+    /// <summary>
+    /// Takes a chunk to receive into, of about the wanted class. False when the connection's credits or the guest's pool are used up; then the connection is scheduled as soon as
+    /// that changes. The caller gives it to <see cref="Deliver"/> or <see cref="Return"/> before the turn ends.
+    /// </summary>
+    public bool TryReserve(Connection* c, int sizeClass, out RxBuffer buffer)
+    {
+        Guest guest = GuestOf(c);
+        RxPool pool = guest.Rx;
+        buffer = default;
+
+        // Guests return up to 32 credits or 128 KB of data without ringing, so only what is more than twice that may stop a connection. A
+        // connection whose chunks are many but badly filled gets small ones instead.
+        if (c->RxOut >= SocketSlot.RxEntries || c->RxDataOut >= ReceiveLimit)
+        {
+            c->Flags |= ConnectionFlags.WaitsForCredit;
+            return false;
+        }
+
+        ulong share = pool.FreeBytes / FreeShare;
+        share = share < ReceiveLimit ? share : ReceiveLimit;
+        while (sizeClass > 0 && c->RxBytesOut + PoolHalf.BytesOf(sizeClass) > share)
+        {
+            sizeClass--;
+        }
+
+        // A connection with nothing out may always have one chunk, if there is any: no reader is starved by slow ones.
+        uint chunk = c->RxOut == 0 || c->RxBytesOut < share || share == ReceiveLimit ? pool.Take(sizeClass) : RxPool.None;
+        if (chunk == RxPool.None)
+        {
+            WaitForPool(guest, c);
+            return false;
+        }
+
+        buffer.Chunk = chunk;
+        buffer.Start = guest.RxAt(chunk);
+        buffer.Capacity = pool.BytesOf(chunk);
+        return true;
+    }
+
+    /// <summary>Gives the guest the first <paramref name="size"/> (not 0) bytes of a reserved chunk.</summary>
+    public void Deliver(Connection* c, in RxBuffer buffer, uint size)
+    {
+        RxPool pool = GuestOf(c).Rx;
+        pool.Own(buffer.Chunk, c, size);
+        Nqe* e = Event(c, Op.Data);
+        e->DataPtr = pool.OffsetOf(buffer.Chunk);
+        e->Size = size;
+    }
+
+    /// <summary>Gives a reserved chunk back unused.</summary>
+    public void Return(Connection* c, in RxBuffer buffer) => GuestOf(c).Rx.Free(buffer.Chunk);
+
+    /// <summary>The guest, or null.</summary>
+    public Guest? FindGuest(uint id) => id < (uint)_guests.Length ? _guests[id] : null;
+
+    /// <summary>The guest of a connection.</summary>
+    public Guest GuestOf(Connection* c) => _guests[c->GuestId]!;
+
+    private void Credit(Connection* c, ulong offset)
+    {
+        Guest guest = GuestOf(c);
+        if (!guest.Rx.Return(offset, c))
+        {
+            return; // Returned twice, or never announced: nothing of anybody else is touched.
+        }
+
+        if (c->Has(ConnectionFlags.WaitsForCredit))
+        {
+            // Not for every single credit: a stream would be received in crumbs.
+            if (c->RxOut <= SocketSlot.RxEntries / 2 && c->RxDataOut <= ReceiveLimit / 2)
+            {
+                c->Flags &= ~ConnectionFlags.WaitsForCredit;
+                Schedule(c);
+            }
+        }
+
+        if (guest.FirstWaiter != null)
+        {
+            WakeWaiter(guest);
+        }
+    }
+
+    private void WaitForPool(Guest guest, Connection* c)
+    {
+        if (c->Has(ConnectionFlags.WaitsForPool))
+        {
+            return;
+        }
+
+        c->Flags |= ConnectionFlags.WaitsForPool;
+        c->WaitNext = null;
+        if (guest.LastWaiter != null)
+        {
+            guest.LastWaiter->WaitNext = c;
+        }
+        else
+        {
+            guest.FirstWaiter = c;
+        }
+
+        guest.LastWaiter = c;
+        _waiters++;
+    }
+
+    private void WakeWaiter(Guest guest)
+    {
+        Connection* c = guest.FirstWaiter;
+        guest.FirstWaiter = c->WaitNext;
+        if (guest.FirstWaiter == null)
+        {
+            guest.LastWaiter = null;
+        }
+
+        c->Flags &= ~ConnectionFlags.WaitsForPool;
+        _waiters--;
+        Schedule(c);
+    }
+
+    /// <summary>Takes all chunks of a connection back, without credits.</summary>
+    private void ReclaimReceive(Connection* c)
+    {
+        Guest guest = GuestOf(c);
+        guest.Rx.ReturnAll(c);
+        StopWaiting(guest, c);
+        while (guest.FirstWaiter != null)
+        {
+            WakeWaiter(guest);
+        }
+    }
+
+    private void StopWaiting(Guest guest, Connection* c)
+    {
+        if (!c->Has(ConnectionFlags.WaitsForPool))
+        {
+            return;
+        }
+
+        Connection* before = null;
+        Connection* at = guest.FirstWaiter;
+        while (at != c)
+        {
+            before = at;
+            at = at->WaitNext;
+        }
+
+        if (before == null)
+        {
+            guest.FirstWaiter = c->WaitNext;
+        }
+        else
+        {
+            before->WaitNext = c->WaitNext;
+        }
+
+        if (guest.LastWaiter == c)
+        {
+            guest.LastWaiter = before;
+        }
+
+        c->Flags &= ~ConnectionFlags.WaitsForPool;
+        _waiters--;
+    }
+
+    /// <summary>Ends a connection that nobody is to hear of.</summary>
+    private void DropConnection(Connection* c)
+    {
+        DeclineAll(c);
+        ReclaimReceive(c);
+        if (c->SocketError == 0)
+        {
+            _stack.Drop(c);
+        }
+
+        Forget(c);
+    }
+
+    private void Forget(Connection* c)
+    {
+        Guest guest = GuestOf(c);
+        Unschedule(c);
+        StopWaiting(guest, c);
+        guest.Leave(c);
+        _connections.Remove(c);
+    }
+}
+
+/// <summary>A reserved RX chunk.</summary>
+public unsafe struct RxBuffer
+{
+    /// <summary>Where to receive to.</summary>
+    public byte* Start;
+
+    /// <summary>Bytes.</summary>
+    public uint Capacity;
+
+    /// <summary>Chunk number.</summary>
+    public uint Chunk;
+}

@@ -1,0 +1,315 @@
+using System.Threading;
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.ServiceLib;
+
+/// <summary>
+/// One stack attached to CoreEngine: tables, and the turn of the loop. One thread owns it all; only <see cref="Stop"/> may come from another.
+/// The parts: requests in (Requests), events out (Events), chunks and credits (Receive), guests coming and going (Control/).
+/// </summary>
+public sealed unsafe partial class StackHost
+{
+    private const uint Batch = 64;
+    private const uint SendsPerTurn = 256;
+    private const uint RunsPerTurn = 256;
+    private const int EpollEvents = 128;
+
+    /// <summary>The most that one Run may emit, see <see cref="INetworkStack"/>.</summary>
+    private const uint RunCompletions = Connection.MaxSends + 2;
+    private const uint RunEvents = SocketSlot.RxEntries + 2;
+
+    private const ulong EngineToken = ulong.MaxValue;
+    private const ulong BellToken = ulong.MaxValue - 1;
+
+    private readonly INetworkStack _stack;
+    private readonly NsmChannel _channel;
+    private readonly QueueSet[] _sets;
+    private readonly ConnectionTable _connections;
+    private readonly HandleTable _handles = new();
+    private readonly Nqe* _batch;
+    private readonly Libc.EpollEvent* _ready;
+    private readonly ProcessSlot* _self;
+    private Guest?[] _guests = new Guest?[64];
+    private Connection* _firstReady;
+    private Connection* _lastReady;
+    private uint _readyCount;
+    private uint _waiters;
+    private uint _turn;
+    private bool _engineSpoke;
+    private volatile bool _stop;
+    private HostExit _exit;
+
+    /// <summary>Starts the stack on an attached channel.</summary>
+    public StackHost(NsmChannel channel, INetworkStack stack)
+    {
+        _channel = channel;
+        _stack = stack;
+        uint sets = channel.Layout.Counts.QueueSets;
+        _sets = new QueueSet[sets];
+        for (uint q = 0; q < sets; q++)
+        {
+            _sets[q] = new QueueSet(channel.Region, channel.Layout, q, channel.EngineBell(q));
+        }
+
+        _connections = new ConnectionTable(sets, stack.StateBytes);
+        _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((Batch + 1) * Nqe.Length, 64);
+        _ready = (Libc.EpollEvent*)System.Runtime.InteropServices.NativeMemory.Alloc(EpollEvents, (nuint)sizeof(Libc.EpollEvent));
+        _self = (ProcessSlot*)(channel.Region + channel.Layout.ProcessOf(0));
+        Epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
+        Watch(channel.Socket, EngineToken);
+        Watch(channel.Bell, BellToken);
+        stack.Start(this);
+    }
+
+    /// <summary>The epoll set on which the loop sleeps; a stack adds its fds with data below 2^63.</summary>
+    public int Epoll { get; }
+
+    /// <summary>Connections, listeners and unconnected sockets now.</summary>
+    public uint ConnectionCount => _connections.Count;
+
+    /// <summary>Most bytes of RX chunk capacity out per connection, while the guest's pool has plenty.</summary>
+    public uint ReceiveLimit { get; set; } = 512 << 10;
+
+    /// <summary>Ends the loop; from any thread.</summary>
+    public void Stop()
+    {
+        _stop = true;
+        ulong one = 1;
+        _ = Libc.WriteFast(_channel.Bell, &one, sizeof(ulong));
+    }
+
+    /// <summary>Runs turns until CoreEngine is gone or somebody stops it.</summary>
+    public HostExit Run(IdleStrategy idle)
+    {
+        while (_exit == HostExit.None)
+        {
+            if (Turn(poll: true) != 0)
+            {
+                idle.Reset();
+                continue;
+            }
+
+            switch (idle.Next())
+            {
+                case IdleAction.Spin:
+                    break;
+                case IdleAction.Yield:
+                    _ = Libc.Yield();
+                    break;
+                default:
+                    Sleep();
+                    idle.Reset();
+                    break;
+            }
+        }
+
+        Drop();
+        return _exit;
+    }
+
+    /// <summary>
+    /// One turn: requests of every queue set, then what is scheduled, then fds. Returns the amount of work done. With
+    /// <paramref name="poll"/> false fds are left alone.
+    /// </summary>
+    public uint Turn(bool poll)
+    {
+        uint work = 0;
+        for (uint q = 0; q < (uint)_sets.Length; q++)
+        {
+            work += Drain(q);
+        }
+
+        work += RunScheduled();
+
+        // Looking at the fds costs a system call: with requests at hand every fourth turn is enough, without them every second one.
+        _turn++;
+        if (poll && (_turn & (work != 0 ? 3u : 1u)) == 0)
+        {
+            uint events = PollFds(0);
+            if (events != 0)
+            {
+                work += events + RunScheduled();
+            }
+        }
+
+        uint found = _stack.Poll();
+        if (found != 0)
+        {
+            work += found + RunScheduled();
+        }
+
+        for (int q = 0; q < _sets.Length; q++)
+        {
+            _sets[q].Publish();
+        }
+
+        if (_stop && _exit == HostExit.None)
+        {
+            _exit = HostExit.Stopped;
+        }
+
+        return work;
+    }
+
+    /// <summary>Puts a connection into the ready list, if it is not there.</summary>
+    public void Schedule(Connection* c)
+    {
+        if (c->Has(ConnectionFlags.Scheduled))
+        {
+            return;
+        }
+
+        c->Flags |= ConnectionFlags.Scheduled;
+        c->ReadyNext = null;
+        if (_lastReady != null)
+        {
+            _lastReady->ReadyNext = c;
+        }
+        else
+        {
+            _firstReady = c;
+        }
+
+        _lastReady = c;
+        _readyCount++;
+    }
+
+    /// <summary>Sleeps on the fds and the bell, unless there is something to do.</summary>
+    private void Sleep()
+    {
+        Volatile.Write(ref _self->Asleep, 1);
+
+        // Pairs with CoreEngine's fence between publishing and its look at Asleep.
+        Interlocked.MemoryBarrier();
+        bool requests = false;
+        for (int q = 0; q < _sets.Length; q++)
+        {
+            requests |= _sets[q].Job.Refresh() != 0 || _sets[q].Send.Refresh() != 0;
+        }
+
+        // Somebody scheduled while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
+        // again soon, without burning the core.
+        int timeout = requests || _stop ? 0 : (_firstReady != null || _waiters != 0) ? 1 : -1;
+        uint events = timeout == 0 ? 0 : PollFds(timeout);
+        Volatile.Write(ref _self->Asleep, 0);
+        if (events != 0)
+        {
+            _ = RunScheduled();
+        }
+    }
+
+    private uint RunScheduled()
+    {
+        uint todo = _readyCount < RunsPerTurn ? _readyCount : RunsPerTurn;
+        uint ran = 0;
+        for (uint i = 0; i < todo; i++)
+        {
+            Connection* c = _firstReady;
+            _firstReady = c->ReadyNext;
+            if (_firstReady == null)
+            {
+                _lastReady = null;
+            }
+
+            _readyCount--;
+            c->Flags &= ~ConnectionFlags.Scheduled;
+            if (!_sets[c->QueueSet].HasRoom(RunCompletions, RunEvents))
+            {
+                Schedule(c);
+                _sets[c->QueueSet].Publish();
+                continue;
+            }
+
+            ran++;
+            _stack.Run(c);
+        }
+
+        return ran;
+    }
+
+    private void Unschedule(Connection* c)
+    {
+        if (!c->Has(ConnectionFlags.Scheduled))
+        {
+            return;
+        }
+
+        Connection* before = null;
+        Connection* at = _firstReady;
+        while (at != c)
+        {
+            before = at;
+            at = at->ReadyNext;
+        }
+
+        if (before == null)
+        {
+            _firstReady = c->ReadyNext;
+        }
+        else
+        {
+            before->ReadyNext = c->ReadyNext;
+        }
+
+        if (_lastReady == c)
+        {
+            _lastReady = before;
+        }
+
+        _readyCount--;
+        c->Flags &= ~ConnectionFlags.Scheduled;
+    }
+
+    private uint PollFds(int timeout)
+    {
+        int count = timeout == 0
+            ? Libc.EpollPollFast(Epoll, _ready, EpollEvents, 0)
+            : Libc.EpollWait(Epoll, _ready, EpollEvents, timeout);
+        for (int i = 0; i < count; i++)
+        {
+            ulong data = _ready[i].Data;
+            switch (data)
+            {
+                case BellToken:
+                    ulong rung;
+                    _ = Libc.ReadFast(_channel.Bell, &rung, sizeof(ulong));
+                    break;
+                case EngineToken:
+                    _engineSpoke = true;
+                    break;
+                default:
+                    _stack.Ready(data, _ready[i].Events);
+                    break;
+            }
+        }
+
+        // Only after the batch: removing a guest frees connections that later events of the batch may name.
+        if (_engineSpoke)
+        {
+            _engineSpoke = false;
+            HearEngine();
+        }
+
+        return count > 0 ? (uint)count : 0;
+    }
+
+    private void Watch(int fd, ulong token)
+    {
+        Libc.EpollEvent e = new() { Events = Libc.EPOLLIN, Data = token };
+        _ = Libc.EpollControl(Epoll, Libc.EPOLL_CTL_ADD, fd, &e);
+    }
+}
+
+/// <summary>Why the loop ended.</summary>
+public enum HostExit
+{
+    /// <summary>It has not.</summary>
+    None,
+
+    /// <summary><see cref="StackHost.Stop"/>.</summary>
+    Stopped,
+
+    /// <summary>CoreEngine closed the connection, or its rings are broken.</summary>
+    EngineGone,
+}
