@@ -307,7 +307,9 @@ public sealed unsafe class FakeEngine : IDisposable
     {
         public int Fd;
         public short Events;
+#pragma warning disable CS0649 // The kernel writes it.
         public short Returned;
+#pragma warning restore CS0649
     }
 
     private struct Queues
