@@ -197,6 +197,11 @@ internal sealed unsafe partial class KernelStack : INetworkStack
 
         PickHalf(s, peer.IsIPv4);
         int result = SockAddr.Connect(s->Fd, s->Family, in peer);
+        if (result == -Libc.ECONNABORTED)
+        {
+            result = SockAddr.Connect(s->Fd, s->Family, in peer); // The first one only cleared an attempt that failed before.
+        }
+
         if (result < 0 && result != -Libc.EINPROGRESS)
         {
             return -result;
