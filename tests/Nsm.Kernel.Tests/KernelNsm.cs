@@ -1,59 +1,128 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using NetKernel.Channel;
-using NetKernel.Nsm.Kernel;
+using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 using NetKernel.ServiceLib.Testing;
 
 namespace NetKernel.Nsm.Kernel.Tests;
 
-/// <summary>The kernel NSM's loop in a thread of this process, between a fake CoreEngine and this machine's loopback.</summary>
+/// <summary>
+/// The kernel NSM's loop in a thread of this process, behind a fake CoreEngine: on this machine's loopback in host mode, or in a network
+/// namespace of its own in bridge mode.
+/// </summary>
 internal sealed class KernelNsm : IDisposable
 {
-    private readonly Thread _thread;
-    private StackHost? _host;
+    public const string Address4 = "198.18.0.11", Address6 = "2001:2::11", Other4 = "198.18.0.12", Other6 = "2001:2::12", Outside4 = "198.18.0.1",
+        Outside6 = "2001:2::1";
 
-    public KernelNsm(uint loops = 1, params string[] options)
+    private readonly Thread _thread;
+    private readonly Probe _probe;
+    private readonly bool _bridge;
+    private StackHost? _host;
+    private string _namespace = "";
+    private Exception? _failure;
+
+    public KernelNsm(uint loops = 1, bool bridge = false, PoolLayout? pool = null, params string[] options)
     {
         Engine = new FakeEngine(loops);
-        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", .. options, .. (string[])["--mode", "host"]]);
+        _bridge = bridge;
+        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--mode", bridge ? "bridge" : "host", .. options]);
+        _probe = new Probe(new KernelStack(settings));
         using ManualResetEventSlim started = new();
         _thread = new Thread(() =>
         {
-            using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, settings.Id);
-            _host = new StackHost(channel, new KernelStack(settings));
-            started.Set();
-            Exit = _host.Run(new IdleStrategy(0, 20));
-            Allocated = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                if (bridge)
+                {
+                    MakeNamespace();
+                }
+
+                using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, settings.Id);
+                _host = new StackHost(channel, _probe);
+                started.Set();
+                Exit = _host.Run(new IdleStrategy(0, 20));
+            }
+            catch (Exception e)
+            {
+                _failure = e;
+                started.Set();
+            }
         });
         _thread.Start();
         Engine.TakeNsm();
         started.Wait();
-        Guest = Engine.AddGuest(1);
+        Assert.Null(_failure);
+        Guest = bridge ? Engine.AddGuest(1, Address4, Address6, pool) : Engine.AddGuest(1, pool: pool);
     }
+
+    /// <summary>Bridge mode needs a network namespace, and that needs root.</summary>
+    public static bool CanBridge => Environment.IsPrivilegedProcess;
 
     public FakeEngine Engine { get; }
 
     public FakeGuest Guest { get; }
 
-    public StackHost Host => _host!;
-
     public HostExit Exit { get; private set; }
 
-    public long Allocated { get; private set; }
+    /// <summary>Connections that the NSM has.</summary>
+    public uint Count => _host!.ConnectionCount;
+
+    /// <summary>What the loop's thread has allocated, as of the last turn.</summary>
+    public long Allocated => _probe.Allocated;
 
     /// <summary>A listening socket on a port of the kernel's choice.</summary>
-    public FakeSocket Listener(out int port, string address = "127.0.0.1", int backlog = 128, int domain = 2)
+    public FakeSocket Listener(out int port, string address = "127.0.0.1", int backlog = 128, int domain = Libc.AF_INET, NqeFlags flags = NqeFlags.None)
     {
         FakeSocket listener = Guest.Socket(domain);
-        Assert.Equal(0, listener.Bind(address, 0, NqeFlags.None, out System.Net.IPEndPoint bound));
+        Assert.Equal(0, listener.Bind(address, 0, flags, out IPEndPoint bound));
         Assert.Equal(0, listener.Listen(backlog));
         port = bound.Port;
         return listener;
     }
 
-    public void WaitExit()
+    /// <summary>A connected socket of the world outside the NSM.</summary>
+    public Socket Dial(string address, int port, Action<Socket>? prepare = null) => Outside(() =>
     {
-        Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the loop did not end");
+        IPAddress ip = IPAddress.Parse(address);
+        Socket socket = new(ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 30_000, SendTimeout = 30_000 };
+        prepare?.Invoke(socket);
+        socket.Connect(ip, port);
+        return socket;
+    });
+
+    /// <summary>Does something where the NSM's network is.</summary>
+    public T Outside<T>(Func<T> action)
+    {
+        if (!_bridge)
+        {
+            return action();
+        }
+
+        T result = default!;
+        Exception? failure = null;
+        Thread thread = new(() =>
+        {
+            try
+            {
+                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
+                const int Setns = 308;
+                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
+                result = action();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return failure == null ? result : throw new InvalidOperationException(failure.Message, failure);
     }
+
+    public void WaitExit() => Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the loop did not end");
 
     public void Dispose()
     {
@@ -61,5 +130,26 @@ internal sealed class KernelNsm : IDisposable
         WaitExit();
         Guest.Dispose();
         Engine.Dispose();
+    }
+
+    private void MakeNamespace()
+    {
+        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
+        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
+        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
+        Ip("link set lo up");
+        foreach (string address in (string[])[Address4 + "/32", Other4 + "/32", Outside4 + "/32", Address6 + "/128", Other6 + "/128", Outside6 + "/128"])
+        {
+            Ip($"addr add {address} dev lo");
+        }
+    }
+
+    // Forked from this thread, so that it runs in this thread's namespace.
+    private static void Ip(string arguments)
+    {
+        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        string text = ip.StandardError.ReadToEnd();
+        ip.WaitForExit();
+        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
     }
 }

@@ -52,6 +52,9 @@ public sealed unsafe class FakeGuest : IDisposable
         return socket;
     }
 
+    /// <summary>Whether a chunk for that many bytes is free.</summary>
+    public bool HasTx(int size) => _free.Skip(PoolHalf.ClassFor((ulong)size)).Any(f => f.Count > 0);
+
     /// <summary>Copies data into a TX chunk; false when none is free.</summary>
     public bool TryPut(ReadOnlySpan<byte> data, out ulong offset)
     {

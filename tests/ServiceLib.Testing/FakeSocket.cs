@@ -131,12 +131,10 @@ public sealed class FakeSocket
         while (!data.IsEmpty)
         {
             int n = Math.Min(messageSize, data.Length);
-            ulong offset;
-            if (SendsOut >= SocketSlot.MaxSends || !Guest.TryPut(data[..n], out offset))
+            _engine.Until(() => SendsOut < SocketSlot.MaxSends && Guest.HasTx(n), "SendDone");
+            if (!Guest.TryPut(data[..n], out ulong offset))
             {
-                int before = SendsOut;
-                _engine.Until(() => SendsOut < before, "SendDone");
-                continue;
+                throw new InvalidOperationException("no TX chunk");
             }
 
             SendsOut++;
