@@ -1,0 +1,150 @@
+namespace NetKernel.CoreEngine;
+
+/// <summary>
+/// One guest as one switching loop sees it: its queue sets that belong to the loop, and the map from its socket ids to connection ids.
+/// Made by the control thread, then the loop's alone, except for the fields under "told to the control thread".
+/// </summary>
+internal sealed unsafe class GuestPort : IDisposable
+{
+    /// <summary>Value of <see cref="Map"/>: the connection table was full when the socket was made.</summary>
+    public const uint Refused = uint.MaxValue;
+
+    private readonly ulong _setsBytes;
+    private readonly ulong _perSocketBytes;
+
+    public GuestPort(uint id, uint loop, byte* region, ControlLayout layout, PoolLayout pool, GuestCounters* counters, int* pipes, int bell)
+    {
+        Id = id;
+        Region = region;
+        Layout = layout;
+        Header = (ControlHeader*)region;
+        Bell = (LoopBell*)(region + ControlLayout.LoopBellOf(loop));
+        Sockets = layout.Counts.Sockets;
+        QueueSets = layout.Counts.QueueSets;
+        Tx = pool.TxHalf;
+        Rx = pool.RxHalf;
+        Counters = counters;
+        Pipes = pipes;
+        BellFd = bell;
+        VmLow = (byte)id;
+        VmHigh = (ushort)(id >> 8);
+
+        _setsBytes = QueueSets * (ulong)sizeof(QueueSetPort);
+        Sets = (QueueSetPort*)NativeTable.Reserve(_setsBytes);
+        for (uint q = loop; q < QueueSets; q += layout.Counts.Loops)
+        {
+            Mine |= 1ul << (int)q;
+            uint slots = layout.Counts.RingSlots;
+            Sets[q].Job = new RingConsumer(region + layout.RingOf(q, RingKind.Job), slots);
+            Sets[q].Send = new RingConsumer(region + layout.RingOf(q, RingKind.Send), slots);
+            Sets[q].Completion = new RingProducer(region + layout.RingOf(q, RingKind.Completion), slots);
+            Sets[q].Receive = new RingProducer(region + layout.RingOf(q, RingKind.Receive), slots);
+        }
+
+        _perSocketBytes = Sockets * sizeof(uint);
+        Map = (uint*)NativeTable.Reserve(_perSocketBytes);
+        DeferredNext = (uint*)NativeTable.Reserve(_perSocketBytes);
+        DeferredCompletion = (uint*)NativeTable.Reserve(_perSocketBytes);
+        DeferredReceive = (uint*)NativeTable.Reserve(_perSocketBytes);
+        ReapJobTails = (uint*)NativeTable.Reserve(QueueSets * sizeof(uint));
+        ReapSendTails = (uint*)NativeTable.Reserve(QueueSets * sizeof(uint));
+    }
+
+    public uint Id { get; }
+
+    public readonly byte* Region;
+    public readonly ControlHeader* Header;
+    public readonly LoopBell* Bell;
+    public readonly ControlLayout Layout;
+    public readonly uint Sockets;
+    public readonly uint QueueSets;
+    public readonly PoolHalf Tx;
+    public readonly PoolHalf Rx;
+    public readonly GuestCounters* Counters;
+    public readonly QueueSetPort* Sets;
+    public readonly byte VmLow;
+    public readonly ushort VmHigh;
+
+    /// <summary>Connection id + 1 by socket id; 0: none; or <see cref="Refused"/>.</summary>
+    public readonly uint* Map;
+
+    /// <summary>Write ends of the processes' pipes by slot, -1: none. Changed by the control thread only while every loop waits for it.</summary>
+    public readonly int* Pipes;
+
+    /// <summary>The eventfd that wakes the loop for this guest.</summary>
+    public readonly int BellFd;
+
+    /// <summary>Queue sets that belong to the loop.</summary>
+    public readonly ulong Mine;
+
+    /// <summary>The guest's NSM, once it has mapped the guest's pool.</summary>
+    public NsmPort? Nsm;
+
+    /// <summary>Listeners are being made again at a new NSM: the next socket id to look at.</summary>
+    public bool Replaying;
+    public uint ReplayNext;
+
+    /// <summary>Queue sets polled in every pass; their bits stay set in the bell's Pending, so that the guest need not set them.</summary>
+    public ulong Hot;
+
+    /// <summary>Queue sets with staged completions or events in this pass, and those of them worth a doorbell.</summary>
+    public ulong TouchedCompletion;
+    public ulong TouchedReceive;
+    public ulong Loud;
+
+    /// <summary>Queue sets with sockets whose slot waits to be freed; links and ring positions by socket.</summary>
+    public ulong Deferred;
+    public readonly uint* DeferredNext;
+    public readonly uint* DeferredCompletion;
+    public readonly uint* DeferredReceive;
+
+    /// <summary>Queue sets with parked NQEs; made when first needed.</summary>
+    public ulong Parked;
+    public ParkingLot? Lot;
+
+    /// <summary>In the loop's list of polled regions; passes without news.</summary>
+    public bool Active;
+    public uint IdlePasses;
+
+    /// <summary>Broke the rules: not looked at any more, waiting for the control thread to take it away.</summary>
+    public bool Dead;
+
+    /// <summary>Processes to take leave of: those still to start, the one under way (-1: none), and where the rings must have got to before it may.</summary>
+    public ulong ReapWanted;
+    public int Reaping = -1;
+    public readonly uint* ReapJobTails;
+    public readonly uint* ReapSendTails;
+
+    /// <summary>Told to the control thread: why, on which queue set, and a number that belongs to it.</summary>
+    public uint ViolationCode;
+    public uint ViolationQueueSet;
+    public ulong ViolationDetail;
+
+    /// <summary>Told to the control thread: processes taken leave of (it takes them by exchange).</summary>
+    public ulong Reaped;
+
+    /// <summary>Told to the control thread: listeners that could not be made again.</summary>
+    public uint LostListeners;
+
+    public SocketSlot* SlotOf(uint socket) => (SocketSlot*)(Region + Layout.SocketOf(socket));
+
+    public ProcessSlot* ProcessOf(uint slot) => (ProcessSlot*)(Region + Layout.ProcessOf(slot));
+
+    public QueueSetHeader* QueueSetOf(uint queueSet) => (QueueSetHeader*)(Region + Layout.QueueSetOf(queueSet));
+
+    public RingHeader* RingOf(uint queueSet, RingKind kind) => (RingHeader*)(Region + Layout.RingOf(queueSet, kind));
+
+    public uint* TxOwners => (uint*)(Region + Layout.TxOwners);
+
+    public void Dispose()
+    {
+        NativeTable.Release(Sets, _setsBytes);
+        NativeTable.Release(Map, _perSocketBytes);
+        NativeTable.Release(DeferredNext, _perSocketBytes);
+        NativeTable.Release(DeferredCompletion, _perSocketBytes);
+        NativeTable.Release(DeferredReceive, _perSocketBytes);
+        NativeTable.Release(ReapJobTails, QueueSets * sizeof(uint));
+        NativeTable.Release(ReapSendTails, QueueSets * sizeof(uint));
+        Lot?.Dispose();
+    }
+}

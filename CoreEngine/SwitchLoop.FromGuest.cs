@@ -1,0 +1,239 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>
+/// The way from a guest to its NSM. Every NQE is copied out of shared memory once and checked in the copy. What cannot go on because the
+/// NSM's ring is full stays in the guest's ring.
+/// </summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    private uint DrainJobRing(GuestPort guest, uint q, QueueSetPort* set)
+    {
+        uint n = set->Job.Peek(_batch, Batch);
+        if (n == 0)
+        {
+            if (set->Job.IsBroken)
+            {
+                Violate(guest, Violation.JobRingIndex, q, 0);
+            }
+
+            return 0;
+        }
+
+        uint done = 0;
+        while (done < n && !guest.Dead && Request(guest, q, _batch + done, job: true))
+        {
+            done++;
+        }
+
+        _stalled |= done < n;
+        set->Job.Release(done);
+        guest.Counters->NqesFromGuest += done;
+        return done;
+    }
+
+    private uint DrainSendRing(GuestPort guest, uint q, QueueSetPort* set)
+    {
+        Nqe* batch = _batch;
+        uint n = set->Send.Peek(batch, Batch);
+        if (n == 0)
+        {
+            if (set->Send.IsBroken)
+            {
+                Violate(guest, Violation.SendRingIndex, q, 0);
+            }
+
+            return 0;
+        }
+
+        uint done = 0;
+        while (done < n && !guest.Dead)
+        {
+            Nqe* e = batch + done;
+            if (e->Op == Op.Send && guest.Nsm is { } nsm)
+            {
+                // Runs of Sends are the bulk of all traffic.
+                uint run = ForwardSends(guest, nsm, q, e, n - done);
+                done += run;
+                if (run != 0)
+                {
+                    continue;
+                }
+            }
+
+            if (!Request(guest, q, e, job: false))
+            {
+                break;
+            }
+
+            done++;
+        }
+
+        _stalled |= done < n;
+        set->Send.Release(done);
+        guest.Counters->NqesFromGuest += done;
+        return done;
+    }
+
+    /// <summary>
+    /// Forwards Sends of established connections until something else comes up, which is left to <see cref="Request"/>; returns how many.
+    /// </summary>
+    private uint ForwardSends(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count)
+    {
+        uint room = nsm.Send.Free(count);
+        if (room < count)
+        {
+            count = room;
+        }
+
+        uint* map = guest.Map;
+        uint sockets = guest.Sockets;
+        Connection* connections = _table.Items;
+        ConnectionRow* rows = _table.Rows;
+        ulong bytes = 0;
+        uint done = 0;
+        for (; done < count; done++)
+        {
+            Nqe* e = elements + done;
+            uint socket = e->Socket;
+            if (e->Op != Op.Send || socket >= sockets)
+            {
+                break;
+            }
+
+            uint id = map[socket] - 1; // not known: above every id
+            if (id >= ConnectionTable.Capacity)
+            {
+                break;
+            }
+
+            Connection* connection = connections + id;
+            uint size = e->Size;
+            if ((connection->Flags & ConnectionFlags.CanSend) == 0
+                || connection->Sends >= SocketSlot.MaxSends
+                || !guest.Tx.TryFind(e->DataPtr, size, out _))
+            {
+                break;
+            }
+
+            Nqe* slot = nsm.Send.TryStage();
+            *slot = *e;
+            slot->Socket = id;
+            slot->VmLow = guest.VmLow;
+            slot->VmHigh = guest.VmHigh;
+            slot->QueueSet = (byte)q;
+            connection->Sends++;
+            ConnectionRow* row = rows + id;
+            row->BytesSent += size;
+            row->Nqes++;
+            row->SendQueue += size;
+            row->Sends++;
+            bytes += size;
+        }
+
+        if (done != 0)
+        {
+            SendStaged(nsm);
+            guest.Counters->BytesSent += bytes;
+            nsm.Counters->BytesSent += bytes;
+            nsm.Counters->NqesToNsm += done;
+        }
+
+        return done;
+    }
+
+    private void SendStaged(NsmPort nsm)
+    {
+        nsm.SendStaged = true;
+        if (!nsm.Active)
+        {
+            Activate(nsm);
+        }
+    }
+
+    /// <summary>Puts a checked request into one of the NSM's rings; false when it is full.</summary>
+    private bool Forward(GuestPort guest, uint q, uint id, Nqe* e, bool job)
+    {
+        NsmPort nsm = guest.Nsm!;
+        Nqe* slot = job ? nsm.Job.TryStage() : nsm.Send.TryStage();
+        if (slot == null)
+        {
+            BreakIf(nsm, job ? nsm.Job.IsBroken : nsm.Send.IsBroken);
+            return false;
+        }
+
+        *slot = *e;
+        slot->Socket = id;
+        slot->VmLow = guest.VmLow;
+        slot->VmHigh = guest.VmHigh;
+        slot->QueueSet = (byte)q;
+        nsm.JobStaged |= job;
+        nsm.SendStaged |= !job;
+        if (!nsm.Active)
+        {
+            Activate(nsm);
+        }
+
+        nsm.Counters->NqesToNsm++;
+        _table.Rows[id].Nqes++;
+        return true;
+    }
+
+    /// <summary>Takes the guest out of the game. Always true, so that callers can return it: the request needs no more attention.</summary>
+    private bool Violate(GuestPort guest, Violation what, uint q, ulong detail)
+    {
+        if (!guest.Dead)
+        {
+            guest.Dead = true;
+            guest.ViolationQueueSet = q;
+            guest.ViolationDetail = detail;
+            System.Threading.Volatile.Write(ref guest.ViolationCode, (uint)what);
+            CallControl();
+        }
+
+        return true;
+    }
+
+    private void BreakIf(NsmPort nsm, bool broken)
+    {
+        if (broken && !nsm.Broken)
+        {
+            System.Threading.Volatile.Write(ref nsm.Broken, true);
+            CallControl();
+        }
+    }
+
+    /// <summary>Answers a request in the NSM's stead, with an errno; ops that have no answer are dropped.</summary>
+    private void Answer(GuestPort guest, uint q, Nqe* e, int errno)
+    {
+        guest.Counters->Refused++;
+        Nqe answer = default;
+        answer.Op = (Op)((byte)e->Op | 0x80);
+        answer.Socket = e->Socket;
+        answer.VmLow = guest.VmLow;
+        answer.VmHigh = guest.VmHigh;
+        answer.QueueSet = (byte)q;
+        switch (e->Op)
+        {
+            case Op.Send:
+                answer.DataPtr = e->DataPtr;
+                answer.Size = e->Size;
+                answer.OpData = (uint)errno;
+                Complete(guest, q, &answer, loud: false);
+                break;
+            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0:
+                break;
+            case Op.Bind or Op.Listen or Op.Connect or Op.GetOption or Op.SetOption:
+                answer.Size = (uint)errno;
+                Complete(guest, q, &answer, loud: true);
+                break;
+            case Op.Accept:
+                answer.Size = (uint)errno;
+                Complete(guest, q, &answer, loud: false);
+                break;
+            default:
+                break;
+        }
+    }
+}

@@ -1,0 +1,378 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>The way from an NSM to the guests. The NSM is trusted less than CoreEngine: what makes no sense is counted and dropped.</summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    private const uint MaxEventsPerPass = 4 * Batch; // all guests meet in an NSM's rings
+    private const uint MaxRxOut = SocketSlot.RxEntries + 1; // and the answer to a GetOption
+
+    private bool DrainNsm(NsmPort nsm)
+    {
+        if (nsm.Broken)
+        {
+            return false;
+        }
+
+        // The receive ring is looked at first and the completion ring drained before it, so that what the NSM published in this order
+        // (connected, then data) is told in this order.
+        uint events = nsm.Receive.Available();
+        uint done = 0;
+        for (uint n = Batch; n == Batch;)
+        {
+            n = nsm.Completion.Peek(_batch, Batch);
+            Completions(nsm, _batch, n);
+            nsm.Completion.Release(n);
+            done += n;
+        }
+
+        events = Math.Min(events, MaxEventsPerPass);
+        while (events != 0)
+        {
+            uint n = nsm.Receive.Peek(_batch, Math.Min(events, Batch));
+            if (n == 0)
+            {
+                break;
+            }
+
+            Events(nsm, _batch, n);
+            nsm.Receive.Release(n);
+            done += n;
+            events -= n;
+        }
+
+        nsm.Counters->NqesFromNsm += done;
+        BreakIf(nsm, nsm.Completion.IsBroken | nsm.Receive.IsBroken);
+        return done != 0;
+    }
+
+    /// <summary>The guest and connection that an NQE of an NSM is about; null when there is none.</summary>
+    private GuestPort? Find(NsmPort nsm, uint id, out Connection* connection)
+    {
+        connection = _table.Items + id;
+        if (id >= ConnectionTable.Capacity)
+        {
+            return null;
+        }
+
+        return connection->Phase is Phase.Active or Phase.Closing && connection->Nsm == nsm.Id ? _guests[connection->Guest] : null;
+    }
+
+    private void Completions(NsmPort nsm, Nqe* elements, uint count)
+    {
+        for (uint i = 0; i < count; i++)
+        {
+            Nqe* e = elements + i;
+            uint id = e->Socket;
+            GuestPort? guest = Find(nsm, id, out Connection* connection);
+            if (guest == null)
+            {
+                nsm.Counters->Stray++;
+                continue;
+            }
+
+            if (guest.Dead)
+            {
+                continue;
+            }
+
+            ConnectionRow* row = _table.Rows + id;
+            row->Nqes++;
+            uint q = connection->QueueSet;
+            e->Socket = connection->Socket;
+            e->VmLow = guest.VmLow;
+            e->VmHigh = guest.VmHigh;
+            e->QueueSet = (byte)q;
+            if (e->Op == Op.SendDone)
+            {
+                if (connection->Sends == 0 || !guest.Tx.TryFind(e->DataPtr, e->Size, out _))
+                {
+                    nsm.Counters->Stray++;
+                    continue;
+                }
+
+                connection->Sends--;
+                row->Sends--;
+                row->SendQueue -= Math.Min(row->SendQueue, e->Size);
+                guest.Counters->NqesToGuest++;
+                Complete(guest, q, e, loud: false);
+            }
+            else
+            {
+                Completion(nsm, guest, id, connection, e);
+            }
+        }
+    }
+
+    private void Events(NsmPort nsm, Nqe* elements, uint count)
+    {
+        for (uint i = 0; i < count; i++)
+        {
+            Nqe* e = elements + i;
+            uint id = e->Socket;
+            GuestPort? guest = Find(nsm, id, out Connection* connection);
+            if (guest == null)
+            {
+                nsm.Counters->Stray++;
+                continue;
+            }
+
+            // What crosses the guest's Close is not told any more: the NSM takes its RX chunks and unaccepted connections back by itself.
+            if (guest.Dead || connection->Phase == Phase.Closing || (connection->Flags & ConnectionFlags.Severed) != 0)
+            {
+                continue;
+            }
+
+            ConnectionRow* row = _table.Rows + id;
+            row->Nqes++;
+            uint q = connection->QueueSet;
+            e->Socket = connection->Socket;
+            e->VmLow = guest.VmLow;
+            e->VmHigh = guest.VmHigh;
+            e->QueueSet = (byte)q;
+            if (e->Op == Op.Data)
+            {
+                if (!guest.Rx.TryFind(e->DataPtr, e->Size, out _) || connection->RxOut >= MaxRxOut)
+                {
+                    Sever(nsm, guest, id, connection);
+                    continue;
+                }
+
+                connection->RxOut++;
+                row->ReceiveQueue += e->Size;
+                row->BytesReceived += e->Size;
+                guest.Counters->BytesReceived += e->Size;
+                guest.Counters->NqesToGuest++;
+                nsm.Counters->BytesReceived += e->Size;
+                Announce(guest, q, e);
+            }
+            else
+            {
+                Event(nsm, guest, id, connection, e);
+            }
+        }
+    }
+
+    /// <summary>A completion other than SendDone; addressed to the guest already.</summary>
+    private void Completion(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        switch (e->Op)
+        {
+            case Op.BindDone or Op.ListenDone when connection->Replay != 0:
+                ReplayDone(nsm, guest, id, connection, e);
+                break;
+            case Op.BindDone or Op.ListenDone or Op.ConnectDone or Op.GetOptionDone or Op.SetOptionDone:
+                if (connection->Control != (Op)((byte)e->Op & 0x7F) || !ControlDone(guest, id, connection, e))
+                {
+                    nsm.Counters->Stray++;
+                    break;
+                }
+
+                guest.Counters->NqesToGuest++;
+                Complete(guest, connection->QueueSet, e, loud: true);
+                break;
+            case Op.AcceptDone when (connection->Flags & ConnectionFlags.AcceptPending) != 0:
+                AcceptDone(nsm, guest, id, connection, e);
+                break;
+            case Op.Closed when connection->Phase == Phase.Closing && (connection->Flags & ConnectionFlags.CloseQueued) == 0:
+                guest.Counters->NqesToGuest++;
+                FinishClose(guest, id, connection);
+                break;
+            default:
+                nsm.Counters->Stray++;
+                break;
+        }
+    }
+
+    /// <summary>Takes note of how a control request ended; false when the completion makes no sense.</summary>
+    private bool ControlDone(GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        ConnectionRow* row = _table.Rows + id;
+        bool ok = e->Size == 0;
+        switch (e->Op)
+        {
+            case Op.GetOptionDone when ok && e->OpData != 0:
+                if (e->OpData > PoolLayout.LargeBytes || !guest.Rx.TryFind(e->DataPtr, (uint)e->OpData, out _))
+                {
+                    return false;
+                }
+
+                connection->RxOut++;
+                break;
+            case Op.BindDone when ok:
+                SetLocal(row, e);
+                Memory(id, connection)->Bind.Aux = e->Aux;
+                break;
+            case Op.BindDone:
+                Memory(id, connection)->Bind = default;
+                break;
+            case Op.ListenDone when ok:
+                connection->Flags |= ConnectionFlags.Listening;
+                if (connection->Phase == Phase.Active)
+                {
+                    SetState(connection, id, ConnectionState.Listen);
+                }
+
+                break;
+            case Op.ConnectDone when ok:
+                SetLocal(row, e);
+                guest.Counters->Connects++;
+                if (connection->State == ConnectionState.Connecting)
+                {
+                    SetState(connection, id, ConnectionState.Established);
+                }
+
+                break;
+            case Op.ConnectDone when connection->State == ConnectionState.Connecting:
+                SetState(connection, id, ConnectionState.Open);
+                break;
+            default:
+                break;
+        }
+
+        connection->Control = Op.None;
+        connection->Flags &= ~ConnectionFlags.ControlOrphaned;
+        return true;
+    }
+
+    private void AcceptDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        connection->Flags &= ~ConnectionFlags.AcceptPending;
+        guest.Counters->NqesToGuest++;
+        if (e->Size == 0)
+        {
+            SetLocal(_table.Rows + id, e);
+            guest.Counters->Accepts++;
+            Complete(guest, connection->QueueSet, e, loud: false);
+            return;
+        }
+
+        // The NSM knows nothing of this connection. What the guest has sent since then is answered by CoreEngine.
+        Complete(guest, connection->QueueSet, e, loud: false);
+        if (connection->Sends != 0)
+        {
+            FreeChunksOf(guest, connection->Socket);
+            connection->Sends = 0;
+        }
+
+        bool closing = connection->Phase == Phase.Closing;
+        nsm.Counters->Open--;
+        connection->Phase = Phase.Dead;
+        connection->Errno = Libc.ECONNABORTED;
+        SetState(connection, id, ConnectionState.Reset);
+        if (closing)
+        {
+            FinishClose(guest, id, connection);
+        }
+    }
+
+    /// <summary>An event other than Data; addressed to the guest already.</summary>
+    private void Event(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        switch (e->Op)
+        {
+            case Op.NewConnection when (connection->Flags & ConnectionFlags.Listening) != 0 && e->Size != 0:
+                if (!Announced(id, connection, e))
+                {
+                    nsm.Counters->Stray++;
+                    return;
+                }
+
+                break;
+            case Op.PeerClosed:
+                SetState(connection, id, ConnectionState.CloseWait);
+                break;
+            case Op.Reset:
+                WasReset(guest, id, connection, e->OpData is > 0 and < 4096 ? (int)e->OpData : Libc.ECONNRESET);
+                e->OpData = (uint)connection->Errno;
+                e->Flags = NqeFlags.None; // Abort is CoreEngine's to say
+                break;
+            default:
+                nsm.Counters->Stray++;
+                return;
+        }
+
+        guest.Counters->NqesToGuest++;
+        Announce(guest, connection->QueueSet, e);
+    }
+
+    /// <summary>
+    /// Remembers an announced connection. With one loop the number is exact and bounds the NSM; with several, connections may be
+    /// accepted on another loop, and the oldest memory makes room.
+    /// </summary>
+    private bool Announced(uint id, Connection* connection, Nqe* e)
+    {
+        ListenerMemory* memory = Memory(id, connection);
+        if (memory->Announce(e))
+        {
+            return true;
+        }
+
+        if (_stats->Loops == 1)
+        {
+            return false;
+        }
+
+        memory->Forget(0);
+        return memory->Announce(e);
+    }
+
+    private void WasReset(GuestPort guest, uint id, Connection* connection, int errno)
+    {
+        connection->Errno = errno;
+        guest.Counters->Resets++;
+        SetState(connection, id, ConnectionState.Reset);
+        FailControl(guest, connection, errno);
+    }
+
+    /// <summary>Completes a control request that nobody else will complete.</summary>
+    private void FailControl(GuestPort guest, Connection* connection, int errno)
+    {
+        if (connection->Control == Op.None)
+        {
+            return;
+        }
+
+        Nqe request = default;
+        request.Op = connection->Control;
+        request.Socket = connection->Socket;
+        request.Flags = NqeFlags.Sync;
+        connection->Control = Op.None;
+        connection->Flags &= ~ConnectionFlags.ControlOrphaned;
+        Answer(guest, connection->QueueSet, &request, errno);
+    }
+
+    /// <summary>The NSM broke the rules with this connection: for the guest it is reset, and what the NSM says about it is dropped.</summary>
+    private void Sever(NsmPort nsm, GuestPort guest, uint id, Connection* connection)
+    {
+        nsm.Counters->Stray++;
+        connection->Flags |= ConnectionFlags.Severed;
+        if (connection->Errno == 0)
+        {
+            WasReset(guest, id, connection, Libc.ECONNRESET);
+            TellReset(guest, connection, NqeFlags.None);
+        }
+    }
+
+    private void TellReset(GuestPort guest, Connection* connection, NqeFlags flags)
+    {
+        Nqe reset = default;
+        reset.Op = Op.Reset;
+        reset.Socket = connection->Socket;
+        reset.OpData = (uint)connection->Errno;
+        reset.VmLow = guest.VmLow;
+        reset.VmHigh = guest.VmHigh;
+        reset.QueueSet = connection->QueueSet;
+        reset.Flags = flags;
+        guest.Counters->NqesToGuest++;
+        Announce(guest, connection->QueueSet, &reset);
+    }
+
+    private static void SetLocal(ConnectionRow* row, Nqe* e)
+    {
+        row->LocalLow = e->OpData;
+        row->LocalHigh = e->DataPtr;
+        row->LocalPort = e->Aux;
+    }
+}

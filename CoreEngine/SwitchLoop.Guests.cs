@@ -1,0 +1,141 @@
+using System.Threading;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>Guests come and go. Called by commands.</summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    /// <summary>Takes a guest's queue sets into the loop.</summary>
+    public void AddGuest(GuestPort guest)
+    {
+        _guests[guest.Id] = guest;
+        *guest.Counters = default;
+        Volatile.Write(ref guest.Bell->Asleep, 1u);
+        Watch(guest.BellFd, GuestTag | guest.Id);
+    }
+
+    /// <summary>
+    /// Lets go of a guest. Its connections' ids stay taken until the NSM has confirmed that it has forgotten them
+    /// (<see cref="FreeZombies"/>), because it may still speak of them.
+    /// </summary>
+    public void RemoveGuest(uint id)
+    {
+        GuestPort? guest = _guests[id];
+        if (guest == null)
+        {
+            return;
+        }
+
+        guest.Dead = true;
+        Unwatch(guest.BellFd);
+        for (uint socket = 0; socket < guest.Sockets; socket++)
+        {
+            uint entry = guest.Map[socket] - 1;
+            if (entry >= ConnectionTable.Capacity)
+            {
+                continue;
+            }
+
+            Connection* connection = _table.Items + entry;
+            if (connection->Phase == Phase.Dead || (connection->Flags & ConnectionFlags.Down) != 0)
+            {
+                connection->Phase = Phase.Dead;
+                Forget(entry, connection);
+                continue;
+            }
+
+            connection->Phase = Phase.Zombie;
+            SetState(connection, entry, ConnectionState.Closing);
+        }
+
+        if (guest.Parked != 0)
+        {
+            _parkedGuests--;
+        }
+
+        if (guest.Deferred != 0)
+        {
+            _deferredGuests--;
+        }
+
+        RemoveActive(guest);
+        *guest.Counters = default;
+        _guests[id] = null;
+    }
+
+    /// <summary>The NSM has confirmed that it knows nothing of the guest any more: what it said before is read and dropped, then the ids are free.</summary>
+    public void FreeZombies(uint guest, uint nsm)
+    {
+        if (_nsms[nsm] is { } port)
+        {
+            for (uint round = 0; round < 256 && DrainNsm(port); round++)
+            {
+            }
+
+            PurgeCloses(port);
+        }
+
+        for (uint id = 0; id < _table.High; id++)
+        {
+            Connection* connection = _table.Items + id;
+            if (connection->Phase == Phase.Zombie && connection->Guest == guest)
+            {
+                Forget(id, connection);
+            }
+        }
+    }
+
+    /// <summary>A process may use its queue set again: what is put into its rings is drained.</summary>
+    public void Adopt(uint guest, uint slot)
+    {
+        if (_guests[guest] is { } port && (port.Mine & (1ul << (int)slot)) != 0)
+        {
+            port.Sets[slot].Orphan = false;
+        }
+    }
+
+    private void PurgeCloses(NsmPort nsm)
+    {
+        uint next = nsm.CloseHead;
+        nsm.CloseHead = 0;
+        nsm.CloseTail = 0;
+        while (next != 0)
+        {
+            uint id = next - 1;
+            Connection* connection = _table.Items + id;
+            next = connection->NextClose;
+            if (connection->Phase == Phase.Closing)
+            {
+                QueueClose(nsm, id, connection);
+            }
+        }
+    }
+
+    private void RemoveActive(GuestPort guest)
+    {
+        _activeCount = Remove(_active, _activeCount, guest);
+        _touchedCount = Remove(_touched, _touchedCount, guest);
+        guest.Active = false;
+    }
+
+    private void RemoveActive(NsmPort nsm)
+    {
+        _activeNsmCount = Remove(_activeNsms, _activeNsmCount, nsm);
+        nsm.Active = false;
+    }
+
+    private static int Remove<T>(T[] items, int count, T item)
+        where T : class
+    {
+        for (int i = 0; i < count; i++)
+        {
+            if (items[i] == item)
+            {
+                items[i] = items[count - 1];
+                return count - 1;
+            }
+        }
+
+        return count;
+    }
+}

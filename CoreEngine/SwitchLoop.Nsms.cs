@@ -1,0 +1,261 @@
+using System.Threading;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>NSMs come and go: routes, what happens to connections, and listeners that are made again. Called by commands.</summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    /// <summary>Takes an NSM's queue set into the loop.</summary>
+    public void AddNsm(NsmPort nsm)
+    {
+        _nsms[nsm.Id] = nsm;
+        *nsm.Counters = default;
+        Watch(nsm.BellFd, NsmTag | nsm.Id);
+        Activate(nsm);
+    }
+
+    /// <summary>The guest's NSM has mapped its pool: from now on requests are forwarded, and listeners that waited are made again.</summary>
+    public void Route(GuestPort guest, uint nsm)
+    {
+        guest.Nsm = _nsms[nsm];
+        guest.Replaying = guest.Nsm != null;
+        guest.ReplayNext = 0;
+        Activate(guest);
+    }
+
+    /// <summary>An NSM is gone: every connection through it ends; listeners wait for the next.</summary>
+    public void RemoveNsm(uint nsm)
+    {
+        NsmPort? port = _nsms[nsm];
+        if (port == null)
+        {
+            return;
+        }
+
+        Unwatch(port.BellFd);
+        port.Broken = true;
+        port.CloseHead = 0;
+        RemoveActive(port);
+        for (uint id = 0; id < MaxGuests; id++)
+        {
+            if (_guests[id] is { } guest && guest.Nsm == port)
+            {
+                FreeChunksOfNsm(guest, nsm);
+                guest.Nsm = null;
+                guest.Replaying = false;
+            }
+        }
+
+        for (uint id = 0; id < _table.High; id++)
+        {
+            Connection* connection = _table.Items + id;
+            if (connection->Nsm == nsm && connection->Phase is Phase.Active or Phase.Closing or Phase.Zombie)
+            {
+                EndWithNsm(id, connection);
+            }
+        }
+
+        _nsms[nsm] = null;
+        *port.Counters = default;
+    }
+
+    private void EndWithNsm(uint id, Connection* connection)
+    {
+        GuestPort? guest = connection->Phase == Phase.Zombie ? null : _guests[connection->Guest];
+        if (guest == null)
+        {
+            _table.Free(id);
+            return;
+        }
+
+        connection->Sends = 0;
+        connection->Flags &= ~ConnectionFlags.CloseQueued;
+        ConnectionRow* row = _table.Rows + id;
+        row->Sends = 0;
+        row->SendQueue = 0;
+        if (connection->Phase == Phase.Closing)
+        {
+            FinishClose(guest, id, connection);
+            return;
+        }
+
+        FailControl(guest, connection, Libc.ECONNRESET);
+        if ((connection->Flags & ConnectionFlags.Listening) != 0 && connection->Errno == 0)
+        {
+            connection->Flags |= ConnectionFlags.Down;
+            connection->Replay = 0;
+            Memory(id, connection)->Announced = 0;
+            return;
+        }
+
+        if ((connection->Flags & ConnectionFlags.AcceptPending) != 0)
+        {
+            Nqe accept = default;
+            accept.Op = Op.Accept;
+            accept.Socket = connection->Socket;
+            connection->Flags &= ~ConnectionFlags.AcceptPending;
+            Answer(guest, connection->QueueSet, &accept, Libc.ECONNRESET);
+        }
+
+        connection->Phase = Phase.Dead;
+        connection->Errno = Libc.ECONNRESET;
+        guest.Counters->Resets++;
+        SetState(connection, id, ConnectionState.Reset);
+        TellReset(guest, connection, NqeFlags.Abort);
+    }
+
+    /// <summary>Frees every TX chunk in flight through the NSM, in one walk over the owner words.</summary>
+    private void FreeChunksOfNsm(GuestPort guest, uint nsm)
+    {
+        uint* owners = guest.TxOwners;
+        for (uint chunk = 0; chunk < guest.Tx.Count; chunk++)
+        {
+            uint word = Volatile.Read(ref owners[chunk]);
+            uint socket = word & TxOwner.IdMask;
+            if ((word & ~TxOwner.IdMask) != TxOwner.InFlight || socket >= guest.Sockets)
+            {
+                continue;
+            }
+
+            uint id = guest.Map[socket] - 1;
+            if (id < ConnectionTable.Capacity && _table.Items[id].Nsm == nsm && _table.Items[id].Phase is Phase.Active or Phase.Closing)
+            {
+                _ = Interlocked.CompareExchange(ref owners[chunk], TxOwner.Free, word);
+            }
+        }
+    }
+
+    /// <summary>Makes the guest's listeners again, as far as there is room in the NSM's ring; true when it got anywhere.</summary>
+    private bool Replay(GuestPort guest)
+    {
+        NsmPort nsm = guest.Nsm!;
+        bool moved = false;
+        for (; guest.ReplayNext < guest.Sockets; guest.ReplayNext++)
+        {
+            uint id = guest.Map[guest.ReplayNext] - 1;
+            if (id >= ConnectionTable.Capacity || (_table.Items[id].Flags & ConnectionFlags.Down) == 0)
+            {
+                continue;
+            }
+
+            if (nsm.Job.Free(ListenerMemory.MaxOptions + 3) < ListenerMemory.MaxOptions + 3)
+            {
+                BreakIf(nsm, nsm.Job.IsBroken);
+                _stalled = true;
+                return moved;
+            }
+
+            ReplayListener(guest, nsm, id, _table.Items + id);
+            moved = true;
+        }
+
+        guest.Replaying = false;
+        return moved;
+    }
+
+    private void ReplayListener(GuestPort guest, NsmPort nsm, uint id, Connection* connection)
+    {
+        ListenerMemory* memory = Memory(id, connection);
+        uint q = connection->QueueSet;
+        connection->Nsm = (byte)nsm.Id;
+        _table.Rows[id].Nsm = nsm.Id;
+        connection->Flags &= ~ConnectionFlags.Down;
+        nsm.Counters->Open++;
+
+        Nqe request = default;
+        request.Op = Op.Socket;
+        request.OpData = connection->SocketArguments;
+        _ = Forward(guest, q, id, &request, job: true);
+        for (uint i = 0; i < memory->Options; i++)
+        {
+            request = default;
+            request.Op = Op.SetOption;
+            request.DataPtr = memory->OptionNames[i];
+            request.OpData = memory->OptionValues[i];
+            request.Size = memory->OptionSizes[i];
+            _ = Forward(guest, q, id, &request, job: true);
+        }
+
+        connection->Replay = 1;
+        if (memory->Bind.Op == Op.Bind)
+        {
+            request = memory->Bind;
+            _ = Forward(guest, q, id, &request, job: true);
+            connection->Replay++;
+        }
+
+        request = default;
+        request.Op = Op.Listen;
+        request.OpData = memory->Backlog;
+        _ = Forward(guest, q, id, &request, job: true);
+    }
+
+    /// <summary>A completion of what <see cref="ReplayListener"/> asked for; the guest never asked, so it is not told, unless it failed.</summary>
+    private void ReplayDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        connection->Replay--;
+        if (e->Size == 0)
+        {
+            if (e->Op == Op.BindDone)
+            {
+                SetLocal(_table.Rows + id, e);
+            }
+
+            return;
+        }
+
+        if (connection->Errno == 0 && connection->Phase == Phase.Active)
+        {
+            WasReset(guest, id, connection, (int)Math.Min(e->Size, 4095));
+            TellReset(guest, connection, NqeFlags.None);
+            _ = Interlocked.Increment(ref guest.LostListeners);
+            CallControl();
+        }
+    }
+
+    /// <summary>CoreEngine closes a connection on its own: as soon as the NSM's ring has room.</summary>
+    private void QueueClose(NsmPort nsm, uint id, Connection* connection)
+    {
+        BeginClose(id, connection);
+        connection->Flags |= ConnectionFlags.CloseQueued;
+        connection->NextClose = 0;
+        if (nsm.CloseTail == 0 || nsm.CloseHead == 0)
+        {
+            nsm.CloseHead = id + 1;
+        }
+        else
+        {
+            _table.Items[nsm.CloseTail - 1].NextClose = id + 1;
+        }
+
+        nsm.CloseTail = id + 1;
+        Activate(nsm);
+    }
+
+    private bool FlushCloses(NsmPort nsm)
+    {
+        bool moved = false;
+        while (nsm.CloseHead != 0 && !nsm.Broken)
+        {
+            uint id = nsm.CloseHead - 1;
+            Connection* connection = _table.Items + id;
+            if (connection->Phase == Phase.Closing && _guests[connection->Guest] is { } guest)
+            {
+                Nqe close = default;
+                close.Op = Op.Close;
+                if (guest.Nsm == nsm && !Forward(guest, connection->QueueSet, id, &close, job: false))
+                {
+                    _stalled = true;
+                    return moved;
+                }
+            }
+
+            connection->Flags &= ~ConnectionFlags.CloseQueued;
+            nsm.CloseHead = connection->NextClose;
+            moved = true;
+        }
+
+        return moved;
+    }
+}

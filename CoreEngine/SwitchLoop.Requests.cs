@@ -1,0 +1,381 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>
+/// Requests of guests, one by one. Each method returns false when the request must wait because the NSM's ring is full, true when it needs no
+/// more attention: forwarded, answered, dropped, or the guest was found to break the rules.
+/// </summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    private bool Request(GuestPort guest, uint q, Nqe* e, bool job)
+    {
+        bool allowed = job
+            ? e->Op is Op.Socket or Op.Bind or Op.Listen or Op.Connect or Op.GetOption or Op.SetOption
+            : e->Op is Op.Send or Op.RxCredit or Op.SetOption or Op.Shutdown or Op.Close or Op.Accept or Op.Decline;
+        if (!allowed)
+        {
+            return Violate(guest, job ? Violation.JobRingOp : Violation.SendRingOp, q, (byte)e->Op);
+        }
+
+        uint socket = e->Socket;
+        if (socket >= guest.Sockets)
+        {
+            return Violate(guest, Violation.SocketRange, q, socket);
+        }
+
+        if (WrongArguments(guest, q, e))
+        {
+            return true;
+        }
+
+        uint mapped = guest.Map[socket];
+        if (e->Op is Op.Socket or Op.Accept)
+        {
+            return e->Op == Op.Socket ? MakeSocket(guest, q, e, mapped) : Accept(guest, q, e, mapped);
+        }
+
+        if (mapped is 0 or GuestPort.Refused)
+        {
+            return Unknown(guest, q, e, mapped);
+        }
+
+        uint id = mapped - 1;
+        Connection* connection = _table.Items + id;
+        if (connection->Phase != Phase.Active || connection->Errno != 0 || (connection->Flags & ConnectionFlags.Down) != 0)
+        {
+            return Ended(guest, e, id, connection, job);
+        }
+
+        return e->Op switch
+        {
+            Op.Bind or Op.Listen or Op.Connect or Op.GetOption => Control(guest, e, id, connection, job),
+            Op.SetOption => SetOption(guest, e, id, connection, job),
+            Op.Send => Send(guest, q, e, id, connection),
+            Op.RxCredit => Credit(guest, e, id, connection),
+            Op.Decline => Decline(guest, e, id, connection),
+            Op.Close => Close(guest, e, id, connection),
+            _ => Forward(guest, connection->QueueSet, id, e, job),
+        };
+    }
+
+    /// <summary>What is wrong whatever the state of the socket.</summary>
+    private bool WrongArguments(GuestPort guest, uint q, Nqe* e)
+    {
+        switch (e->Op)
+        {
+            case Op.Send when !guest.Tx.TryFind(e->DataPtr, e->Size, out _):
+                return Violate(guest, Violation.TxRange, q, e->DataPtr);
+            case Op.RxCredit when !guest.Rx.TryFind(e->DataPtr, e->Size, out _):
+                return Violate(guest, Violation.RxRange, q, e->DataPtr);
+            case Op.SetOption when e->Size is 0 or > 8:
+                return Violate(guest, Violation.OptionLength, q, e->Size);
+            case Op.Shutdown when e->OpData > 2:
+                return Violate(guest, Violation.ShutdownHow, q, e->OpData);
+            case Op.Accept when e->DataPtr >= guest.Sockets:
+                return Violate(guest, Violation.SocketRange, q, e->DataPtr);
+            case Op.Accept or Op.Decline when e->OpData is 0 or > uint.MaxValue:
+                return Violate(guest, Violation.HandleZero, q, e->OpData);
+            default:
+                return false;
+        }
+    }
+
+    private bool MakeSocket(GuestPort guest, uint q, Nqe* e, uint mapped)
+    {
+        if (!MakeRoom(guest, q, e->Socket, mapped))
+        {
+            return true;
+        }
+
+        if (guest.Nsm is { } nsm && nsm.Job.Free(1) == 0)
+        {
+            BreakIf(nsm, nsm.Job.IsBroken);
+            return false;
+        }
+
+        if (!TryMake(guest, q, e->Socket, out uint id))
+        {
+            return true;
+        }
+
+        Connection* connection = _table.Items + id;
+        connection->SocketArguments = e->OpData;
+        _table.Rows[id].Domain = (ushort)e->OpData;
+        SetState(connection, id, ConnectionState.Open);
+        return guest.Nsm == null || Forward(guest, q, id, e, job: true);
+    }
+
+    private bool Accept(GuestPort guest, uint q, Nqe* e, uint mapped)
+    {
+        if (!MakeRoom(guest, q, e->Socket, mapped))
+        {
+            return true;
+        }
+
+        if (guest.Nsm is { } nsm && nsm.Send.Free(1) == 0)
+        {
+            BreakIf(nsm, nsm.Send.IsBroken);
+            return false;
+        }
+
+        // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
+        uint listener = guest.Map[(uint)e->DataPtr];
+        ListenerMemory* memory = null;
+        Connection* from = null;
+        int announced = -1;
+        if (listener is not 0 and not GuestPort.Refused)
+        {
+            from = _table.Items + (listener - 1);
+            if ((from->Flags & ConnectionFlags.Listening) == 0 && from->Phase == Phase.Active && from->Errno == 0)
+            {
+                return Violate(guest, Violation.NotListening, q, e->DataPtr);
+            }
+
+            if ((from->Flags & ConnectionFlags.HasMemory) != 0)
+            {
+                memory = _table.Memories + (listener - 1);
+                announced = memory->Find(e->OpData);
+            }
+        }
+
+        if (!TryMake(guest, q, e->Socket, out uint id))
+        {
+            Answer(guest, q, e, Libc.ENOBUFS);
+            return true;
+        }
+
+        Connection* connection = _table.Items + id;
+        ConnectionRow* row = _table.Rows + id;
+        if (from != null)
+        {
+            connection->SocketArguments = from->SocketArguments;
+            row->Domain = (ushort)from->SocketArguments;
+        }
+
+        if (announced >= 0)
+        {
+            row->PeerLow = memory->PeerLow[announced];
+            row->PeerHigh = memory->PeerHigh[announced];
+            row->PeerPort = memory->PeerPorts[announced];
+            memory->Forget(announced);
+        }
+
+        if (guest.Nsm == null)
+        {
+            Answer(guest, q, e, Libc.ENETDOWN);
+            return true;
+        }
+
+        connection->Flags |= ConnectionFlags.AcceptPending;
+        SetState(connection, id, ConnectionState.Established);
+        return Forward(guest, q, id, e, job: false);
+    }
+
+    /// <summary>Sees to it that a socket id is free for a new life; false when that was a violation.</summary>
+    private bool MakeRoom(GuestPort guest, uint q, uint socket, uint mapped)
+    {
+        if (mapped is 0 or GuestPort.Refused)
+        {
+            return true;
+        }
+
+        if (_table.Items[mapped - 1].Phase != Phase.Dead)
+        {
+            _ = Violate(guest, Violation.SocketInUse, q, socket);
+            return false;
+        }
+
+        Release(guest, mapped - 1);
+        return true;
+    }
+
+    /// <summary>A request for a socket that CoreEngine does not know, or had no room for.</summary>
+    private bool Unknown(GuestPort guest, uint q, Nqe* e, uint mapped)
+    {
+        switch (e->Op)
+        {
+            case Op.Close:
+                guest.Map[e->Socket] = 0;
+                TellClosed(guest, q, e->Socket);
+                if (System.Threading.Volatile.Read(ref guest.SlotOf(e->Socket)->State) == SocketState.Closing)
+                {
+                    Defer(guest, q, e->Socket);
+                }
+
+                return true;
+            case Op.Send or Op.Shutdown when mapped == 0:
+                return Violate(guest, Violation.SocketUnknown, q, e->Socket);
+            default:
+                Answer(guest, q, e, mapped == 0 ? Libc.EBADF : Libc.ENOBUFS);
+                return true;
+        }
+    }
+
+    /// <summary>A request for a socket that is closed, reset, or without an NSM: most often the two crossed each other.</summary>
+    private bool Ended(GuestPort guest, Nqe* e, uint id, Connection* connection, bool job)
+    {
+        uint q = connection->QueueSet;
+        bool down = (connection->Flags & ConnectionFlags.Down) != 0;
+        bool known = connection->Phase == Phase.Active && !down; // reset, but the NSM still holds it
+        switch (e->Op)
+        {
+            case Op.Close when known:
+                return Close(guest, e, id, connection);
+            case Op.Close when connection->Phase == Phase.Closing:
+                return true;
+            case Op.Close:
+                FinishClose(guest, id, connection);
+                return true;
+            case Op.RxCredit when known:
+                return Credit(guest, e, id, connection);
+            case Op.SetOption when down:
+                KeepOption(id, connection, e);
+                goto default;
+            default:
+                Answer(guest, q, e, connection->Phase == Phase.Closing || connection->Errno == 0 ? (down ? Libc.ENETDOWN : Libc.ECONNRESET) : connection->Errno);
+                return true;
+        }
+    }
+
+    private bool Control(GuestPort guest, Nqe* e, uint id, Connection* connection, bool job)
+    {
+        uint q = connection->QueueSet;
+        if (connection->Control != Op.None)
+        {
+            if ((connection->Flags & ConnectionFlags.ControlOrphaned) == 0)
+            {
+                return Violate(guest, Violation.ControlTwice, q, e->Socket);
+            }
+
+            Answer(guest, q, e, Libc.EBUSY);
+            return true;
+        }
+
+        const int EISCONN = 106;
+        int refuse = e->Op switch
+        {
+            Op.Bind when connection->State != ConnectionState.Open => Libc.EINVAL,
+            Op.Listen when connection->State is not ((byte)ConnectionState.Open) and not ((byte)ConnectionState.Listen) => Libc.EINVAL,
+            Op.Connect when connection->State == ConnectionState.Listen => Libc.EINVAL,
+            Op.Connect when connection->State != ConnectionState.Open => EISCONN,
+            _ => 0,
+        };
+        if (refuse != 0)
+        {
+            Answer(guest, q, e, refuse);
+            return true;
+        }
+
+        if (!Forward(guest, q, id, e, job))
+        {
+            return false;
+        }
+
+        connection->Control = e->Op;
+        if (e->Op == Op.Connect)
+        {
+            ConnectionRow* row = _table.Rows + id;
+            row->PeerLow = e->OpData;
+            row->PeerHigh = e->DataPtr;
+            row->PeerPort = e->Aux;
+            SetState(connection, id, ConnectionState.Connecting);
+        }
+        else if (e->Op == Op.Bind)
+        {
+            Memory(id, connection)->Bind = *e;
+        }
+        else if (e->Op == Op.Listen)
+        {
+            Memory(id, connection)->Backlog = e->OpData;
+        }
+
+        return true;
+    }
+
+    private bool SetOption(GuestPort guest, Nqe* e, uint id, Connection* connection, bool job)
+    {
+        bool sync = (e->Flags & NqeFlags.Sync) != 0;
+        if (sync ? !Control(guest, e, id, connection, job) : !Forward(guest, connection->QueueSet, id, e, job))
+        {
+            return false;
+        }
+
+        if (!guest.Dead && connection->State is (byte)ConnectionState.Open or (byte)ConnectionState.Listen)
+        {
+            KeepOption(id, connection, e);
+        }
+
+        return true;
+    }
+
+    private void KeepOption(uint id, Connection* connection, Nqe* e) => Memory(id, connection)->KeepOption(e->DataPtr, e->OpData, e->Size);
+
+    /// <summary>A Send that the fast path would not take.</summary>
+    private bool Send(GuestPort guest, uint q, Nqe* e, uint id, Connection* connection)
+    {
+        if (connection->Sends >= SocketSlot.MaxSends)
+        {
+            return Violate(guest, Violation.TooManySends, q, e->Socket);
+        }
+
+        if ((connection->Flags & ConnectionFlags.CanSend) == 0)
+        {
+            Answer(guest, connection->QueueSet, e, Libc.ENOTCONN);
+            return true;
+        }
+
+        return ForwardSends(guest, guest.Nsm!, q, e, 1) == 1;
+    }
+
+    private bool Credit(GuestPort guest, Nqe* e, uint id, Connection* connection)
+    {
+        if (connection->RxOut == 0)
+        {
+            guest.Counters->Refused++; // a credit too many, perhaps given twice by the heir of a process killed midway
+            return true;
+        }
+
+        if (!Forward(guest, connection->QueueSet, id, e, job: false))
+        {
+            return false;
+        }
+
+        connection->RxOut--;
+        ConnectionRow* row = _table.Rows + id;
+        row->ReceiveQueue -= Math.Min(row->ReceiveQueue, e->Size);
+        return true;
+    }
+
+    private bool Decline(GuestPort guest, Nqe* e, uint id, Connection* connection)
+    {
+        if ((connection->Flags & ConnectionFlags.Listening) == 0)
+        {
+            return Violate(guest, Violation.NotListening, connection->QueueSet, e->Socket);
+        }
+
+        if (!Forward(guest, connection->QueueSet, id, e, job: false))
+        {
+            return false;
+        }
+
+        int announced = Memory(id, connection)->Find(e->OpData);
+        if (announced >= 0)
+        {
+            _table.Memories[id].Forget(announced);
+        }
+
+        return true;
+    }
+
+    private bool Close(GuestPort guest, Nqe* e, uint id, Connection* connection)
+    {
+        if (!Forward(guest, connection->QueueSet, id, e, job: false))
+        {
+            return false;
+        }
+
+        BeginClose(id, connection);
+        return true;
+    }
+}

@@ -1,0 +1,292 @@
+using System.Numerics;
+using System.Threading;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>The way to the guest: staging, parking what does not fit, publishing once per pass, and doorbells.</summary>
+internal sealed unsafe partial class SwitchLoop
+{
+    private uint _parkedGuests;
+    private uint _deferredGuests;
+
+    /// <summary>Puts a completion into the guest's ring. A loud one wakes the guest; a quiet one only when it waits for space.</summary>
+    private void Complete(GuestPort guest, uint q, Nqe* element, bool loud)
+    {
+        QueueSetPort* set = guest.Sets + q;
+        if (set->Orphan)
+        {
+            Settle(guest, element);
+            return;
+        }
+
+        if (set->ParkedCompletion.Count == 0)
+        {
+            Nqe* slot = set->Completion.TryStage();
+            if (slot != null)
+            {
+                *slot = *element;
+                set->CompletionProduced++;
+                Touch(guest);
+                guest.TouchedCompletion |= 1ul << (int)q;
+                if (loud)
+                {
+                    guest.Loud |= 1ul << (int)q;
+                }
+
+                return;
+            }
+
+            if (set->Completion.IsBroken)
+            {
+                Violate(guest, Violation.CompletionRingIndex, q, 0);
+                return;
+            }
+        }
+
+        Park(guest, q, ref set->ParkedCompletion, element);
+    }
+
+    /// <summary>Puts an event into the guest's receive ring.</summary>
+    private void Announce(GuestPort guest, uint q, Nqe* element)
+    {
+        QueueSetPort* set = guest.Sets + q;
+        if (set->Orphan)
+        {
+            return; // RX data of a socket that nobody holds goes back with its Close
+        }
+
+        if (set->ParkedReceive.Count == 0)
+        {
+            Nqe* slot = set->Receive.TryStage();
+            if (slot != null)
+            {
+                *slot = *element;
+                set->ReceiveProduced++;
+                Touch(guest);
+                guest.TouchedReceive |= 1ul << (int)q;
+                guest.Loud |= 1ul << (int)q;
+                return;
+            }
+
+            if (set->Receive.IsBroken)
+            {
+                Violate(guest, Violation.ReceiveRingIndex, q, 0);
+                return;
+            }
+        }
+
+        Park(guest, q, ref set->ParkedReceive, element);
+    }
+
+    private void Touch(GuestPort guest)
+    {
+        if ((guest.TouchedCompletion | guest.TouchedReceive) == 0)
+        {
+            _touched[_touchedCount++] = guest;
+        }
+    }
+
+    private void Park(GuestPort guest, uint q, ref ParkedList list, Nqe* element)
+    {
+        if (guest.Dead)
+        {
+            return;
+        }
+
+        guest.Lot ??= MakeLot();
+        if (!guest.Lot.TryPark(ref list, element))
+        {
+            Violate(guest, Violation.NotDraining, q, ParkingLot.Capacity);
+            return;
+        }
+
+        if (guest.Parked == 0)
+        {
+            _parkedGuests++;
+            _lazyTicks = 0;
+        }
+
+        guest.Parked |= 1ul << (int)q;
+        guest.Counters->Parked = guest.Lot.Count;
+    }
+
+    // The one allocation that a loop makes: once per guest that has ever failed to drain its rings.
+    private static ParkingLot MakeLot() => new();
+
+    /// <summary>Moves parked NQEs into rings that have room again; true when any moved.</summary>
+    private bool FlushParked(GuestPort guest)
+    {
+        ParkingLot lot = guest.Lot!;
+        uint before = lot.Count;
+        for (ulong rest = guest.Parked; rest != 0 && !guest.Dead; rest &= rest - 1)
+        {
+            uint q = (uint)BitOperations.TrailingZeroCount(rest);
+            QueueSetPort* set = guest.Sets + q;
+            while (set->ParkedCompletion.Count != 0)
+            {
+                Nqe* first = lot.First(set->ParkedCompletion);
+                if (set->Orphan)
+                {
+                    Settle(guest, first);
+                }
+                else
+                {
+                    Nqe* slot = set->Completion.TryStage();
+                    if (slot == null)
+                    {
+                        break;
+                    }
+
+                    *slot = *first;
+                    set->CompletionProduced++;
+                    Touch(guest);
+                    guest.TouchedCompletion |= 1ul << (int)q;
+                    guest.Loud |= 1ul << (int)q;
+                }
+
+                lot.RemoveFirst(ref set->ParkedCompletion);
+            }
+
+            while (set->ParkedReceive.Count != 0)
+            {
+                if (!set->Orphan)
+                {
+                    Nqe* slot = set->Receive.TryStage();
+                    if (slot == null)
+                    {
+                        break;
+                    }
+
+                    *slot = *lot.First(set->ParkedReceive);
+                    set->ReceiveProduced++;
+                    Touch(guest);
+                    guest.TouchedReceive |= 1ul << (int)q;
+                    guest.Loud |= 1ul << (int)q;
+                }
+
+                lot.RemoveFirst(ref set->ParkedReceive);
+            }
+
+            if (set->Completion.IsBroken || set->Receive.IsBroken)
+            {
+                Violate(guest, set->Completion.IsBroken ? Violation.CompletionRingIndex : Violation.ReceiveRingIndex, q, 0);
+            }
+
+            if (set->ParkedCompletion.Count + set->ParkedReceive.Count == 0)
+            {
+                guest.Parked &= ~(1ul << (int)q);
+            }
+        }
+
+        guest.Counters->Parked = lot.Count;
+        if (guest.Parked == 0 && before != 0)
+        {
+            _parkedGuests--;
+        }
+
+        return lot.Count != before;
+    }
+
+    /// <summary>Publishes what this pass has staged, and rings for those who sleep: once per ring and once per process.</summary>
+    private void Flush()
+    {
+        for (int i = 0; i < _activeNsmCount; i++)
+        {
+            NsmPort nsm = _activeNsms[i];
+            if (nsm.JobStaged || nsm.SendStaged)
+            {
+                Publish(nsm);
+            }
+        }
+
+        for (int i = 0; i < _touchedCount; i++)
+        {
+            Publish(_touched[i]);
+        }
+
+        _touchedCount = 0;
+    }
+
+    private static void Publish(NsmPort nsm)
+    {
+        if (nsm.JobStaged)
+        {
+            nsm.Job.Publish();
+            nsm.JobStaged = false;
+        }
+
+        if (nsm.SendStaged)
+        {
+            nsm.Send.Publish();
+            nsm.SendStaged = false;
+        }
+
+        Interlocked.MemoryBarrier(); // Tails before Asleep: the sleeper writes Asleep, fences, and looks at the tails.
+        if (Volatile.Read(ref nsm.Process->Asleep) == 1 && Interlocked.Exchange(ref nsm.Process->Asleep, 0u) == 1)
+        {
+            ulong one = 1;
+            _ = Libc.WriteFast(nsm.NsmBellFd, &one, sizeof(ulong));
+            nsm.Counters->DoorbellsRung++;
+        }
+    }
+
+    private static void Publish(GuestPort guest)
+    {
+        ulong touched = guest.TouchedCompletion | guest.TouchedReceive;
+        ulong loud = guest.Loud;
+        if (!guest.Dead)
+        {
+            for (ulong rest = guest.TouchedCompletion; rest != 0; rest &= rest - 1)
+            {
+                guest.Sets[BitOperations.TrailingZeroCount(rest)].Completion.Publish();
+            }
+
+            for (ulong rest = guest.TouchedReceive; rest != 0; rest &= rest - 1)
+            {
+                guest.Sets[BitOperations.TrailingZeroCount(rest)].Receive.Publish();
+            }
+
+            Interlocked.MemoryBarrier(); // As above.
+            ulong wake = 0;
+            for (ulong rest = touched; rest != 0; rest &= rest - 1)
+            {
+                QueueSetHeader* header = guest.QueueSetOf((uint)BitOperations.TrailingZeroCount(rest));
+                if ((loud & rest & (~rest + 1)) != 0 || Volatile.Read(ref header->WantsSpace) != 0)
+                {
+                    wake |= Volatile.Read(ref header->Subscribers);
+                }
+            }
+
+            Ring(guest, wake);
+        }
+
+        guest.TouchedCompletion = 0;
+        guest.TouchedReceive = 0;
+        guest.Loud = 0;
+    }
+
+    private static void Ring(GuestPort guest, ulong processes)
+    {
+        if (guest.QueueSets < 64)
+        {
+            processes &= (1ul << (int)guest.QueueSets) - 1;
+        }
+
+        for (; processes != 0; processes &= processes - 1)
+        {
+            uint slot = (uint)BitOperations.TrailingZeroCount(processes);
+            ProcessSlot* process = guest.ProcessOf(slot);
+            if (Volatile.Read(ref process->Asleep) == 1 && Interlocked.Exchange(ref process->Asleep, 0u) == 1)
+            {
+                int pipe = Volatile.Read(ref guest.Pipes[slot]);
+                if (pipe >= 0)
+                {
+                    byte one = 1;
+                    _ = Libc.WriteFast(pipe, &one, 1);
+                    guest.Counters->DoorbellsRung++;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+using System.Diagnostics;
+using System.Numerics;
+using System.Threading;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <summary>
+/// One switching loop: it owns its queue sets, its connection table and its counter rows; nobody else touches them, and it takes no
+/// lock. The control thread hands it commands one at a time (<see cref="Command"/>).
+/// </summary>
+internal sealed unsafe partial class SwitchLoop : IDisposable
+{
+    /// <summary>Guest ids are below this.</summary>
+    public const uint MaxGuests = 1024;
+
+    /// <summary>NSM ids are below this.</summary>
+    public const uint MaxNsms = 64;
+
+    private const uint Batch = 64; // NQEs taken from one ring in one pass
+    private const uint CoolAfter = 32; // passes without news until a queue set or region is polled no more
+    private const uint PollEvery = 32; // passes between two looks for newly active regions while busy
+    private const int Yields = 20;
+    private const int MaxEvents = 64;
+
+    private readonly uint _index;
+    private readonly GuestPort?[] _guests = new GuestPort?[MaxGuests];
+    private readonly NsmPort?[] _nsms = new NsmPort?[MaxNsms];
+    private readonly GuestPort[] _active = new GuestPort[MaxGuests];
+    private readonly GuestPort[] _touched = new GuestPort[MaxGuests];
+    private readonly NsmPort[] _activeNsms = new NsmPort[MaxNsms];
+    private readonly ConnectionTable _table;
+    private readonly Nqe* _batch;
+    private readonly Libc.EpollEvent* _events;
+    private readonly int _epoll;
+    private readonly int _reports;
+    private readonly CountersHeader* _stats;
+    private int _activeCount;
+    private int _touchedCount;
+    private int _activeNsmCount;
+    private uint _passes;
+    private ulong _now;
+    private bool _stalled; // something waits for room in an NSM's ring
+    private uint _lazyTicks; // sleeps since something last waited that nobody rings for
+    private ulong _lazyWork; // guests with parked NQEs or deferred slots, at the last look
+    private IdleStrategy _idle = new(0, Yields);
+
+    /// <summary>Makes a loop; <paramref name="reports"/> is the eventfd by which it calls the control thread.</summary>
+    public SwitchLoop(uint index, CountersHeader* stats, int reports)
+    {
+        _index = index;
+        _stats = stats;
+        _reports = reports;
+        _table = new ConnectionTable((ConnectionRow*)((byte*)stats + stats->ConnectionOf(index, 0)));
+        _batch = (Nqe*)NativeTable.Reserve(Batch * Nqe.Length);
+        _events = (Libc.EpollEvent*)NativeTable.Reserve(4096);
+        _epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
+        _bell = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
+        Watch(_bell, BellTag);
+        Tick();
+    }
+
+    /// <summary>Which loop this is.</summary>
+    public uint Index => _index;
+
+    /// <summary>Passes so far: tests look whether an idle loop stands still.</summary>
+    public uint Passes => Volatile.Read(ref _passes);
+
+    /// <summary>Runs until a command ends it. The thread's body.</summary>
+    public void Run()
+    {
+        while (!_stop)
+        {
+            if (Pass())
+            {
+                _idle.Reset();
+                continue;
+            }
+
+            switch (_idle.Next())
+            {
+                case IdleAction.Spin:
+                    Thread.SpinWait(1);
+                    break;
+                case IdleAction.Yield:
+                    _ = Libc.Yield();
+                    break;
+                default:
+                    Sleep();
+                    _idle.Reset();
+                    break;
+            }
+        }
+    }
+
+    /// <summary>Looks at everything active once; true when there was work.</summary>
+    public bool Pass()
+    {
+        bool worked = TakeCommand();
+        if ((++_passes & (PollEvery - 1)) == 0)
+        {
+            worked |= Poll(0);
+            Tick();
+        }
+
+        _stalled = false;
+        for (int i = 0; i < _activeNsmCount; i++)
+        {
+            NsmPort nsm = _activeNsms[i];
+            bool moved = FlushCloses(nsm) | DrainNsm(nsm);
+            worked |= moved;
+            nsm.IdlePasses = moved ? 0 : nsm.IdlePasses + 1;
+        }
+
+        // The list is walked from a place that moves on, so that a full NSM ring is not always the same guest's misfortune.
+        int count = _activeCount;
+        int at = count == 0 ? 0 : (int)(_passes % (uint)count);
+        for (int i = 0; i < count; i++)
+        {
+            GuestPort guest = _active[at];
+            bool moved = DrainGuest(guest);
+            worked |= moved;
+            guest.IdlePasses = moved ? 0 : guest.IdlePasses + 1;
+            at = at + 1 == count ? 0 : at + 1;
+        }
+
+        Flush();
+        return worked;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _ = Libc.Close(_epoll);
+        _ = Libc.Close(_bell);
+        _table.Dispose();
+        NativeTable.Release(_batch, Batch * Nqe.Length);
+        NativeTable.Release(_events, 4096);
+    }
+
+    /// <summary>Takes what one guest has published, and moves what was parked for it.</summary>
+    private bool DrainGuest(GuestPort guest)
+    {
+        if (guest.Dead)
+        {
+            return false;
+        }
+
+        bool moved = false;
+        ulong fresh = Volatile.Read(ref guest.Bell->Pending) & guest.Mine & ~guest.Hot;
+        guest.Hot |= fresh;
+        for (ulong rest = guest.Hot; rest != 0; rest &= rest - 1)
+        {
+            uint q = (uint)BitOperations.TrailingZeroCount(rest);
+            QueueSetPort* set = guest.Sets + q;
+            uint taken = DrainJobRing(guest, q, set) + DrainSendRing(guest, q, set);
+            if (guest.Dead)
+            {
+                return true;
+            }
+
+            if (taken != 0)
+            {
+                set->IdlePasses = 0;
+                moved = true;
+            }
+            else if (++set->IdlePasses > CoolAfter)
+            {
+                _ = Cool(guest, q, set);
+            }
+        }
+
+        if (guest.Parked != 0)
+        {
+            moved |= FlushParked(guest);
+        }
+
+        if (guest.Deferred != 0)
+        {
+            FreeDeferred(guest);
+        }
+
+        if (guest.Replaying)
+        {
+            moved |= Replay(guest);
+        }
+
+        if (guest.Reaping >= 0 || guest.ReapWanted != 0)
+        {
+            moved |= Reap(guest);
+        }
+
+        return moved;
+    }
+
+    /// <summary>Stops polling a queue set, unless something has come in; true when it is polled no more.</summary>
+    private static bool Cool(GuestPort guest, uint q, QueueSetPort* set)
+    {
+        ulong bit = 1ul << (int)q;
+        set->IdlePasses = 0;
+        _ = Interlocked.And(ref guest.Bell->Pending, ~bit); // Full fence: what was published under the old bit is seen below.
+        if (set->Job.Refresh() != 0 || set->Send.Refresh() != 0 || set->Job.IsBroken || set->Send.IsBroken)
+        {
+            return false;
+        }
+
+        guest.Hot &= ~bit;
+        return true;
+    }
+
+    private void Tick()
+    {
+        // Stopwatch counts nanoseconds on Linux.
+        _now = (ulong)Stopwatch.GetTimestamp();
+        if (_index == 0)
+        {
+            Volatile.Write(ref _stats->Heartbeat, _now);
+        }
+
+        for (int i = 0; i < _activeCount; i++)
+        {
+            _active[i].Header->Heartbeat = _now;
+        }
+    }
+}
