@@ -1,0 +1,177 @@
+using System.ComponentModel;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine.Control;
+
+/// <summary>NSMs: announced, attached, lost.</summary>
+internal sealed unsafe partial class Engine
+{
+    private void AddNsm(EnginePeer peer, ref AttachMessage message)
+    {
+        string name = NameIn(ref message);
+        if (message.Nsm is 0 or >= SwitchLoop.MaxNsms)
+        {
+            Reply(peer, message, Libc.EINVAL, $"NSM ids are 1 to {SwitchLoop.MaxNsms - 1}");
+            return;
+        }
+
+        if (!_nsms.TryAdd(message.Nsm, new Nsm(message.Nsm, name)))
+        {
+            Reply(peer, message, Libc.EEXIST, $"NSM {message.Nsm} is there already");
+            return;
+        }
+
+        Log.Info("nsm-added", ("nsm", message.Nsm), ("name", name));
+        Reply(peer, message, 0, "");
+    }
+
+    private void RemoveNsm(EnginePeer peer, ref AttachMessage message)
+    {
+        if (!_nsms.TryGetValue(message.Nsm, out Nsm? nsm))
+        {
+            Reply(peer, message, Libc.ENOENT, $"no NSM {message.Nsm}");
+            return;
+        }
+
+        if (nsm.Peer is { } connection)
+        {
+            PeerEnded(connection, "removed");
+        }
+
+        _ = _nsms.Remove(nsm.Id);
+        Log.Info("nsm-removed", ("nsm", nsm.Id), ("name", nsm.Name));
+        Reply(peer, message, 0, "");
+    }
+
+    private void AttachNsm(EnginePeer peer, ref AttachMessage message)
+    {
+        if (!_nsms.TryGetValue(message.Nsm, out Nsm? nsm))
+        {
+            Reply(peer, message, Libc.ENOENT, $"no NSM {message.Nsm}: the control plane has not announced it");
+            return;
+        }
+
+        nsm.Peer?.Drain(); // the end of the one before may lie there unread
+        if (nsm.Peer != null)
+        {
+            Reply(peer, message, Libc.EBUSY, $"NSM {message.Nsm} is attached already");
+            return;
+        }
+
+        try
+        {
+            nsm.Attach(peer, (uint)_loops.Length, _stats);
+        }
+        catch (Win32Exception e)
+        {
+            Log.Error("nsm-refused", ("nsm", nsm.Id), ("reason", e.Message));
+            Reply(peer, message, Libc.ENOMEM, e.Message);
+            return;
+        }
+
+        OnLoops(loop => loop.AddNsm(nsm.Ports[loop.Index]));
+        AttachMessage answer = message;
+        answer.Error = 0;
+        peer.Send(answer, nsm.Fds());
+        Log.Info("nsm-attached", ("nsm", nsm.Id), ("name", nsm.Name));
+        AttachMessage ready = default;
+        ready.Op = AttachOp.NsmReady;
+        ready.Nsm = nsm.Id;
+        Tell(ready, "");
+        foreach (Guest guest in _guests.Values)
+        {
+            if (guest.NsmId == nsm.Id && !guest.IsTornDown)
+            {
+                Introduce(nsm, guest);
+            }
+        }
+    }
+
+    private static void Introduce(Nsm nsm, Guest guest)
+    {
+        nsm.Asked.Add((AttachOp.GuestAdded, guest.Id));
+        nsm.Peer!.Send(guest.Message(AttachOp.GuestAdded), guest.PoolFd);
+    }
+
+    private void NsmAnswered(Nsm nsm, ref AttachMessage message)
+    {
+        uint id = message.Guest;
+        if (!nsm.Asked.Remove((message.Op, id)))
+        {
+            PeerEnded(nsm.Peer!, $"answer to a question nobody asked (message {(uint)message.Op}, guest {id})");
+            return;
+        }
+
+        if (message.Op == AttachOp.GuestRemoved)
+        {
+            if (!nsm.Asked.Contains((AttachOp.GuestRemoved, id)))
+            {
+                OnLoops(loop => loop.FreeZombies(id, nsm.Id));
+            }
+
+            return;
+        }
+
+        // While a removal is under way, this is about a guest of the same id before.
+        if (nsm.Asked.Contains((AttachOp.GuestRemoved, id)) || nsm.Asked.Contains((AttachOp.GuestAdded, id))
+            || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || guest.NsmId != nsm.Id)
+        {
+            return;
+        }
+
+        int error = message.Error;
+        string text;
+        fixed (byte* field = message.Text)
+        {
+            text = SeqPacket.Get(new ReadOnlySpan<byte>(field, 128));
+        }
+
+        if (error == 0)
+        {
+            OnLoops(loop => loop.Route(guest.Ports[loop.Index], nsm.Id));
+            Log.Info("guest-routed", ("guest", guest.Name), ("nsm", nsm.Id));
+        }
+        else
+        {
+            Log.Error("guest-not-routed", ("guest", guest.Name), ("nsm", nsm.Id), ("error", error), ("reason", text));
+        }
+
+        if (guest.Waiting is { } waiting)
+        {
+            guest.Waiting = null;
+            Reply(waiting, guest.Message(AttachOp.AddGuest), error, text);
+            if (error != 0)
+            {
+                Remove(guest);
+            }
+        }
+    }
+
+    private void LoseNsm(Nsm nsm, string why)
+    {
+        foreach (Guest guest in _guests.Values)
+        {
+            if (guest.NsmId == nsm.Id && !guest.IsTornDown)
+            {
+                _ = Interlocked.Increment(ref guest.Header->NsmEpoch);
+            }
+        }
+
+        OnLoops(loop => loop.RemoveNsm(nsm.Id));
+        nsm.Detach();
+        Log.Warn("nsm-lost", ("nsm", nsm.Id), ("name", nsm.Name), ("reason", why));
+        foreach (Guest guest in _guests.Values)
+        {
+            if (guest.NsmId == nsm.Id && guest.Waiting is { } waiting)
+            {
+                guest.Waiting = null;
+                Reply(waiting, guest.Message(AttachOp.AddGuest), 0, "");
+            }
+        }
+
+        AttachMessage lost = default;
+        lost.Op = AttachOp.NsmLost;
+        lost.Nsm = nsm.Id;
+        Tell(lost, why);
+    }
+}

@@ -1,0 +1,261 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine.Control;
+
+/// <summary>Processes of guests: attach, fork, exec, death.</summary>
+internal sealed unsafe partial class Engine
+{
+    private void AcceptProcesses(Guest guest, int listener)
+    {
+        int fd;
+        while ((fd = SeqPacket.Accept(listener)) >= 0)
+        {
+            var connection = new GuestConnection(this, guest, _sources);
+            guest.Connections.Add(connection);
+            _sources.Add(connection, fd);
+        }
+    }
+
+    public void GuestConnectionEnded(GuestConnection connection, string why)
+    {
+        _ = connection.Guest.Connections.Remove(connection);
+        connection.Close();
+        if (why != "closed")
+        {
+            Log.Warn("guest-connection-dropped", ("guest", connection.Guest.Name), ("reason", why));
+        }
+    }
+
+    /// <summary>A message of a guest's process. Whatever is wrong with it costs its sender the connection and nobody else anything.</summary>
+    public void FromGuest(GuestConnection connection, ref AttachMessage message, ReadOnlySpan<int> fds, int pid)
+    {
+        Guest guest = connection.Guest;
+        int sender = pid > 0 ? pid : SeqPacket.PeerPid(connection.Fd, out _);
+        if (fds.Length != 1 || message.Op is not (AttachOp.Attach or AttachOp.ForkAttach))
+        {
+            SeqPacket.CloseAll(fds);
+            GuestConnectionEnded(connection, $"unexpected message {(uint)message.Op} with {fds.Length} fds");
+            return;
+        }
+
+        int pipe = Native.OwnPipe(fds[0]);
+        if (pipe < 0)
+        {
+            GuestConnectionEnded(connection, "no pipe in its message");
+            return;
+        }
+
+        if (message.Op == AttachOp.ForkAttach)
+        {
+            ForkAttached(connection, message.Slot, sender, pipe);
+            return;
+        }
+
+        if (!TryAttach(guest, sender, pipe, ref message, out int error, out string text))
+        {
+            _ = Libc.Close(pipe);
+            Log.Warn("process-refused", ("guest", guest.Name), ("pid", sender), ("reason", text));
+            AttachMessage refusal = guest.Message(AttachOp.Attach);
+            refusal.Error = error;
+            SeqPacket.Put(new Span<byte>(refusal.Text, 128), text);
+            connection.Send(refusal);
+            return;
+        }
+
+        AttachMessage answer = guest.Message(AttachOp.Attach);
+        answer.Slot = message.Slot;
+        answer.Flags |= message.Flags;
+        connection.Send(answer, [guest.ControlFd, guest.PoolFd, .. guest.Bells]);
+    }
+
+    /// <summary>A new process, or a known one after its exec. Puts Slot and Flags of the answer into the message.</summary>
+    private bool TryAttach(Guest guest, int pid, int pipe, ref AttachMessage message, out int error, out string text)
+    {
+        error = 0;
+        text = "";
+        message.Flags = 0;
+        if (guest.Detached is { } reason)
+        {
+            (error, text) = (Libc.EPERM, $"guest {guest.Name} is detached: {reason}");
+            return false;
+        }
+
+        if (guest.NetworkNamespace != 0 && Native.NamespaceOf(pid) != guest.NetworkNamespace)
+        {
+            (error, text) = (Libc.EACCES, $"the process is not in the network namespace of guest {guest.Name}");
+            return false;
+        }
+
+        int watch = (int)Libc.Syscall(Native.SysPidfdOpen, pid, 0, 0, 0, 0, 0);
+        if (watch < 0)
+        {
+            (error, text) = (Libc.EPERM, $"cannot watch process {pid}: {Libc.Describe(Libc.Errno)}");
+            return false;
+        }
+
+        GuestProcess? before = Array.Find(guest.Processes, p => p != null && p.Pid == pid && !p.Ending);
+        if (before != null && !HasEnded(before.Fd))
+        {
+            message.Slot = before.Slot;
+            message.Flags = 1u << 31;
+            _ = Libc.Close(watch);
+            ChangePipe(guest, before.Slot, pipe);
+            SetName(guest, before.Slot, ref message);
+            Log.Info("process-reattached", ("guest", guest.Name), ("pid", pid), ("slot", before.Slot));
+            return true;
+        }
+
+        if (before != null)
+        {
+            ProcessEnded(before);
+        }
+
+        for (uint slot = 0; slot < guest.Layout.Counts.QueueSets; slot++)
+        {
+            if (guest.Processes[slot] == null
+                && Interlocked.CompareExchange(ref guest.SlotOf(slot)->State, ProcessState.Live, ProcessState.Free) == ProcessState.Free)
+            {
+                Admit(guest, slot, pid, watch, pipe);
+                SetName(guest, slot, ref message);
+                message.Slot = slot;
+                return true;
+            }
+        }
+
+        _ = Libc.Close(watch);
+        (error, text) = (Libc.EMFILE, $"guest {guest.Name} has {guest.Layout.Counts.QueueSets} processes already");
+        return false;
+    }
+
+    /// <summary>A child of a process that has claimed a slot for it.</summary>
+    private void ForkAttached(GuestConnection connection, uint slot, int pid, int pipe)
+    {
+        Guest guest = connection.Guest;
+        string? problem = guest.IsTornDown ? "guest is detached"
+            : slot >= guest.Layout.Counts.QueueSets || guest.Processes[slot] != null ? $"slot {slot} is not free"
+            : Volatile.Read(ref guest.SlotOf(slot)->State) == ProcessState.Free ? $"slot {slot} is not claimed"
+            : null;
+        int watch = problem == null ? (int)Libc.Syscall(Native.SysPidfdOpen, pid, 0, 0, 0, 0, 0) : -1;
+        if (problem == null && watch < 0)
+        {
+            // The child has ended already: it held what its parent gave it.
+            guest.Processes[slot] = new GuestProcess(this, guest, slot, pid);
+            _ = Libc.Close(pipe);
+            BeginReaping(guest.Processes[slot]!);
+            return;
+        }
+
+        if (problem != null)
+        {
+            _ = Libc.Close(pipe);
+            GuestConnectionEnded(connection, $"fork of process {pid}: {problem}");
+            return;
+        }
+
+        Admit(guest, slot, pid, watch, pipe);
+    }
+
+    private void Admit(Guest guest, uint slot, int pid, int watch, int pipe)
+    {
+        var process = new GuestProcess(this, guest, slot, pid);
+        guest.Processes[slot] = process;
+        _sources.Add(process, watch);
+        guest.SlotOf(slot)->Pid = (uint)pid;
+        guest.SlotOf(slot)->Asleep = 0;
+        Volatile.Write(ref guest.Pipes[slot], pipe);
+        OnLoops(loop => loop.Adopt(guest.Id, slot));
+        guest.Ports[0].Counters->Processes++;
+        Log.Info("process-attached", ("guest", guest.Name), ("pid", pid), ("slot", slot));
+    }
+
+    private static void SetName(Guest guest, uint slot, ref AttachMessage message) =>
+        SeqPacket.Put(new Span<byte>(guest.SlotOf(slot)->Name, 16), NameIn(ref message));
+
+    /// <summary>Puts another pipe in place; the old one is closed once no loop can be writing to it.</summary>
+    private void ChangePipe(Guest guest, uint slot, int pipe)
+    {
+        int old = guest.Pipes[slot];
+        Volatile.Write(ref guest.Pipes[slot], pipe);
+        OnLoops(_ => { });
+        if (old >= 0)
+        {
+            _ = Libc.Close(old);
+        }
+    }
+
+    private static bool HasEnded(int pidfd)
+    {
+        // waitid(P_PIDFD) is for parents; a pidfd becomes readable when its process ends.
+        int epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
+        Libc.EpollEvent e = new() { Events = Libc.EPOLLIN };
+        _ = Libc.EpollControl(epoll, Libc.EPOLL_CTL_ADD, pidfd, &e);
+        bool ended = Libc.EpollWait(epoll, &e, 1, 0) == 1;
+        _ = Libc.Close(epoll);
+        return ended;
+    }
+
+    /// <summary>A process is gone, in whatever way.</summary>
+    public void ProcessEnded(GuestProcess process)
+    {
+        Guest guest = process.Guest;
+
+        // A child's ForkAttach that is waiting comes first: the child holds what its parent held.
+        foreach (GuestConnection connection in guest.Connections.ToArray())
+        {
+            connection.Drain();
+        }
+
+        if (process.Ending || guest.IsTornDown || guest.Processes[process.Slot] != process)
+        {
+            return;
+        }
+
+        _sources.Remove(process);
+        Log.Info("process-ended", ("guest", guest.Name), ("pid", process.Pid), ("slot", process.Slot));
+        guest.Ports[0].Counters->Processes--;
+        BeginReaping(process);
+    }
+
+    private void BeginReaping(GuestProcess process)
+    {
+        Guest guest = process.Guest;
+        uint slot = process.Slot;
+        process.Ending = true;
+        process.LoopsLeft = (uint)_loops.Length;
+        int pipe = guest.Pipes[slot];
+        Volatile.Write(ref guest.Pipes[slot], -1);
+        OnLoops(loop => loop.ProcessEnded(guest.Id, slot));
+        if (pipe >= 0)
+        {
+            _ = Libc.Close(pipe);
+        }
+    }
+
+    /// <summary>One loop has taken leave of a process; when all have, its slot is free.</summary>
+    private void Reaped(Guest guest, uint slot)
+    {
+        if (guest.Processes[slot] is not { Ending: true } process || --process.LoopsLeft != 0)
+        {
+            return;
+        }
+
+        guest.Processes[slot] = null;
+        ProcessSlot* shared = guest.SlotOf(slot);
+        new Span<byte>(shared->Name, 16).Clear();
+        shared->Pid = 0;
+        shared->Refused = 0;
+        shared->Asleep = 0;
+        Volatile.Write(ref shared->State, ProcessState.Free);
+
+        // Children that it had claimed slots for and that have not come: nobody else will give them back.
+        for (uint other = 0; other < guest.Layout.Counts.QueueSets; other++)
+        {
+            ProcessSlot* claimed = guest.SlotOf(other);
+            if (guest.Processes[other] == null && Volatile.Read(ref claimed->State) == ProcessState.Forking && claimed->Parent == slot)
+            {
+                guest.Processes[other] = new GuestProcess(this, guest, other, 0);
+                BeginReaping(guest.Processes[other]!);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+using System.Collections.Generic;
+using System.Text;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine.Control;
+
+/// <summary>A process of a guest.</summary>
+internal sealed class GuestProcess(Engine engine, Guest guest, uint slot, int pid) : Source
+{
+    public Guest Guest { get; } = guest;
+
+    public uint Slot { get; } = slot;
+
+    public int Pid { get; } = pid;
+
+    /// <summary>It has ended; the loops are tidying up. How many of them still are.</summary>
+    public uint LoopsLeft { get; set; }
+
+    public bool Ending { get; set; }
+
+    public override void Ready(uint events) => engine.ProcessEnded(this);
+}
+
+/// <summary>A guest as the control thread knows it.</summary>
+internal sealed unsafe class Guest
+{
+    private readonly SharedRegion _control;
+    private readonly SharedRegion _pool;
+
+    public Guest(in AttachMessage request, string name, uint loops, bool hugePages, StatsFile stats)
+    {
+        Id = request.Guest;
+        Name = name;
+        NsmId = request.Nsm;
+        Flags = request.Flags & ~(1u << 31);
+        Address4 = request.Address4;
+        Address6Low = request.Address6Low;
+        Address6High = request.Address6High;
+        NetworkNamespace = request.NetworkNamespace;
+        Pool = request.Pool.Tx.Total == 0 && request.Pool.Rx.Total == 0 ? PoolLayout.Default : request.Pool;
+        Layout = new ControlLayout(ControlLayout.GuestDefault(Pool, loops));
+
+        _pool = SharedRegion.Create($"nk-pool-{name}", Pool.Length, hugePages, map: false);
+        WritePoolHeader();
+        _control = SharedRegion.Create($"nk-guest-{name}", Layout.Length);
+        Header = (ControlHeader*)_control.Start;
+        WriteHeader();
+
+        Pipes = (int*)NativeTable.Reserve(ControlLayout.MaxQueueSets * sizeof(int));
+        new Span<int>(Pipes, (int)ControlLayout.MaxQueueSets).Fill(-1);
+        Bells = new int[loops];
+        Ports = new GuestPort[loops];
+        for (uint loop = 0; loop < loops; loop++)
+        {
+            Bells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
+            Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), Pipes, Bells[loop]);
+        }
+    }
+
+    public uint Id { get; }
+
+    public string Name { get; }
+
+    public uint NsmId { get; }
+
+    public uint Flags { get; }
+
+    public uint Address4 { get; }
+
+    public ulong Address6Low { get; }
+
+    public ulong Address6High { get; }
+
+    public ulong NetworkNamespace { get; }
+
+    public PoolLayout Pool { get; }
+
+    public ControlLayout Layout { get; }
+
+    public ControlHeader* Header { get; private set; }
+
+    public int[] Bells { get; }
+
+    public GuestPort[] Ports { get; }
+
+    public int* Pipes { get; private set; }
+
+    public GuestProcess?[] Processes { get; } = new GuestProcess?[ControlLayout.MaxQueueSets];
+
+    public List<GuestConnection> Connections { get; } = [];
+
+    public Source? Listener { get; set; }
+
+    public string SocketPath { get; set; } = "";
+
+    /// <summary>Not null: detached, and why. Its processes can no longer attach.</summary>
+    public string? Detached { get; set; }
+
+    /// <summary>The loops have let go of it, its regions are gone from this process.</summary>
+    public bool IsTornDown => Header == null;
+
+    /// <summary>The control plane's connection that waits for the answer to AddGuest.</summary>
+    public EnginePeer? Waiting { get; set; }
+
+    public int ControlFd => _control.Fd;
+
+    public int PoolFd => _pool.Fd;
+
+    public bool PoolIsHuge => _pool.IsHuge;
+
+    public ProcessSlot* SlotOf(uint slot) => (ProcessSlot*)(_control.Start + Layout.ProcessOf(slot));
+
+    /// <summary>A message about this guest.</summary>
+    public AttachMessage Message(AttachOp op)
+    {
+        AttachMessage message = default;
+        message.Op = op;
+        message.Guest = Id;
+        message.Nsm = NsmId;
+        message.Flags = Flags;
+        message.Address4 = Address4;
+        message.Address6Low = Address6Low;
+        message.Address6High = Address6High;
+        message.Pool = Pool;
+        message.NetworkNamespace = NetworkNamespace;
+        SeqPacket.Put(new Span<byte>(message.Name, 40), Name);
+        return message;
+    }
+
+    /// <summary>Tells the processes that it is over, and gives the memory back. The loops have let go before.</summary>
+    public void TearDown()
+    {
+        if (IsTornDown)
+        {
+            return;
+        }
+
+        Volatile.Write(ref Header->State, RegionState.Detached);
+        for (int slot = 0; slot < (int)ControlLayout.MaxQueueSets; slot++)
+        {
+            if (Pipes[slot] >= 0)
+            {
+                _ = Libc.Close(Pipes[slot]);
+            }
+        }
+
+        foreach (GuestPort port in Ports)
+        {
+            port.Dispose();
+        }
+
+        foreach (int bell in Bells)
+        {
+            _ = Libc.Close(bell);
+        }
+
+        NativeTable.Release(Pipes, ControlLayout.MaxQueueSets * sizeof(int));
+        Pipes = null;
+        Header = null;
+        _control.Dispose();
+        _pool.Dispose();
+    }
+
+    private void WriteHeader()
+    {
+        ControlHeader* header = Header;
+        header->Magic = ControlHeader.GuestMagic;
+        header->LayoutVersion = ControlHeader.Version;
+        header->HeaderLength = ControlHeader.Length;
+        header->TotalLength = Layout.Length;
+        header->Id = Id;
+        header->Counts = Layout.Counts;
+        header->OwnerPid = (uint)Environment.ProcessId;
+        header->Flags = Flags;
+        header->Address4 = Address4;
+        header->Address6Low = Address6Low;
+        header->Address6High = Address6High;
+        header->Pool = Pool;
+        header->Heartbeat = Libc.Now;
+        SeqPacket.Put(new Span<byte>(header->Name, 40), Name);
+        for (uint loop = 0; loop < Layout.Counts.Loops; loop++)
+        {
+            ((LoopBell*)((byte*)header + ControlLayout.LoopBellOf(loop)))->Asleep = 1;
+        }
+
+        Volatile.Write(ref header->State, RegionState.Running);
+    }
+
+    // Only the header page is ever mapped here: payload is no business of CoreEngine's.
+    private void WritePoolHeader()
+    {
+        nuint bytes = _pool.IsHuge ? (nuint)PoolLayout.Alignment : 4096;
+        nint address = Libc.Map(0, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, _pool.Fd, 0);
+        if (address == -1)
+        {
+            return;
+        }
+
+        byte* page = (byte*)address;
+        *(ulong*)page = PoolLayout.Magic;
+        *(uint*)(page + 8) = ControlHeader.Version;
+        *(uint*)(page + 12) = PoolLayout.Alignment;
+        *(ulong*)(page + 16) = Pool.Length;
+        *(PoolLayout*)(page + 24) = Pool;
+        _ = Libc.Unmap(address, bytes);
+    }
+
+    /// <summary>Whether a name can be a file's and is one to type.</summary>
+    public static bool IsName(string name)
+    {
+        if (name.Length is 0 or > 39 || name[0] == '.')
+        {
+            return false;
+        }
+
+        foreach (char c in name)
+        {
+            if (!char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.'))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether a pool of that shape can be made.</summary>
+    public static bool IsPool(in PoolLayout pool)
+    {
+        const uint Most = 1 << 20;
+        return pool.Tx.Small <= Most && pool.Tx.Medium <= Most && pool.Tx.Large <= Most && pool.Tx.Total <= Most - 16
+            && pool.Rx.Small <= Most && pool.Rx.Medium <= Most && pool.Rx.Large <= Most && pool.Rx.Total <= Most
+            && pool.Length <= 16ul << 30
+            && ((pool.Tx.Total == 0) == (pool.Rx.Total == 0));
+    }
+}
