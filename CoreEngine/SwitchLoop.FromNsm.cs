@@ -208,6 +208,12 @@ internal sealed unsafe partial class SwitchLoop
                 Memory(id, connection)->Bind = default;
                 break;
             case Op.ListenDone when ok:
+                if (e->Aux != 0)
+                {
+                    SetLocal(row, e);
+                    Remember(id, connection, e);
+                }
+
                 connection->Flags |= ConnectionFlags.Listening;
                 if (connection->Phase == Phase.Active)
                 {
@@ -234,6 +240,20 @@ internal sealed unsafe partial class SwitchLoop
         connection->Control = Op.None;
         connection->Flags &= ~ConnectionFlags.ControlOrphaned;
         return true;
+    }
+
+    /// <summary>A listener that was never bound got an address: it must be the same when it is made again.</summary>
+    private void Remember(uint id, Connection* connection, Nqe* e)
+    {
+        ListenerMemory* memory = Memory(id, connection);
+        if (memory->Bind.Op == Op.None)
+        {
+            memory->Bind.Op = Op.Bind;
+            memory->Bind.OpData = e->OpData;
+            memory->Bind.DataPtr = e->DataPtr;
+            memory->Bind.Aux = e->Aux;
+            memory->Bind.Flags = NqeFlags.Wildcard | NqeFlags.ReuseAddress;
+        }
     }
 
     private void AcceptDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
