@@ -1,0 +1,198 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using NetKernel.Cli.Commands;
+using NetKernel.Cli.Output;
+using NetKernel.ControlPlane.Api;
+
+namespace NetKernel.Cli;
+
+/// <summary>The commands, their options, and the one place where failures become a line and an exit code.</summary>
+internal static class CommandLine
+{
+    private static readonly Option<string?> RunDirectory = new("--run-dir") { Description = "run directory (NETKERNEL_RUN_DIR)", HelpName = "DIR", Recursive = true };
+    private static readonly Option<string?> Instance = new("--instance") { Description = "instance, when several run side by side (NETKERNEL_INSTANCE)", HelpName = "NAME", Recursive = true };
+
+    private static readonly Option<string> Format = MakeFormat();
+
+    /// <summary>Runs a command line. Data goes to standard output, everything else to standard error.</summary>
+    public static int Run(string[] arguments)
+    {
+        try
+        {
+            // What follows "--" is the program's and nobody else's to look at.
+            int cut = Array.IndexOf(arguments, "--");
+            cut = cut > 0 && arguments[..cut].Contains("run") ? cut : -1;
+            string[] program = cut < 0 ? [] : arguments[(cut + 1)..];
+            ParseResult result = Build(program).Parse(cut < 0 ? arguments : arguments[..cut]);
+            if (result.Errors.Count > 0)
+            {
+                throw CliException.Usage($"{result.Errors[0].Message.TrimEnd('.')} (nk {Path(result)}--help lists what there is)");
+            }
+
+            return result.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        }
+        catch (CliException e)
+        {
+            Console.Error.WriteLine("nk: " + e.Message.ReplaceLineEndings(" "));
+            return e.Code;
+        }
+        catch (IOException e) when (e.HResult == 32)
+        {
+            return ExitCode.Failure; // whoever read our output has gone (head)
+        }
+    }
+
+    internal static RootCommand Build(string[] program)
+    {
+        var root = new RootCommand("NetKernel: the network stack as a service");
+        root.Options.Add(RunDirectory);
+        root.Options.Add(Instance);
+        root.Subcommands.Add(Up());
+        root.Subcommands.Add(Simple("down", "end everything and remove every trace", parse => UpDown.Down(Where(parse))));
+        root.Subcommands.Add(RunCommand(program));
+        root.Subcommands.Add(Guest());
+        root.Subcommands.Add(Nsm());
+        root.Subcommands.Add(Conn());
+        root.Subcommands.Add(Stat());
+        root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse), format)));
+        var keep = new Option<bool>("--keep-logs") { Description = "leave the temporary folder for a look" };
+        root.Subcommands.Add(Command("demo", "run unmodified programs through NetKernel and check what comes out", [keep], parse => Demo.DemoRun.Run(parse.GetValue(keep))));
+        return root;
+    }
+
+    private static Command Up()
+    {
+        var mode = new Option<string?>("--mode") { Description = "bridge (root) or host (no privileges needed)", HelpName = "MODE" };
+        mode.AcceptOnlyFromAmong("bridge", "host");
+        var loops = new Option<int?>("--loops") { Description = "switching loops of CoreEngine, 1 to 8", HelpName = "N" };
+        var huge = new Option<string?>("--hugepages") { Description = "auto or off" };
+        huge.AcceptOnlyFromAmong("auto", "off");
+        var subnet4 = new Option<string?>("--subnet4") { Description = "IPv4 subnet of the guests (198.18.0.0/16)", HelpName = "NET" };
+        var subnet6 = new Option<string?>("--subnet6") { Description = "IPv6 subnet of the guests (2001:2::/64)", HelpName = "NET" };
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0", [mode, loops, huge, subnet4, subnet6], parse => UpDown.Up(
+            parse.GetValue(RunDirectory), parse.GetValue(Instance),
+            [
+                ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+                ("--hugepages", parse.GetValue(huge)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
+            ]));
+    }
+
+    private static Command RunCommand(string[] program)
+    {
+        var guest = new Option<string>("--guest") { Description = "the guest to run in; made when it does not exist", Required = true, HelpName = "NAME" };
+        var nsm = new Option<string?>("--nsm") { Description = "the NSM of a new guest", HelpName = "NAME" };
+        var uncovered = new Option<bool>("--allow-uncovered") { Description = "run it although the guest library cannot be loaded into it; it has no network then" };
+        var rest = new Argument<string[]>("program") { Description = "-- PROGRAM [ARGS...]", Arity = ArgumentArity.ZeroOrMore };
+        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, uncovered], parse =>
+            RunProgram.Run(Where(parse), parse.GetValue(guest)!, parse.GetValue(nsm), parse.GetValue(uncovered), [.. parse.GetValue(rest) ?? [], .. program]));
+        command.Arguments.Add(rest);
+        return command;
+    }
+
+    private static Command Guest()
+    {
+        var group = new Command("guest", "guests: a namespace with nothing but lo, and a channel to the stack");
+        group.Subcommands.Add(WithFormat("list", "guests, what runs in them, and what they use", (parse, format) => Lists.Guests(Where(parse), format)));
+        Argument<string> name = Name("guest");
+        var nsm = new Option<string?>("--nsm") { Description = "its NSM (the first one)", HelpName = "NAME" };
+        var four = new Option<string?>("--ipv4") { Description = "its IPv4 address (the next free one)", HelpName = "ADDRESS" };
+        var six = new Option<string?>("--ipv6") { Description = "its IPv6 address (the next free one)", HelpName = "ADDRESS" };
+        Command create = Command("create", "make a guest", [nsm, four, six], parse => Changes.CreateGuest(
+            Where(parse), parse.GetValue(name)!, new GuestSpec(parse.GetValue(nsm), parse.GetValue(four), parse.GetValue(six))));
+        create.Arguments.Add(name);
+        group.Subcommands.Add(create);
+        Argument<string> gone = Name("guest");
+        var force = new Option<bool>("--force") { Description = "also when programs run in it: they are ended" };
+        Command delete = Command("delete", "remove a guest", [force], parse => Changes.DeleteGuest(Where(parse), parse.GetValue(gone)!, parse.GetValue(force)));
+        delete.Arguments.Add(gone);
+        group.Subcommands.Add(delete);
+        return group;
+    }
+
+    private static Command Nsm()
+    {
+        var group = new Command("nsm", "network stack modules");
+        group.Subcommands.Add(WithFormat("list", "NSMs, whom they serve, and how much", (parse, format) => Lists.Nsms(Where(parse), format)));
+        Argument<string> name = Name("NSM");
+        var congestion = new Option<string?>("--congestion") { Description = "cubic, bbr or reno (cubic)", HelpName = "NAME" };
+        var send = new Option<string?>("--sndbuf") { Description = "send buffer of each connection, as 262144, 256k or 1M (automatic)", HelpName = "BYTES" };
+        var receive = new Option<string?>("--rcvbuf") { Description = "receive buffer of each connection (automatic)", HelpName = "BYTES" };
+        Command create = Command("create", "make an NSM", [congestion, send, receive], parse => Changes.CreateNsm(
+            Where(parse), parse.GetValue(name)!,
+            new NsmSpec(parse.GetValue(congestion), Changes.Bytes("--sndbuf", parse.GetValue(send)), Changes.Bytes("--rcvbuf", parse.GetValue(receive)))));
+        create.Arguments.Add(name);
+        group.Subcommands.Add(create);
+        Argument<string> gone = Name("NSM");
+        Command delete = Command("delete", "remove an NSM that serves nobody", [], parse => Changes.DeleteNsm(Where(parse), parse.GetValue(gone)!));
+        delete.Arguments.Add(gone);
+        group.Subcommands.Add(delete);
+        return group;
+    }
+
+    private static Command Conn()
+    {
+        var group = new Command("conn", "connections");
+        var guest = new Option<string?>("--guest") { Description = "of this guest only", HelpName = "NAME" };
+        Command list = WithFormat("list", "the connection table, like ss", (parse, format) => Lists.Connections(Where(parse), format, parse.GetValue(guest)));
+        list.Options.Add(guest);
+        group.Subcommands.Add(list);
+        return group;
+    }
+
+    private static Command Stat()
+    {
+        var watch = new Option<bool>("--watch", "-w") { Description = "again every second, until Ctrl-C" };
+        Command stat = WithFormat("stat", "loops, NQE/s, bytes/s, doorbells; per guest and per NSM", (parse, format) => StatCommand.Run(Where(parse), format, parse.GetValue(watch)));
+        stat.Options.Add(watch);
+        return stat;
+    }
+
+    private static string Where(ParseResult parse)
+    {
+        string? instance = parse.GetValue(Instance);
+        return instance is not null && Names.Problem("instance", instance) is { } problem
+            ? throw CliException.Usage(problem)
+            : Places.RunDirectory(parse.GetValue(RunDirectory), instance);
+    }
+
+    private static Argument<string> Name(string what) => new("name") { Description = $"the {what}'s name: 1 to {Names.MaxLength} of a-z, 0-9, '-'" };
+
+    private static Command Simple(string name, string description, Func<ParseResult, int> action) => Command(name, description, [], action);
+
+    private static Command WithFormat(string name, string description, Func<ParseResult, string, int> action)
+    {
+        Command command = Command(name, description, [], parse => action(parse, parse.GetValue(Format)!));
+        command.Options.Add(Format);
+        return command;
+    }
+
+    private static Command Command(string name, string description, Option[] options, Func<ParseResult, int> action)
+    {
+        var command = new Command(name, description);
+        foreach (Option option in options)
+        {
+            command.Options.Add(option);
+        }
+
+        command.SetAction(action);
+        return command;
+    }
+
+    private static Option<string> MakeFormat()
+    {
+        var format = new Option<string>("--output", "-o") { Description = "table, wide or json", HelpName = "FORMAT", DefaultValueFactory = _ => "table" };
+        format.AcceptOnlyFromAmong(Listing.Formats);
+        return format;
+    }
+
+    private static string Path(ParseResult result)
+    {
+        var words = new List<string>();
+        for (CommandResult? command = result.CommandResult; command?.Parent is not null; command = command.Parent as CommandResult)
+        {
+            words.Insert(0, command.Command.Name);
+        }
+
+        return string.Concat(words.Select(word => word + " "));
+    }
+}

@@ -1,0 +1,2 @@
+namespace NetKernel.Cli.Commands;
+internal static class Doctor { public static int Run(string directory, string format) => 0; }

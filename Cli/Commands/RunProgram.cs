@@ -1,0 +1,48 @@
+using NetKernel.Cli.Run;
+using NetKernel.ControlPlane.Api;
+
+namespace NetKernel.Cli.Commands;
+
+/// <summary>nk run.</summary>
+internal static class RunProgram
+{
+    public static int Run(string directory, string guest, string? nsm, bool allowUncovered, string[] words)
+    {
+        if (words.Length == 0)
+        {
+            throw CliException.Usage("which program? nk run --guest NAME -- PROGRAM [ARGS...]");
+        }
+
+        if (Names.Problem("guest", guest) is { } problem)
+        {
+            throw CliException.Usage(problem);
+        }
+
+        string path = ProgramSearch.Resolve(words[0], ProgramSearch.SearchPath);
+        ProgramFile file = ProgramFile.Examine(path, ProgramSearch.SearchPath);
+        if (!file.Covered && !allowUncovered)
+        {
+            throw new CliException(
+                ExitCode.CannotRun, $"{path} cannot use NetKernel: {file.Problem}; --allow-uncovered runs it anyway, without any network");
+        }
+
+        GuestInfo info;
+        using (var client = new NkdClient(directory))
+        {
+            info = client.CreateGuest(guest, new GuestSpec(nsm), mustBeNew: false);
+        }
+
+        if (info.State == "detached")
+        {
+            throw CliException.Failure($"guest {guest} was detached ({info.Reason}): `nk guest delete --force {guest}`, then run again");
+        }
+
+        if (!file.Covered)
+        {
+            Console.Error.WriteLine($"nk: {path} runs without network: {file.Problem}");
+        }
+
+        Launcher.Become(info, path, words, file.Covered);
+        return ExitCode.Failure;
+    }
+}

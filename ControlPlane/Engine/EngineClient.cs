@@ -1,0 +1,188 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Runtime.InteropServices;
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ControlPlane.State;
+
+namespace NetKernel.ControlPlane.Engine;
+
+/// <summary>CoreEngine refused a request; <see cref="Errno"/> is Linux's.</summary>
+internal sealed class EngineException(int errno, string message) : Exception(message)
+{
+    public int Errno { get; } = errno;
+}
+
+/// <summary>
+/// The control connection to CoreEngine: one request at a time, each answered by its own op; what comes unasked is handed to a listener, on
+/// the reader's thread.
+/// </summary>
+internal sealed class EngineClient : IDisposable
+{
+    private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(5);
+
+    private readonly int _fd;
+    private readonly Action<AttachMessage, string> _unasked;
+    private readonly Action _lost;
+    private readonly Lock _requests = new();
+    private readonly Lock _sync = new();
+    private readonly Thread _reader;
+    private TaskCompletionSource<AttachMessage>? _waiting;
+    private AttachOp _waitingOp;
+    private bool _ended;
+
+    private EngineClient(int fd, Action<AttachMessage, string> unasked, Action lost)
+    {
+        _fd = fd;
+        _unasked = unasked;
+        _lost = lost;
+        _reader = new Thread(Read) { IsBackground = true, Name = "engine control" };
+    }
+
+    /// <summary>Connects and says hello. Null when nobody listens there (yet).</summary>
+    public static EngineClient? TryConnect(string path, Action<AttachMessage, string> unasked, Action lost)
+    {
+        int fd = SeqPacket.Connect(path);
+        if (fd < 0)
+        {
+            return null;
+        }
+
+        var client = new EngineClient(fd, unasked, lost);
+        client._reader.Start();
+        client.Ask(new AttachMessage { Op = AttachOp.ControlHello });
+        return client;
+    }
+
+    public void AddNsm(NsmRecord nsm) => Ask(Named(new AttachMessage { Op = AttachOp.AddNsm, Nsm = nsm.Id }, nsm.Name));
+
+    public void RemoveNsm(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveNsm, Nsm = id });
+
+    public void AddGuest(GuestRecord guest, uint nsm, bool hostMode)
+    {
+        byte[] six = IPAddress.Parse(guest.Ipv6).GetAddressBytes();
+        Ask(Named(
+            new AttachMessage
+            {
+                Op = AttachOp.AddGuest,
+                Guest = guest.Id,
+                Nsm = nsm,
+                Flags = hostMode ? RegionFlags.HostMode : 0,
+                Address4 = hostMode ? 0 : BinaryPrimitives.ReadUInt32LittleEndian(IPAddress.Parse(guest.Ipv4).GetAddressBytes()),
+                Address6Low = hostMode ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(six),
+                Address6High = hostMode ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(six.AsSpan(8)),
+                NetworkNamespace = guest.NamespaceInode,
+            },
+            guest.Name));
+    }
+
+    public void RemoveGuest(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveGuest, Guest = id });
+
+    public void Stop() => Ask(new AttachMessage { Op = AttachOp.Stop });
+
+    public void Dispose()
+    {
+        lock (_sync)
+        {
+            if (!_ended)
+            {
+                // Ends the reader's blocking receive; the reader closes the socket.
+                _ = Libc.Shutdown(_fd, 2);
+            }
+        }
+    }
+
+    private static unsafe AttachMessage Named(AttachMessage message, string name)
+    {
+        SeqPacket.Put(new Span<byte>(message.Name, 40), name);
+        return message;
+    }
+
+    private void Ask(AttachMessage message)
+    {
+        lock (_requests)
+        {
+            TaskCompletionSource<AttachMessage> waiting = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            lock (_sync)
+            {
+                if (_ended)
+                {
+                    throw new EngineException(Libc.EPIPE, "CoreEngine is not running; it is being started again");
+                }
+
+                _waiting = waiting;
+                _waitingOp = message.Op;
+            }
+
+            int sent = SeqPacket.Send(_fd, message, []);
+            if (sent < 0)
+            {
+                throw new EngineException(-sent, $"CoreEngine does not take requests: {Libc.Describe(-sent)}");
+            }
+
+            if (!waiting.Task.Wait(AnswerTime))
+            {
+                throw new EngineException(Libc.ETIMEDOUT, $"CoreEngine did not answer {message.Op} within {AnswerTime.TotalSeconds} s");
+            }
+
+            AttachMessage answer = waiting.Task.Result;
+            if (answer.Error != 0)
+            {
+                string text = Text(answer);
+                throw new EngineException(answer.Error, text.Length > 0 ? text : $"{message.Op}: {Libc.Describe(answer.Error)}");
+            }
+        }
+    }
+
+    private void Read()
+    {
+        Span<int> fds = stackalloc int[SeqPacket.MaxFds];
+        while (true)
+        {
+            int count = SeqPacket.Receive(_fd, out AttachMessage message, fds, out _, wait: true);
+            if (count == -Libc.EAGAIN)
+            {
+                continue;
+            }
+
+            if (count < 0)
+            {
+                break;
+            }
+
+            SeqPacket.CloseAll(fds[..count]);
+            TaskCompletionSource<AttachMessage>? answered = null;
+            lock (_sync)
+            {
+                if (_waiting is not null && message.Op == _waitingOp)
+                {
+                    answered = _waiting;
+                    _waiting = null;
+                }
+            }
+
+            if (answered is not null)
+            {
+                answered.SetResult(message);
+            }
+            else
+            {
+                _unasked(message, Text(message));
+            }
+        }
+
+        TaskCompletionSource<AttachMessage>? left;
+        lock (_sync)
+        {
+            _ended = true;
+            left = _waiting;
+            _waiting = null;
+            _ = Libc.Close(_fd);
+        }
+
+        left?.SetResult(new AttachMessage { Op = _waitingOp, Error = Libc.EPIPE });
+        _lost();
+    }
+
+    private static unsafe string Text(AttachMessage message) => SeqPacket.Get(MemoryMarshal.CreateReadOnlySpan(ref message.Text[0], 128));
+}

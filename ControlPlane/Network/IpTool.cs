@@ -1,0 +1,80 @@
+using System.Diagnostics;
+
+namespace NetKernel.ControlPlane.Network;
+
+/// <summary>iproute2, many commands to a process.</summary>
+internal static class IpTool
+{
+    /// <summary>Runs commands in a namespace (null: the one nkd is in). Throws with iproute2's own words at the first that fails.</summary>
+    public static void Batch(string? netns, params IReadOnlyCollection<string> commands)
+    {
+        if (commands.Count == 0)
+        {
+            return;
+        }
+
+        (int code, string error) = Run(netns, force: false, commands);
+        if (code != 0)
+        {
+            throw new InvalidOperationException($"ip: {FirstLine(error)} (in {netns ?? "the host's namespace"}, of: {string.Join("; ", commands)})");
+        }
+    }
+
+    /// <summary>The same, but goes on after failures and says nothing: for cleaning up.</summary>
+    public static void BatchQuietly(string? netns, params IReadOnlyCollection<string> commands)
+    {
+        if (commands.Count > 0)
+        {
+            _ = Run(netns, force: true, commands);
+        }
+    }
+
+    private static (int Code, string Error) Run(string? netns, bool force, IReadOnlyCollection<string> commands)
+    {
+        var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
+        if (netns is not null)
+        {
+            start.ArgumentList.Add("-n");
+            start.ArgumentList.Add(netns);
+        }
+
+        if (force)
+        {
+            start.ArgumentList.Add("-force");
+        }
+
+        start.ArgumentList.Add("-batch");
+        start.ArgumentList.Add("-");
+        using Process process = Start(start);
+        foreach (string command in commands)
+        {
+            process.StandardInput.WriteLine(command);
+        }
+
+        process.StandardInput.Close();
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        string error = process.StandardError.ReadToEnd();
+        _ = output.Result;
+        process.WaitForExit();
+        return (process.ExitCode, error);
+    }
+
+    private static Process Start(ProcessStartInfo start)
+    {
+        const string missing = "cannot start ip: apt-get install iproute2";
+        try
+        {
+            return Process.Start(start) ?? throw new InvalidOperationException(missing);
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new InvalidOperationException(missing, e);
+        }
+    }
+
+    private static string FirstLine(string text)
+    {
+        int end = text.IndexOf('\n', StringComparison.Ordinal);
+        return (end < 0 ? text : text[..end]).Trim();
+    }
+}

@@ -1,0 +1,98 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.ControlPlane.Network;
+
+/// <summary>Named network namespaces (as of ip-netns), and doing something inside one on a thread of its own.</summary>
+internal static class NetworkNamespace
+{
+    public const string Folder = "/run/netns";
+
+    private const int CloneNewNet = 0x40000000;
+
+    public static string PathOf(string name) => Path.Combine(Folder, name);
+
+    /// <summary>The inode, by which a namespace is told from others; 0 when it is not there.</summary>
+    public static ulong Inode(string path)
+    {
+        Span<byte> buffer = stackalloc byte[256];
+        unsafe
+        {
+            fixed (byte* p = buffer)
+            {
+                // struct stat on x86-64: st_dev at 0, st_ino at 8.
+                return Stat(path, p) == 0 ? *(ulong*)(p + 8) : 0;
+            }
+        }
+    }
+
+    /// <summary>Names that belong to an instance.</summary>
+    public static IReadOnlyList<string> OfInstance(string instance)
+    {
+        if (!Directory.Exists(Folder))
+        {
+            return [];
+        }
+
+        return [.. Directory.EnumerateFiles(Folder).Select(Path.GetFileName).OfType<string>()
+            .Where(name => BelongsTo(name, instance)).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>Whether a namespace name is one that this instance makes. "nk" does not own what belongs to "nk-g".</summary>
+    public static bool BelongsTo(string name, string instance) =>
+        name.StartsWith(instance + "-", StringComparison.Ordinal)
+        && name[(instance.Length + 1)..] is var rest
+        && (rest is "br" or "out" || rest.StartsWith("g-", StringComparison.Ordinal) || rest.StartsWith("nsm-", StringComparison.Ordinal));
+
+    /// <summary>
+    /// Runs an action on a new thread that has entered the namespace: what it starts and the /proc/sys/net that it sees are that
+    /// namespace's. With null it just runs.
+    /// </summary>
+    public static T Inside<T>(string? path, Func<T> action)
+    {
+        if (path is null)
+        {
+            return action();
+        }
+
+        T result = default!;
+        Exception? failure = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                Enter(path);
+                result = action();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return failure is null ? result : throw new InvalidOperationException(failure.Message, failure);
+    }
+
+    private static void Enter(string path)
+    {
+        int fd = Open(path, Libc.O_CLOEXEC);
+        if (fd < 0 || SetNs(fd, CloneNewNet) != 0)
+        {
+            int errno = Libc.Errno;
+            throw new Win32Exception(errno, $"cannot enter the network namespace {path}: {Libc.Describe(errno)}");
+        }
+
+        _ = Libc.Close(fd);
+    }
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
+
+    [DllImport("libc", EntryPoint = "setns", SetLastError = true)]
+    private static extern int SetNs(int fd, int type);
+
+    [DllImport("libc", EntryPoint = "stat", SetLastError = true)]
+    private static extern unsafe int Stat([MarshalAs(UnmanagedType.LPUTF8Str)] string path, byte* buffer);
+}

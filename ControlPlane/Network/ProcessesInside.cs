@@ -1,0 +1,97 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using NetKernel.ControlPlane.Api;
+
+namespace NetKernel.ControlPlane.Network;
+
+/// <summary>
+/// Processes by the network namespace that they are in: the kernel's word, whatever the programs do to their environment. Without a namespace
+/// of its own (host mode, where user namespaces are not permitted) a guest's processes are known by the guest library's variable only.
+/// </summary>
+internal static class ProcessesInside
+{
+    private const int Terminate = 15, Kill = 9;
+
+    /// <summary>Process ids in the namespace with this inode; none for 0.</summary>
+    public static List<int> Of(ulong inode) => inode == 0 ? [] : Find(pid => NetworkNamespace.Inode($"/proc/{pid}/ns/net") == inode);
+
+    /// <summary>Process ids whose environment has this setting.</summary>
+    public static List<int> WithVariable(string setting) => Find(pid =>
+    {
+        try
+        {
+            return ("\0" + File.ReadAllText($"/proc/{pid}/environ")).Contains("\0" + setting + "\0", StringComparison.Ordinal);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    });
+
+    /// <summary>Name, and whether the guest library is loaded. Null when the process is gone.</summary>
+    public static ProcessInfo? Describe(int pid, string library)
+    {
+        try
+        {
+            string name = File.ReadAllText($"/proc/{pid}/comm").TrimEnd('\n');
+            return new ProcessInfo(pid, name, File.ReadAllText($"/proc/{pid}/maps").Contains(Path.GetFileName(library), StringComparison.Ordinal));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Ends all processes in a namespace: asks first, then does not ask.</summary>
+    public static void End(ulong inode) => End(() => Of(inode));
+
+    public static void End(Func<List<int>> find)
+    {
+        for (int round = 0; round < 60; round++)
+        {
+            List<int> pids = find();
+            if (pids.Count == 0)
+            {
+                return;
+            }
+
+            if (round is 0 or >= 30)
+            {
+                pids.ForEach(pid => SendSignal(pid, round == 0 ? Terminate : Kill));
+            }
+
+            Thread.Sleep(round < 5 ? 5 : 25);
+        }
+    }
+
+    [DllImport("libc", EntryPoint = "kill", SetLastError = true)]
+    public static extern int SendSignal(int pid, int signal);
+
+    private static List<int> Find(Func<int, bool> wanted)
+    {
+        var found = new List<int>();
+        foreach (string path in Directory.EnumerateDirectories("/proc"))
+        {
+            if (int.TryParse(Path.GetFileName(path), CultureInfo.InvariantCulture, out int pid) && pid != Environment.ProcessId && wanted(pid)
+                && !IsZombie(pid))
+            {
+                found.Add(pid);
+            }
+        }
+
+        return found;
+    }
+
+    private static bool IsZombie(int pid)
+    {
+        try
+        {
+            string stat = File.ReadAllText($"/proc/{pid}/stat");
+            return stat[stat.LastIndexOf(')')..].StartsWith(") Z", StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+}

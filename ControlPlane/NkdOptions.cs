@@ -1,0 +1,131 @@
+using System.Globalization;
+using NetKernel.ControlPlane.Api;
+using NetKernel.ControlPlane.Network;
+using NetKernel.ControlPlane.Services;
+
+namespace NetKernel.ControlPlane;
+
+/// <summary>nkd's command line, checked at start.</summary>
+internal sealed class NkdOptions
+{
+    public string Instance { get; private set; } = Places.DefaultInstance;
+
+    public string RunDirectory { get; private set; } = "";
+
+    /// <summary>"bridge" or "host".</summary>
+    public string Mode { get; private set; } = Environment.IsPrivilegedProcess ? "bridge" : "host";
+
+    public int Loops { get; private set; } = 1;
+
+    public string HugePages { get; private set; } = "auto";
+
+    public string Subnet4 { get; private set; } = "198.18.0.0/16";
+
+    public string Subnet6 { get; private set; } = "2001:2::/64";
+
+    public string Engine { get; private set; } = "";
+
+    public string KernelNsm { get; private set; } = "";
+
+    public string Library { get; private set; } = "";
+
+    /// <summary>Leave the terminal once everything is up, and say so in one line on standard output.</summary>
+    public bool Daemon { get; private set; }
+
+    /// <summary>Only remove what a killed nkd left behind.</summary>
+    public bool CleanUp { get; private set; }
+
+    /// <summary>Throws <see cref="ServiceException"/> with one line that says what is wrong.</summary>
+    public static NkdOptions Parse(IReadOnlyList<string> arguments)
+    {
+        var options = new NkdOptions();
+        string? runDirectory = null;
+        string? instance = null;
+        string? folder = null;
+        for (int i = 0; i < arguments.Count; i++)
+        {
+            string name = arguments[i];
+            switch (name)
+            {
+                case "--daemon":
+                    options.Daemon = true;
+                    continue;
+                case "--clean-up":
+                    options.CleanUp = true;
+                    continue;
+            }
+
+            string value = i + 1 < arguments.Count ? arguments[++i] : throw Wrong($"{name} needs a value");
+            switch (name)
+            {
+                case "--run-dir": runDirectory = value; break;
+                case "--instance": instance = value; break;
+                case "--mode": options.Mode = value; break;
+                case "--bin-dir": folder = value; break;
+                case "--hugepages": options.HugePages = value; break;
+                case "--subnet4": options.Subnet4 = value; break;
+                case "--subnet6": options.Subnet6 = value; break;
+                case "--loops":
+                    options.Loops = int.TryParse(value, CultureInfo.InvariantCulture, out int loops) ? loops : 0;
+                    break;
+                default: throw Wrong($"unknown option {name}");
+            }
+        }
+
+        options.Instance = instance ?? Environment.GetEnvironmentVariable("NETKERNEL_INSTANCE") ?? Places.DefaultInstance;
+        options.RunDirectory = Places.RunDirectory(runDirectory, instance);
+        options.Engine = Installed(folder, "nk-engine");
+        options.KernelNsm = Installed(folder, "nk-nsm-kernel");
+        options.Library = Installed(folder, "libnetkernel.so");
+        options.Check();
+        return options;
+    }
+
+    private void Check()
+    {
+        if (Names.Problem("instance", Instance) is { } problem)
+        {
+            throw Wrong(problem);
+        }
+
+        if (Mode is not ("bridge" or "host"))
+        {
+            throw Wrong($"--mode {Mode}: it is bridge or host");
+        }
+
+        if (Mode == "bridge" && !Environment.IsPrivilegedProcess)
+        {
+            throw new ServiceException(
+                FailureCode.FailedPrecondition, "bridge mode needs root (network namespaces, a bridge): use sudo, or try `nk up --mode host` without privileges");
+        }
+
+        if (Loops is < 1 or > 8)
+        {
+            throw Wrong("--loops is 1 to 8");
+        }
+
+        if (HugePages is not ("auto" or "off"))
+        {
+            throw Wrong($"--hugepages {HugePages}: it is auto or off");
+        }
+
+        try
+        {
+            _ = new AddressPlan(Subnet4, Subnet6);
+        }
+        catch (FormatException e)
+        {
+            throw Wrong(e.Message);
+        }
+    }
+
+    private static string Installed(string? folder, string name)
+    {
+        string? path = folder is null ? Places.Find(name) : Path.GetFullPath(Path.Combine(folder, name));
+        return path is not null && File.Exists(path)
+            ? path
+            : throw new ServiceException(FailureCode.FailedPrecondition, $"{name} is not built or not installed: ./nk build");
+    }
+
+    private static ServiceException Wrong(string message) => new(FailureCode.InvalidArgument, message);
+}

@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using NetKernel.ControlPlane.Api;
+using NetKernel.ControlPlane.Services;
+
+namespace NetKernel.ControlPlane.State;
+
+/// <summary>The run directory and the lock that keeps a second nkd out of it.</summary>
+internal sealed class RunDirectory : IDisposable
+{
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    private const UnixFileMode Passable = Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+
+    private FileStream? _lock;
+
+    private RunDirectory(string path, FileStream held)
+    {
+        Root = path;
+        _lock = held;
+    }
+
+    public string Root { get; }
+
+    public string EngineSocket => Path.Combine(Root, "engine.sock");
+
+    public string EngineStats => Path.Combine(Root, "engine.stats");
+
+    public string ApiSocket => Places.ApiSocket(Root);
+
+    public string Guests => Path.Combine(Root, "guests");
+
+    public string Logs => Path.Combine(Root, "log");
+
+    public string StatePath => Path.Combine(Root, "state.json");
+
+    public string AttachPath(string guest) => Path.Combine(Guests, guest + ".sock");
+
+    /// <summary>Makes what is missing and takes the lock, which the kernel releases when this process ends in whatever way.</summary>
+    public static RunDirectory Open(string path, string instance)
+    {
+        if (path.Length > Places.MaxRunDirectoryLength)
+        {
+            throw new ServiceException(
+                FailureCode.InvalidArgument,
+                $"the run directory {path} is too long for socket paths: use at most {Places.MaxRunDirectoryLength} characters");
+        }
+
+        try
+        {
+            Directory.CreateDirectory(path, Passable);
+            File.SetUnixFileMode(path, Passable);
+            foreach ((string folder, UnixFileMode mode) in new[] { ("guests", Passable), ("log", Private) })
+            {
+                string full = Path.Combine(path, folder);
+                Directory.CreateDirectory(full, mode);
+                File.SetUnixFileMode(full, mode);
+            }
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        {
+            throw new ServiceException(
+                FailureCode.FailedPrecondition, $"cannot use the run directory {path}: {e.Message.TrimEnd('.')}; choose another with --run-dir");
+        }
+
+        FileStream held;
+        try
+        {
+            held = new FileStream(Path.Combine(path, "nkd.pid"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
+        {
+            throw new ServiceException(FailureCode.FailedPrecondition, $"cannot use the run directory {path}: {e.Message.TrimEnd('.')}");
+        }
+
+        if (Flock((int)held.SafeFileHandle.DangerousGetHandle(), LockExclusive | LockNonBlocking) != 0)
+        {
+            using var reader = new StreamReader(held);
+            string pid = reader.ReadToEnd().Split(' ')[0];
+            throw new ServiceException(
+                FailureCode.AlreadyExists, $"NetKernel is already up in {path} (nkd, pid {pid}): `nk down` ends it, --instance NAME starts another");
+        }
+
+        held.SetLength(0);
+        held.Write(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId} {instance}\n")));
+        held.Flush();
+        return new RunDirectory(path, held);
+    }
+
+    /// <summary>Removes what nkd and CoreEngine made; the logs stay when asked for. The directory goes when it is empty.</summary>
+    public void Clear(bool keepLogs)
+    {
+        Delete(ApiSocket, EngineSocket, EngineStats, StatePath, StatePath + ".new");
+        if (Directory.Exists(Guests))
+        {
+            Directory.Delete(Guests, recursive: true);
+        }
+
+        if (!keepLogs && Directory.Exists(Logs))
+        {
+            Directory.Delete(Logs, recursive: true);
+        }
+
+        Delete(Path.Combine(Root, "nkd.pid"));
+        if (!Directory.EnumerateFileSystemEntries(Root).Any())
+        {
+            Directory.Delete(Root);
+        }
+    }
+
+    public void ClearSockets()
+    {
+        Delete(EngineSocket);
+        foreach (string path in Directory.EnumerateFiles(Guests, "*.sock"))
+        {
+            Delete(path);
+        }
+    }
+
+    public void Dispose()
+    {
+        _lock?.Dispose();
+        _lock = null;
+    }
+
+    private static void Delete(params string[] paths)
+    {
+        foreach (string path in paths)
+        {
+            File.Delete(path);
+        }
+    }
+
+    private const int LockExclusive = 2, LockNonBlocking = 4;
+
+    [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static extern int Flock(int fd, int operation);
+}

@@ -1,0 +1,28 @@
+using System.Diagnostics;
+
+namespace NetKernel.ControlPlane.Supervision;
+
+/// <summary>What to start: program, arguments, the network namespace (null: nkd's own) and where its output goes.</summary>
+internal sealed record LaunchSpec(string Program, IReadOnlyList<string> Arguments, string? NamespacePath, string LogPath);
+
+/// <summary>One process that is kept running.</summary>
+internal sealed class Supervised(string name)
+{
+    public string Name { get; } = name;
+
+    /// <summary>0 while it does not run.</summary>
+    public int Pid { get; internal set; }
+
+    public int Restarts { get; internal set; }
+
+    /// <summary>How it last ended, for a person; null when it never did.</summary>
+    public string? LastExit { get; internal set; }
+
+    public bool Running => Pid != 0;
+
+    internal Process? Process { get; set; }
+
+    internal CancellationTokenSource Stopping { get; } = new();
+
+    internal Task Loop { get; set; } = Task.CompletedTask;
+}
