@@ -26,7 +26,7 @@ internal static class Daemon
         if (options.CleanUp)
         {
             platform.RemoveLeftovers();
-            directory.Clear(keepLogs: true);
+            directory.Clear(keepLogs: false);
             return 0;
         }
 

@@ -1,5 +1,8 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+using NetKernel.Channel.Host;
 using NetKernel.ControlPlane.Api;
 using NetKernel.ControlPlane.Services;
 
@@ -11,9 +14,9 @@ internal sealed class RunDirectory : IDisposable
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private const UnixFileMode Passable = Private | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
 
-    private FileStream? _lock;
+    private SafeFileHandle? _lock;
 
-    private RunDirectory(string path, FileStream held)
+    private RunDirectory(string path, SafeFileHandle held)
     {
         Root = path;
         _lock = held;
@@ -62,27 +65,27 @@ internal sealed class RunDirectory : IDisposable
                 FailureCode.FailedPrecondition, $"cannot use the run directory {path}: {e.Message.TrimEnd('.')}; choose another with --run-dir");
         }
 
-        FileStream held;
-        try
+        // FileStream would put a lock of its own on the file; this one is ours alone.
+        int fd = OpenFile(Path.Combine(path, "nkd.pid"), Libc.O_CLOEXEC | 0x42 /* O_RDWR, O_CREAT */, 0x1A4 /* 0644 */);
+        if (fd < 0)
         {
-            held = new FileStream(Path.Combine(path, "nkd.pid"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
-        }
-        catch (Exception e) when (e is UnauthorizedAccessException or IOException)
-        {
-            throw new ServiceException(FailureCode.FailedPrecondition, $"cannot use the run directory {path}: {e.Message.TrimEnd('.')}");
+            throw new ServiceException(
+                FailureCode.FailedPrecondition, $"cannot use the run directory {path}: {Libc.Describe(Libc.Errno)}; choose another with --run-dir");
         }
 
-        if (Flock((int)held.SafeFileHandle.DangerousGetHandle(), LockExclusive | LockNonBlocking) != 0)
+        var held = new SafeFileHandle(fd, ownsHandle: true);
+        if (Flock(fd, LockExclusive | LockNonBlocking) != 0)
         {
-            using var reader = new StreamReader(held);
-            string pid = reader.ReadToEnd().Split(' ')[0];
+            Span<byte> text = stackalloc byte[64];
+            int length = RandomAccess.Read(held, text, 0);
+            string pid = Encoding.ASCII.GetString(text[..length]).Split(' ')[0];
+            held.Dispose();
             throw new ServiceException(
                 FailureCode.AlreadyExists, $"NetKernel is already up in {path} (nkd, pid {pid}): `nk down` ends it, --instance NAME starts another");
         }
 
-        held.SetLength(0);
-        held.Write(System.Text.Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId} {instance}\n")));
-        held.Flush();
+        RandomAccess.SetLength(held, 0);
+        RandomAccess.Write(held, Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{Environment.ProcessId} {instance}\n")), 0);
         return new RunDirectory(path, held);
     }
 
@@ -131,6 +134,9 @@ internal sealed class RunDirectory : IDisposable
     }
 
     private const int LockExclusive = 2, LockNonBlocking = 4;
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int OpenFile([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags, int mode);
 
     [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static extern int Flock(int fd, int operation);
