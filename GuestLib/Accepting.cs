@@ -1,0 +1,133 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>accept(2): connections that the NSM announced, and those that came over the guest's own loopback.</summary>
+internal static unsafe class Accepting
+{
+    internal static int Accept(int fd, SocketSlot* s, void* address, uint* length, int flags)
+    {
+        PollFd* fds = stackalloc PollFd[2];
+        long deadline = -2;
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            uint status = Volatile.Read(ref s->Status);
+            if ((status & SocketStatus.Listening) == 0 || (status & SocketStatus.Reset) != 0)
+            {
+                return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EINVAL);
+            }
+
+            if (Volatile.Read(ref s->RxTail) != s->RxHead || (Draining.Of(s->QueueSet) && Volatile.Read(ref s->RxTail) != s->RxHead))
+            {
+                int accepted = Take(s, Fds.IdOf(fd), address, length, flags);
+                if (accepted != -2)
+                {
+                    return accepted;
+                }
+
+                continue; // another thread or process was faster
+            }
+
+            bool native = (status & SocketStatus.NativeBound) != 0;
+            bool nonBlocking = (status & Status.NonBlocking) != 0;
+            if (nonBlocking)
+            {
+                return native ? AcceptNative(fd, address, length, flags) : Libc.Fail(Abi.EAGAIN);
+            }
+
+            if (deadline == -2)
+            {
+                deadline = Options.Deadline(fd, Abi.SO_RCVTIMEO);
+            }
+
+            fds[0].Fd = fd;
+            fds[0].Events = Abi.POLLIN;
+            fds[0].Revents = 0;
+            int ready = Waiting.Park(Fds.IdOf(fd), 0, fds, native ? 1u : 0u, deadline, null, ticket);
+            if (ready < 0)
+            {
+                return -1;
+            }
+
+            if (native && ready > 0)
+            {
+                return AcceptNative(fd, address, length, flags);
+            }
+
+            if (Region.Dead)
+            {
+                return Libc.Fail(Abi.ECONNRESET);
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline)
+            {
+                return Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    /// <summary>A connection that came over the guest's own loopback: the kernel's, from now on natively.</summary>
+    private static int AcceptNative(int fd, void* address, uint* length, int flags)
+    {
+        int accepted = Real.accept4(fd, address, length, flags);
+        Fds.Fresh(accepted);
+        return accepted;
+    }
+
+    /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>
+    private static int Take(SocketSlot* s, uint listener, void* address, uint* length, int flags)
+    {
+        int fd = Real.socket(s->Domain, Abi.SOCK_STREAM | (flags & (Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)), 0);
+        if (fd < 0)
+        {
+            return -1;
+        }
+
+        Fds.Fresh(fd);
+        if (!Locks.TryEnter(ref s->RxLock))
+        {
+            _ = Real.close(fd);
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        if (Volatile.Read(ref s->RxTail) == s->RxHead)
+        {
+            Locks.Leave(ref s->RxLock);
+            _ = Real.close(fd);
+            return -2;
+        }
+
+        AcceptEntry entry = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries];
+        int error = Opening.Adopt(fd, s->Domain, Abi.SOCK_STREAM | flags, SocketStatus.Known | SocketStatus.Connected, out uint id);
+        if (error == 0)
+        {
+            Volatile.Write(ref s->RxHead, s->RxHead + 1);
+        }
+
+        Locks.Leave(ref s->RxLock);
+        if (error != 0)
+        {
+            _ = Real.close(fd);
+            return Libc.Fail(error);
+        }
+
+        SocketSlot* accepted = Region.Socket(id);
+        accepted->PeerLow = entry.PeerLow;
+        accepted->PeerHigh = entry.PeerHigh;
+        accepted->PeerPort = (ushort)entry.PeerPort;
+        Nqe nqe = default;
+        nqe.Op = Op.Accept;
+        nqe.Socket = id;
+        nqe.OpData = entry.Handle;
+        nqe.DataPtr = listener;
+        if (!Rings.Send(accepted->QueueSet, &nqe, 1))
+        {
+            _ = Closing.Close(fd);
+            return Libc.Fail(Abi.ECONNABORTED);
+        }
+
+        Addresses.Put(s->Domain, entry.PeerLow, entry.PeerHigh, (ushort)entry.PeerPort, address, length);
+        return fd;
+    }
+}

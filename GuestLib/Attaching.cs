@@ -1,0 +1,337 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>Getting to the guest's channel: over the attach socket at first need, by the inherited connection after a fork.</summary>
+internal static unsafe class Attaching
+{
+    private const int PathBytes = 108;
+    private const int ControlBytes = 128;
+    private static byte* s_path;
+    private static int s_busy;
+    private static int s_connection;
+
+    /// <summary>The end of the pipe by which CoreEngine wakes this process.</summary>
+    internal static int WakeFd;
+
+    /// <summary>eventfds that wake CoreEngine's loops.</summary>
+    private static int* s_bells;
+
+    /// <summary>Whether this process is in a guest at all.</summary>
+    internal static bool IsGuest => s_path != null;
+
+    /// <summary>Reads the way to the guest's channel from the environment.</summary>
+    internal static void Configure()
+    {
+        byte* path;
+        fixed (byte* name = "NETKERNEL_ATTACH"u8)
+        {
+            path = Libc.getenv(name);
+        }
+
+        if (path == null || path[0] == 0)
+        {
+            return;
+        }
+
+        // A copy: programs overwrite their environment (setproctitle).
+        byte* copy = Libc.Reserve(4096);
+        if (copy == null)
+        {
+            return;
+        }
+
+        uint n = 0;
+        while (n < PathBytes - 1 && path[n] != 0)
+        {
+            copy[n] = path[n];
+            n++;
+        }
+
+        s_bells = (int*)(copy + 256);
+        s_connection = -1;
+        WakeFd = -1;
+        s_path = path[n] == 0 ? copy : null;
+    }
+
+    /// <summary>Makes sure that this process is attached; false when it cannot be (errno says why).</summary>
+    internal static bool Ensure()
+    {
+        if (Region.Attached && !Region.Dead)
+        {
+            return true;
+        }
+
+        if (s_path == null)
+        {
+            return false;
+        }
+
+        while (Interlocked.CompareExchange(ref s_busy, 1, 0) != 0)
+        {
+            _ = Libc.sched_yield();
+        }
+
+        bool ok = (Region.Attached && !Region.Dead) || Attach();
+        Volatile.Write(ref s_busy, 0);
+        return ok;
+    }
+
+    /// <summary>Wakes a loop of CoreEngine.</summary>
+    internal static void RingLoop(uint loop)
+    {
+        ulong one = 1;
+        _ = Real.write(s_bells[loop], &one, 8);
+    }
+
+    /// <summary>In a forked child: a pipe of its own, told over the inherited connection.</summary>
+    internal static bool ForkAttach(uint slot)
+    {
+        s_busy = 0;
+        Fds.CloseHidden(WakeFd);
+        int writeEnd = MakePipe();
+        if (writeEnd < 0)
+        {
+            return false;
+        }
+
+        AttachMessage message = default;
+        message.Op = AttachOp.ForkAttach;
+        message.Slot = slot;
+        bool ok = Send(s_connection, &message, writeEnd);
+        _ = Real.close(writeEnd);
+        return ok;
+    }
+
+    private static bool Attach()
+    {
+        if (Region.Dead)
+        {
+            Fds.CloseHidden(WakeFd);
+            Fds.CloseHidden(s_connection);
+            for (uint i = 0; i < Region.Loops; i++)
+            {
+                Fds.CloseHidden(s_bells[i]);
+            }
+        }
+
+        int connection = Real.socket(Abi.AF_UNIX, Abi.SOCK_SEQPACKET | Abi.SOCK_CLOEXEC, 0);
+        if (connection < 0)
+        {
+            return false;
+        }
+
+        byte* address = stackalloc byte[PathBytes + 2];
+        *(ushort*)address = Abi.AF_UNIX;
+        uint n = 0;
+        while (s_path[n] != 0)
+        {
+            address[2 + n] = s_path[n];
+            n++;
+        }
+
+        address[2 + n] = 0;
+        int writeEnd = -1;
+        AttachMessage message = default;
+        int* fds = stackalloc int[2 + ControlHeader.MaxLoops];
+        bool ok = Real.connect(connection, address, n + 3) == 0 && (writeEnd = MakePipe()) >= 0;
+        if (ok)
+        {
+            message.Op = AttachOp.Attach;
+            _ = Libc.prctl(16, (nint)message.Name, 0, 0, 0); // PR_GET_NAME
+            ok = Send(connection, &message, writeEnd);
+        }
+
+        if (writeEnd >= 0)
+        {
+            _ = Real.close(writeEnd);
+        }
+
+        int received = ok ? Receive(connection, &message, fds, 2 + ControlHeader.MaxLoops) : -1;
+        if (received >= 0 && message.Error != 0)
+        {
+            Report.Refused(message.Text);
+            Libc.Errno = message.Error;
+        }
+
+        if (received < 3 || message.Error != 0 || !Map(message, fds, received))
+        {
+            int errno = Libc.Errno;
+            for (int i = 0; i < received; i++)
+            {
+                _ = Real.close(fds[i]);
+            }
+
+            _ = Real.close(connection);
+            Fds.CloseHidden(WakeFd);
+            WakeFd = -1;
+            Libc.Errno = errno == 0 ? Abi.ENETDOWN : errno;
+            return false;
+        }
+
+        s_connection = Fds.Hide(connection);
+        return true;
+    }
+
+    /// <summary>The pipe that wakes this process: keeps the read end, returns the write end.</summary>
+    private static int MakePipe()
+    {
+        int* ends = stackalloc int[2];
+        if (Pipe(ends) != 0)
+        {
+            return -1;
+        }
+
+        WakeFd = Fds.Hide(ends[0]);
+        return ends[1];
+    }
+
+    [System.Runtime.RuntimeImport("*", "pipe2"), System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.InternalCall)]
+    private static extern int pipe2(int* ends, int flags);
+
+    private static int Pipe(int* ends) => pipe2(ends, Abi.O_CLOEXEC | Abi.O_NONBLOCK);
+
+    private static bool Map(AttachMessage welcome, int* fds, int count)
+    {
+        nint head = Libc.mmap(0, ControlHeader.Length, Abi.PROT_READ, Abi.MAP_SHARED, fds[0], 0);
+        if (head == -1)
+        {
+            return false;
+        }
+
+        ControlHeader* header = (ControlHeader*)head;
+        ControlLayout layout = new(header->Counts);
+        PoolLayout pool = header->Pool;
+        bool ok = header->Magic == ControlHeader.GuestMagic && header->LayoutVersion == ControlHeader.Version && layout.IsValid
+            && layout.Length <= header->TotalLength && welcome.Slot < layout.Counts.QueueSets && count == 2 + (int)layout.Counts.Loops
+            && layout.Counts.TxChunks >= pool.Tx.Total;
+        ulong total = header->TotalLength;
+        _ = Libc.munmap(head, ControlHeader.Length);
+        if (!ok)
+        {
+            Libc.Errno = Abi.EINVAL;
+            return false;
+        }
+
+        nint control = Libc.mmap(0, (nuint)total, Abi.PROT_READ | Abi.PROT_WRITE, Abi.MAP_SHARED, fds[0], 0);
+        nint poolStart = MapPool(pool, fds[1]);
+        if (control == -1 || poolStart == -1 || !Fds.Reserve(layout.Counts.Sockets) || !Epoll.Reserve(layout.Counts.Sockets))
+        {
+            Libc.Errno = Abi.ENOMEM;
+            return false;
+        }
+
+        _ = Real.close(fds[0]);
+        _ = Real.close(fds[1]);
+        Region.Control = (byte*)control;
+        Region.Pool = (byte*)poolStart;
+        Region.Header = (ControlHeader*)control;
+        Region.Layout = layout;
+        Region.Tx = pool.TxHalf;
+        Region.Rx = pool.RxHalf;
+        Region.TxOwners = (uint*)(control + (nint)layout.TxOwners);
+        Region.Sockets = layout.Counts.Sockets;
+        Region.RingSlots = layout.Counts.RingSlots;
+        Region.Loops = layout.Counts.Loops;
+        for (int i = 2; i < count; i++)
+        {
+            s_bells[i - 2] = Fds.Hide(fds[i]);
+        }
+
+        Become(welcome.Slot);
+        Region.Dead = false;
+        Region.Attached = true;
+        if ((welcome.Flags & 0x8000_0000) != 0)
+        {
+            Forking.AdoptAfterExec();
+        }
+
+        return true;
+    }
+
+    /// <summary>Two mappings in one stretch: the TX half to write, the RX half to read.</summary>
+    private static nint MapPool(PoolLayout pool, int fd)
+    {
+        nint start = Libc.mmap(0, (nuint)(pool.Length + PoolLayout.Alignment), 0, Abi.MAP_PRIVATE | Abi.MAP_ANONYMOUS | Abi.MAP_NORESERVE, -1, 0);
+        if (start == -1)
+        {
+            return -1;
+        }
+
+        const int MAP_FIXED = 0x10;
+        start = (start + PoolLayout.Alignment - 1) & ~(nint)(PoolLayout.Alignment - 1);
+        nint tx = Libc.mmap(start, (nuint)pool.RxOffset, Abi.PROT_READ | Abi.PROT_WRITE, Abi.MAP_SHARED | MAP_FIXED, fd, 0);
+        nint rx = Libc.mmap(start + (nint)pool.RxOffset, (nuint)(pool.Length - pool.RxOffset), Abi.PROT_READ, Abi.MAP_SHARED | MAP_FIXED, fd, (long)pool.RxOffset);
+        return tx == -1 || rx == -1 ? -1 : start;
+    }
+
+    /// <summary>Takes a slot as this process's own.</summary>
+    internal static void Become(uint slot)
+    {
+        Region.Slot = slot;
+        Region.SlotBit = 1ul << (int)slot;
+        Region.Subscribed |= Region.SlotBit;
+        ProcessSlot* self = Region.Process(slot);
+        _ = Libc.prctl(16, (nint)self->Name, 0, 0, 0);
+        self->Asleep = 0;
+        Interlocked.Or(ref Region.QueueSet(slot)->Subscribers, Region.SlotBit);
+    }
+
+    private static bool Send(int connection, AttachMessage* message, int fd)
+    {
+        message->Version = ControlHeader.Version;
+        message->Fds = 1;
+        byte* control = stackalloc byte[24];
+        *(nuint*)control = 20;
+        *(int*)(control + 8) = Abi.SOL_SOCKET;
+        *(int*)(control + 12) = Abi.SCM_RIGHTS;
+        *(int*)(control + 16) = fd;
+        IoVec iov = new() { Base = (byte*)message, Length = AttachMessage.Length };
+        MsgHdr header = default;
+        header.Iov = &iov;
+        header.IovLength = 1;
+        header.Control = control;
+        header.ControlLength = 24;
+        nint sent;
+        do
+        {
+            sent = Real.sendmsg(connection, &header, Abi.MSG_NOSIGNAL);
+        }
+        while (sent < 0 && Libc.Errno == Abi.EINTR);
+        return sent == AttachMessage.Length;
+    }
+
+    private static int Receive(int connection, AttachMessage* message, int* fds, int room)
+    {
+        byte* control = stackalloc byte[ControlBytes];
+        IoVec iov = new() { Base = (byte*)message, Length = AttachMessage.Length };
+        MsgHdr header = default;
+        header.Iov = &iov;
+        header.IovLength = 1;
+        header.Control = control;
+        header.ControlLength = ControlBytes;
+        nint got;
+        do
+        {
+            got = Real.recvmsg(connection, &header, Abi.MSG_CMSG_CLOEXEC);
+        }
+        while (got < 0 && Libc.Errno == Abi.EINTR);
+        if (got != AttachMessage.Length || message->Version != ControlHeader.Version)
+        {
+            Libc.Errno = got < 0 ? Libc.Errno : Abi.ENETDOWN;
+            return -1;
+        }
+
+        int count = 0;
+        if (header.ControlLength >= 16 && *(int*)(control + 8) == Abi.SOL_SOCKET && *(int*)(control + 12) == Abi.SCM_RIGHTS)
+        {
+            nuint bytes = *(nuint*)control;
+            for (nuint at = 16; at + 4 <= bytes && count < room; at += 4)
+            {
+                fds[count++] = *(int*)(control + at);
+            }
+        }
+
+        return count;
+    }
+}

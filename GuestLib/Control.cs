@@ -1,0 +1,72 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>Control requests: one at a time per socket, answered on the completion ring.</summary>
+internal static unsafe class Control
+{
+    /// <summary>
+    /// Puts a request out and waits for its completion (ControlError, ControlData, ControlPtr of the slot). Returns 0 when completed, else an errno.
+    /// The caller holds the socket's ControlLock. <paramref name="elements"/> may start with Socket and SetOption requests.
+    /// </summary>
+    internal static int Request(SocketSlot* s, uint id, RingKind ring, Nqe* elements, uint count)
+    {
+        uint sequence = (s->ControlSequence | 1) + ((s->ControlSequence & 1) << 1); // the next odd number
+        Volatile.Write(ref s->ControlSequence, sequence);
+        bool sent = ring == RingKind.Job ? Rings.Job(s->QueueSet, elements, count) : Rings.Send(s->QueueSet, elements, count);
+        if (!sent)
+        {
+            return Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN;
+        }
+
+        PollFd* room = stackalloc PollFd[1];
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            if (Volatile.Read(ref s->ControlSequence) != sequence)
+            {
+                return 0;
+            }
+
+            if (Region.Dead)
+            {
+                return Abi.ECONNRESET;
+            }
+
+            if (!Draining.All())
+            {
+                _ = Waiting.Park(id, 0, room, 0, -1, null, ticket);
+            }
+        }
+    }
+
+    /// <summary>Writes what makes the socket known to its NSM: Socket, and the options set so far. Returns the number of elements (at most 1 + options).</summary>
+    internal static uint Introduce(SocketSlot* s, uint id, int fd, Nqe* elements)
+    {
+        if ((s->Status & SocketStatus.Known) != 0)
+        {
+            return 0;
+        }
+
+        s->NsmEpoch = Volatile.Read(ref Region.Header->NsmEpoch);
+        elements[0] = default;
+        elements[0].Op = Op.Socket;
+        elements[0].Socket = id;
+        elements[0].OpData = s->Domain | ((ulong)Abi.SOCK_STREAM << 16) | ((ulong)Abi.IPPROTO_TCP << 32);
+        uint n = 1;
+        for (uint mask = s->OptionMask; mask != 0; mask &= mask - 1)
+        {
+            int index = System.Numerics.BitOperations.TrailingZeroCount(mask);
+            if (Options.TryStored(fd, index, &elements[n]))
+            {
+                elements[n++].Socket = id;
+            }
+        }
+
+        Interlocked.Or(ref s->Status, SocketStatus.Known);
+        return n;
+    }
+
+    /// <summary>The most elements that <see cref="Introduce"/> writes, and one request behind them.</summary>
+    internal const int IntroduceMost = 34;
+}

@@ -1,0 +1,314 @@
+using System.Numerics;
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>
+/// Taking events out of the completion and receive rings and applying them to the sockets' shared state. Whoever needs something drains;
+/// one thread at a time per queue set. An element is applied first and released after, and applying the same one twice changes nothing, so that
+/// a drainer killed midway loses and repeats nothing.
+/// </summary>
+internal static unsafe class Draining
+{
+    private const uint Batch = 32;
+
+    /// <summary>
+    /// Changes whenever an event of a subscribed queue set is applied, by whatever process: a waiter takes it before looking at its
+    /// condition, and does not sleep when it has changed since.
+    /// </summary>
+    internal static uint Ticket()
+    {
+        uint ticket = 0;
+        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        {
+            uint queueSet = (uint)BitOperations.TrailingZeroCount(rest);
+            ticket += Volatile.Read(ref Region.Ring(queueSet, RingKind.Completion)->Head);
+            ticket += Volatile.Read(ref Region.Ring(queueSet, RingKind.Receive)->Head);
+        }
+
+        return ticket;
+    }
+
+    /// <summary>Whether a subscribed queue set has something to drain.</summary>
+    internal static bool AnyPending()
+    {
+        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        {
+            if (IsPending((uint)BitOperations.TrailingZeroCount(rest)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Drains every subscribed queue set that has something and that nobody else is draining; true when anything was applied.</summary>
+    internal static bool All()
+    {
+        bool any = false;
+        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        {
+            uint queueSet = (uint)BitOperations.TrailingZeroCount(rest);
+            if (IsPending(queueSet))
+            {
+                any |= One(queueSet);
+            }
+        }
+
+        return any;
+    }
+
+    /// <summary>Drains one queue set if it has something.</summary>
+    internal static bool Of(uint queueSet) => IsPending(queueSet) && One(queueSet);
+
+    private static bool IsPending(uint queueSet)
+    {
+        RingHeader* completion = Region.Ring(queueSet, RingKind.Completion);
+        RingHeader* receive = Region.Ring(queueSet, RingKind.Receive);
+        return Volatile.Read(ref completion->Tail) != completion->Head || Volatile.Read(ref receive->Tail) != receive->Head;
+    }
+
+    private static bool One(uint queueSet)
+    {
+        QueueSetHeader* set = Region.QueueSet(queueSet);
+        if (!Locks.TryEnterNow(ref set->DrainLock))
+        {
+            return false;
+        }
+
+        bool any = Ring(Region.Ring(queueSet, RingKind.Completion)) | Ring(Region.Ring(queueSet, RingKind.Receive));
+        Locks.Leave(ref set->DrainLock);
+        if (any)
+        {
+            Waiting.AfterDrain();
+        }
+
+        return any;
+    }
+
+    private static bool Ring(RingHeader* ring)
+    {
+        uint head = ring->Head;
+        uint tail = Volatile.Read(ref ring->Tail); // Acquire: pairs with CoreEngine's release of Tail.
+        if (head == tail)
+        {
+            return false;
+        }
+
+        do
+        {
+            uint end = tail - head > Batch ? head + Batch : tail;
+            for (; head != end; head++)
+            {
+                Nqe nqe = *Region.RingSlot(ring, head);
+                Apply(&nqe, head);
+            }
+
+            Volatile.Write(ref ring->Head, head); // Release: after the events are applied, see Ticket.
+            tail = Volatile.Read(ref ring->Tail);
+        }
+        while (head != tail);
+        return true;
+    }
+
+    private static void Apply(Nqe* nqe, uint position)
+    {
+        if (nqe->Socket >= Region.Sockets)
+        {
+            return;
+        }
+
+        SocketSlot* s = Region.Socket(nqe->Socket);
+        switch (nqe->Op)
+        {
+            case Op.Data:
+                Delivered(s, nqe, position);
+                break;
+            case Op.SendDone:
+                Sent(s, nqe);
+                return;
+            case Op.NewConnection:
+                Announced(s, nqe, position);
+                break;
+            case Op.PeerClosed:
+                Interlocked.Or(ref s->Status, SocketStatus.PeerClosed);
+                break;
+            case Op.Reset:
+                s->Error = (int)nqe->OpData;
+                Interlocked.Or(ref s->Status, SocketStatus.Reset);
+                break;
+            case Op.ConnectDone:
+                Connected(s, nqe);
+                break;
+            case Op.AcceptDone:
+                Accepted(s, nqe);
+                break;
+            case Op.BindDone:
+            case Op.ListenDone:
+            case Op.GetOptionDone:
+            case Op.SetOptionDone:
+                s->ControlError = nqe->Size;
+                s->ControlData = nqe->OpData;
+                s->ControlPtr = nqe->Op == Op.BindDone ? nqe->Aux : nqe->DataPtr;
+                if ((s->ControlSequence & 1) != 0)
+                {
+                    Volatile.Write(ref s->ControlSequence, s->ControlSequence + 1);
+                }
+
+                break;
+            case Op.Closed:
+                Slots.Released(nqe->Socket);
+                return;
+            default:
+                return;
+        }
+
+        Happened(s, nqe->Socket);
+    }
+
+    /// <summary>Marks the socket in the dirty bitmap of every process that holds it.</summary>
+    private static void Happened(SocketSlot* s, uint id)
+    {
+        s->Events++;
+        for (ulong rest = Volatile.Read(ref s->Holders); rest != 0; rest &= rest - 1)
+        {
+            uint process = (uint)BitOperations.TrailingZeroCount(rest);
+            if (process >= Region.Layout.Counts.QueueSets)
+            {
+                return;
+            }
+
+            ulong* word = (ulong*)(Region.Control + Region.Layout.DirtyOf(process)) + (id >> 6);
+            ulong bit = 1ul << (int)(id & 63);
+            if ((Volatile.Read(ref *word) & bit) == 0)
+            {
+                Interlocked.Or(ref *word, bit);
+            }
+
+            ulong* summary = (ulong*)(Region.Control + Region.Layout.DirtySummaryOf(process)) + (id >> 12);
+            ulong summaryBit = 1ul << (int)((id >> 6) & 63);
+            if ((Volatile.Read(ref *summary) & summaryBit) == 0)
+            {
+                Interlocked.Or(ref *summary, summaryBit);
+            }
+        }
+
+        Waiting.Notify(id);
+    }
+
+    private static void Delivered(SocketSlot* s, Nqe* nqe, uint position)
+    {
+        uint tail = s->RxTail;
+        RxEntry* entries = (RxEntry*)s->Entries;
+        if (tail != 0 && entries[(tail - 1) % SocketSlot.RxEntries].Position == Stamp(nqe, position))
+        {
+            return; // Applied before, by a drainer that was killed before it released the element.
+        }
+
+        if (tail - Volatile.Read(ref s->RxHead) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _))
+        {
+            s->Error = Abi.EIO; // The NSM broke its promise: this connection cannot go on.
+            Interlocked.Or(ref s->Status, SocketStatus.Reset);
+            return;
+        }
+
+        RxEntry* entry = &entries[tail % SocketSlot.RxEntries];
+        entry->Offset = (uint)nqe->DataPtr;
+        entry->Size = nqe->Size;
+        entry->Position = Stamp(nqe, position);
+        Interlocked.Add(ref s->RxBytes, (int)nqe->Size);
+        Volatile.Write(ref s->RxTail, tail + 1); // Release: pairs with the reader's acquire of RxTail.
+    }
+
+    /// <summary>Ring position and place: different for any two elements that can be told apart at all.</summary>
+    private static ulong Stamp(Nqe* nqe, uint position) => ((ulong)position << 32) | ((uint)nqe->DataPtr ^ nqe->Size) | 1;
+
+    private static void Sent(SocketSlot* s, Nqe* nqe)
+    {
+        if (!TxPool.Completed(nqe->DataPtr, nqe->Size, nqe->Socket))
+        {
+            return; // Applied before.
+        }
+
+        Interlocked.Add(ref s->TxBytes, 0u - nqe->Size);
+        Interlocked.Decrement(ref s->TxSends);
+        if ((Volatile.Read(ref s->Status) & Status.NoSpace) != 0 && Sending.HasRoom(s))
+        {
+            Readiness.GotRoom(s);
+            Happened(s, nqe->Socket);
+        }
+    }
+
+    private static void Announced(SocketSlot* s, Nqe* nqe, uint position)
+    {
+        uint tail = s->RxTail;
+        AcceptEntry* entries = (AcceptEntry*)s->Entries;
+        if (tail != 0 && entries[(tail - 1) % SocketSlot.AcceptEntries].Position == Stamp(nqe, position))
+        {
+            return;
+        }
+
+        if (tail - Volatile.Read(ref s->RxHead) >= SocketSlot.AcceptEntries)
+        {
+            return; // More than the NSM may announce: not ours to remember.
+        }
+
+        AcceptEntry* entry = &entries[tail % SocketSlot.AcceptEntries];
+        entry->PeerLow = nqe->OpData;
+        entry->PeerHigh = nqe->DataPtr;
+        entry->PeerPort = nqe->Aux;
+        entry->Handle = nqe->Size;
+        entry->Position = Stamp(nqe, position);
+        Volatile.Write(ref s->RxTail, tail + 1);
+    }
+
+    private static void Connected(SocketSlot* s, Nqe* nqe)
+    {
+        if (nqe->Size == 0)
+        {
+            s->LocalLow = nqe->OpData;
+            s->LocalHigh = nqe->DataPtr;
+            s->LocalPort = nqe->Aux;
+            Interlocked.Or(ref s->Status, SocketStatus.Connected);
+        }
+        else
+        {
+            s->Error = (int)nqe->Size;
+            Interlocked.Or(ref s->Status, Status.ConnectFailed);
+        }
+
+        Interlocked.And(ref s->Status, ~SocketStatus.Connecting);
+    }
+
+    private static void Accepted(SocketSlot* s, Nqe* nqe)
+    {
+        if (nqe->Size == 0)
+        {
+            s->LocalLow = nqe->OpData;
+            s->LocalHigh = nqe->DataPtr;
+            Volatile.Write(ref s->LocalPort, nqe->Aux);
+        }
+        else
+        {
+            s->Error = (int)nqe->Size;
+            Interlocked.Or(ref s->Status, SocketStatus.Reset);
+        }
+    }
+}
+
+/// <summary>Status bits that only this library knows, beside <see cref="SocketStatus"/>.</summary>
+internal static class Status
+{
+    /// <summary>O_NONBLOCK of the open file description.</summary>
+    internal const uint NonBlocking = 1 << 16;
+
+    /// <summary>A send found no room: the next one that has is news.</summary>
+    internal const uint NoSpace = 1 << 17;
+
+    /// <summary>The last connect failed.</summary>
+    internal const uint ConnectFailed = 1 << 18;
+
+    /// <summary>Bound by the program (Connect keeps the address).</summary>
+    internal const uint ExplicitBound = 1 << 19;
+}

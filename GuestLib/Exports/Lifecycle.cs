@@ -1,0 +1,220 @@
+using System.Runtime;
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib.Exports;
+
+/// <summary>The constructor, and the calls that make and end fds.</summary>
+internal static unsafe class Lifecycle
+{
+    /// <summary>The constructor: the dynamic loader calls it before the program's main, on the only thread.</summary>
+    [RuntimeExport("nk_init")]
+    public static void Init()
+    {
+        Real.Ensure();
+        Attaching.Configure();
+        if (!Attaching.IsGuest || !Fds.Reserve() || !Epoll.Reserve())
+        {
+            return;
+        }
+
+        Forking.Register();
+
+        // A program started with a socket among its standard fds (inetd, socket activation) finds it again before its first call.
+        for (int fd = 0; fd < 8; fd++)
+        {
+            Stat stat = default;
+            if (Libc.fstat(fd, &stat) == 0 && (stat.Mode & 0xF000) == 0xC000 && IsInet(fd))
+            {
+                _ = Attaching.Ensure();
+                return;
+            }
+        }
+    }
+
+    private static bool IsInet(int fd)
+    {
+        int domain = 0;
+        uint length = 4;
+        return Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_DOMAIN, &domain, &length) == 0 && domain is Abi.AF_INET or Abi.AF_INET6;
+    }
+
+    /// <summary>Major, minor and patch number, one byte each: 0x000100 is 0.1.0.</summary>
+    [RuntimeExport("nk_version")]
+    public static int Version() => 0x00_01_00;
+
+    [RuntimeExport("socket")]
+    public static int Socket(int domain, int type, int protocol)
+    {
+        Real.Ensure();
+        return Opening.Socket(domain, type, protocol);
+    }
+
+    [RuntimeExport("close")]
+    public static int Close(int fd)
+    {
+        Real.Ensure();
+        return Closing.Close(fd);
+    }
+
+    [RuntimeExport("close_range")]
+    public static int CloseRange(uint first, uint last, int flags)
+    {
+        Real.Ensure();
+        const int CLOSE_RANGE_UNSHARE = 2, CLOSE_RANGE_CLOEXEC = 4;
+        if (Fds.High == 0 || first > last || (flags & CLOSE_RANGE_CLOEXEC) != 0 || Libc.getpid() != Forking.Pid || (flags & ~CLOSE_RANGE_UNSHARE) != 0)
+        {
+            return Real.close_range(first, last, flags);
+        }
+
+        // Around the library's own fds.
+        uint start = first;
+        for (uint fd = first; fd < (uint)Fds.High && fd <= last; fd++)
+        {
+            switch (Fds.KindOf((int)fd))
+            {
+                case FdKind.Hidden:
+                    if (fd > start && Real.close_range(start, fd - 1, flags) != 0)
+                    {
+                        return -1;
+                    }
+
+                    start = fd + 1;
+                    break;
+                case FdKind.Native:
+                    break;
+                default:
+                    Closing.Forget((int)fd);
+                    break;
+            }
+        }
+
+        return start <= last ? Real.close_range(start, last, flags) : 0;
+    }
+
+    [RuntimeExport("closefrom")]
+    public static void CloseFrom(int first) => CloseRange(first < 0 ? 0 : (uint)first, uint.MaxValue, 0);
+
+    [RuntimeExport("dup")]
+    public static int Dup(int fd)
+    {
+        Real.Ensure();
+        return Fds.KindOf(fd) == FdKind.Hidden ? Libc.Fail(Abi.EBADF) : Closing.Duplicated(fd, Fresh(Real.dup(fd)));
+    }
+
+    [RuntimeExport("dup2")]
+    public static int Dup2(int from, int to)
+    {
+        Real.Ensure();
+        if (from == to || Libc.getpid() != Forking.Pid)
+        {
+            return Real.dup2(from, to);
+        }
+
+        if (Fds.KindOf(from) == FdKind.Hidden || (to >= 0 && Fds.KindOf(to) == FdKind.Hidden))
+        {
+            return Libc.Fail(Abi.EBADF);
+        }
+
+        int result = Real.dup2(from, to);
+        return Closing.Duplicated(from, Fresh(result));
+    }
+
+    [RuntimeExport("dup3")]
+    public static int Dup3(int from, int to, int flags)
+    {
+        Real.Ensure();
+        if (from == to || Libc.getpid() != Forking.Pid)
+        {
+            return Real.dup3(from, to, flags);
+        }
+
+        if (Fds.KindOf(from) == FdKind.Hidden || (to >= 0 && Fds.KindOf(to) == FdKind.Hidden))
+        {
+            return Libc.Fail(Abi.EBADF);
+        }
+
+        return Closing.Duplicated(from, Fresh(Real.dup3(from, to, flags)));
+    }
+
+    [RuntimeExport("fcntl")]
+    public static int Fcntl(int fd, int command, nint argument)
+    {
+        Real.Ensure();
+        if (Fds.KindOf(fd) == FdKind.Native)
+        {
+            int passed = Real.fcntl(fd, command, argument);
+            return command is Abi.F_DUPFD or Abi.F_DUPFD_CLOEXEC ? Fresh(passed) : passed;
+        }
+
+        if (Fds.KindOf(fd) == FdKind.Hidden)
+        {
+            return Libc.Fail(Abi.EBADF);
+        }
+
+        int result = Real.fcntl(fd, command, argument);
+        if (result < 0)
+        {
+            return result;
+        }
+
+        if (command is Abi.F_DUPFD or Abi.F_DUPFD_CLOEXEC && Libc.getpid() == Forking.Pid)
+        {
+            return Closing.Duplicated(fd, Fresh(result));
+        }
+
+        SocketSlot* s = Fds.SocketOf(fd);
+        if (command == Abi.F_SETFL && s != null)
+        {
+            SetNonBlocking(s, (argument & Abi.O_NONBLOCK) != 0);
+        }
+
+        return result;
+    }
+
+    [RuntimeExport("fcntl64")]
+    public static int Fcntl64(int fd, int command, nint argument) => Fcntl(fd, command, argument);
+
+    [RuntimeExport("ioctl")]
+    public static int Ioctl(int fd, nuint request, nint argument)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.SocketOf(fd);
+        if (s == null)
+        {
+            return Real.ioctl(fd, request, argument);
+        }
+
+        if (request == Abi.FIONBIO)
+        {
+            int result = Real.ioctl(fd, request, argument);
+            if (result == 0)
+            {
+                SetNonBlocking(s, *(int*)argument != 0);
+            }
+
+            return result;
+        }
+
+        if (Fds.Ours(fd) == null || request is not (Abi.FIONREAD or Abi.SIOCOUTQ))
+        {
+            return Real.ioctl(fd, request, argument);
+        }
+
+        if (argument == 0)
+        {
+            return Libc.Fail(Abi.EFAULT);
+        }
+
+        *(int*)argument = request == Abi.FIONREAD ? Receiving.Available(s) : (int)Volatile.Read(ref s->TxBytes);
+        return 0;
+    }
+
+    private static void SetNonBlocking(SocketSlot* s, bool on) =>
+        _ = on ? Interlocked.Or(ref s->Status, Status.NonBlocking) : Interlocked.And(ref s->Status, ~Status.NonBlocking);
+
+    private static int Fresh(int fd)
+    {
+        Fds.Fresh(fd);
+        return fd;
+    }
+}

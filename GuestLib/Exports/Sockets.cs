@@ -1,0 +1,145 @@
+using System.Runtime;
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib.Exports;
+
+/// <summary>The calls that set up, name and end connections.</summary>
+internal static unsafe class Sockets
+{
+    [RuntimeExport("bind")]
+    public static int Bind(int fd, byte* address, uint length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null ? Real.bind(fd, address, length) : Opening.Bind(fd, s, address, length);
+    }
+
+    [RuntimeExport("listen")]
+    public static int Listen(int fd, int backlog)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null ? Real.listen(fd, backlog) : Opening.Listen(fd, s, backlog);
+    }
+
+    [RuntimeExport("connect")]
+    public static int Connect(int fd, byte* address, uint length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        return s != null ? Opening.Connect(fd, s, address, length)
+            : Fds.IsDead(fd) ? Libc.Fail(Abi.ENETDOWN) : Real.connect(fd, address, length);
+    }
+
+    [RuntimeExport("accept4")]
+    public static int Accept4(int fd, void* address, uint* length, int flags)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        if (s != null)
+        {
+            return Accepting.Accept(fd, s, address, length, flags);
+        }
+
+        if (Fds.IsDead(fd))
+        {
+            return Libc.Fail(Abi.ECONNRESET);
+        }
+
+        int accepted = Real.accept4(fd, address, length, flags);
+        Fds.Fresh(accepted);
+        return accepted;
+    }
+
+    [RuntimeExport("accept")]
+    public static int Accept(int fd, void* address, uint* length) => Accept4(fd, address, length, 0);
+
+    [RuntimeExport("shutdown")]
+    public static int Shutdown(int fd, int how)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        return s != null ? Closing.Shutdown(fd, s, how) : Fds.IsDead(fd) ? Libc.Fail(Abi.ENOTCONN) : Real.shutdown(fd, how);
+    }
+
+    [RuntimeExport("getsockname")]
+    public static int GetSockName(int fd, void* address, uint* length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        uint status = s == null ? 0 : Volatile.Read(ref s->Status);
+        if ((status & (SocketStatus.Bound | SocketStatus.Connected)) == 0)
+        {
+            return Real.getsockname(fd, address, length);
+        }
+
+        if (address == null || length == null)
+        {
+            return Libc.Fail(Abi.EFAULT);
+        }
+
+        // An accepted connection's local address comes with AcceptDone.
+        PollFd* room = stackalloc PollFd[1];
+        while ((status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->LocalPort) == 0 && !Region.Dead
+            && (Volatile.Read(ref s->Status) & SocketStatus.Reset) == 0 && !Sending.IsLost(s))
+        {
+            uint ticket = Draining.Ticket();
+            if (!Draining.All() && Volatile.Read(ref s->LocalPort) == 0)
+            {
+                // AcceptDone is quiet: it does not ring, so look again by oneself.
+                _ = Waiting.Park(Fds.IdOf(fd), 0, room, 0, Libc.Now() + 200_000, null, ticket);
+            }
+        }
+
+        Addresses.Put(s->Domain, s->LocalLow, s->LocalHigh, s->LocalPort, address, length);
+        return 0;
+    }
+
+    [RuntimeExport("getpeername")]
+    public static int GetPeerName(int fd, void* address, uint* length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        if (s == null)
+        {
+            return Real.getpeername(fd, address, length);
+        }
+
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & SocketStatus.Connected) == 0 || (status & SocketStatus.Reset) != 0)
+        {
+            return Libc.Fail(Abi.ENOTCONN);
+        }
+
+        if (address == null || length == null)
+        {
+            return Libc.Fail(Abi.EFAULT);
+        }
+
+        Addresses.Put(s->Domain, s->PeerLow, s->PeerHigh, s->PeerPort, address, length);
+        return 0;
+    }
+
+    [RuntimeExport("setsockopt")]
+    public static int SetSockOpt(int fd, int level, int name, void* value, uint length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null ? Real.setsockopt(fd, level, name, value, length) : Options.Set(fd, s, level, name, value, length);
+    }
+
+    [RuntimeExport("getsockopt")]
+    public static int GetSockOpt(int fd, int level, int name, void* value, uint* length)
+    {
+        Real.Ensure();
+        SocketSlot* s = Fds.Ours(fd);
+        if (s == null && Fds.IsDead(fd) && level == Abi.SOL_SOCKET && name == Abi.SO_ERROR && value != null && length != null && *length >= 4)
+        {
+            *(int*)value = Abi.ECONNRESET;
+            *length = 4;
+            return 0;
+        }
+
+        return s == null ? Real.getsockopt(fd, level, name, value, length) : Options.Get(fd, s, level, name, value, length);
+    }
+}

@@ -1,0 +1,164 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>What an fd of this process is to the library.</summary>
+internal enum FdKind : byte
+{
+    /// <summary>The kernel's: the call passes through.</summary>
+    Native = 0,
+
+    /// <summary>A stream socket with a <see cref="SocketSlot"/>.</summary>
+    Socket = 1,
+
+    /// <summary>An epoll set that has, or once had, a socket of ours.</summary>
+    Epoll = 2,
+
+    /// <summary>A socket whose CoreEngine is gone: every call fails.</summary>
+    Dead = 3,
+
+    /// <summary>The library's own: the program can neither use nor close it.</summary>
+    Hidden = 4,
+}
+
+internal struct FdEntry
+{
+    internal FdKind Kind;
+
+    /// <summary>Socket id, or index of the epoll set.</summary>
+    internal uint Id;
+}
+
+/// <summary>This process's fd table: fd to socket, and how many fds name each socket. Copied by fork with the rest of the memory.</summary>
+internal static unsafe class Fds
+{
+    private const uint Capacity = 1 << 20;
+    private static FdEntry* s_entries;
+    private static ushort* s_references;
+
+    /// <summary>One more than the highest fd that ever had an entry.</summary>
+    internal static int High;
+
+    /// <summary>Makes the table: at start, since epoll sets have entries before the process attaches.</summary>
+    internal static bool Reserve()
+    {
+        s_entries = s_entries == null ? (FdEntry*)Libc.Reserve(Capacity * (nuint)sizeof(FdEntry)) : s_entries;
+        return s_entries != null;
+    }
+
+    /// <summary>Makes the counts of fds per socket.</summary>
+    internal static bool Reserve(uint sockets)
+    {
+        s_references = s_references == null ? (ushort*)Libc.Reserve((nuint)sockets * sizeof(ushort)) : s_references;
+        return s_entries != null && s_references != null;
+    }
+
+    internal static FdKind KindOf(int fd) => s_entries == null || (uint)fd >= (uint)High ? FdKind.Native : s_entries[fd].Kind;
+
+    /// <summary>The socket behind an fd, or null when the call is the kernel's.</summary>
+    internal static SocketSlot* SocketOf(int fd) =>
+        s_entries == null || (uint)fd >= (uint)High || s_entries[fd].Kind != FdKind.Socket ? null : Region.Socket(s_entries[fd].Id);
+
+    /// <summary>The socket behind an fd if it is ours to serve: null when the call is the kernel's, or when the socket is dead.</summary>
+    internal static SocketSlot* Ours(int fd)
+    {
+        SocketSlot* s = SocketOf(fd);
+        return s == null || (Volatile.Read(ref s->Status) & SocketStatus.Native) != 0 ? null : s;
+    }
+
+    internal static bool IsDead(int fd) => KindOf(fd) == FdKind.Dead;
+
+    internal static uint IdOf(int fd) => s_entries[fd].Id;
+
+    /// <summary>Fd numbers that the table has room for.</summary>
+    internal static bool Fits(int fd) => (uint)fd < Capacity;
+
+    internal static void Set(int fd, FdKind kind, uint id)
+    {
+        s_entries[fd].Id = id;
+        s_entries[fd].Kind = kind;
+        if (fd >= High)
+        {
+            High = fd + 1;
+        }
+
+        if (kind == FdKind.Socket)
+        {
+            s_references[id]++;
+        }
+    }
+
+    /// <summary>Forgets an fd; true when it was the last one of its socket in this process.</summary>
+    internal static bool Clear(int fd)
+    {
+        FdEntry entry = s_entries[fd];
+        s_entries[fd].Kind = FdKind.Native;
+        return entry.Kind == FdKind.Socket && --s_references[entry.Id] == 0;
+    }
+
+    internal static bool Holds(uint socket) => s_references != null && s_references[socket] != 0;
+
+    /// <summary>An fd number that the kernel has just given out cannot still be ours: something closed it behind our back.</summary>
+    internal static void Fresh(int fd)
+    {
+        if (fd >= 0 && KindOf(fd) is FdKind.Socket or FdKind.Dead or FdKind.Epoll)
+        {
+            Closing.Forget(fd);
+        }
+    }
+
+    /// <summary>Turns every socket fd into a dead one.</summary>
+    internal static void KillSockets()
+    {
+        for (int fd = 0; fd < High; fd++)
+        {
+            if (s_entries[fd].Kind == FdKind.Socket)
+            {
+                s_references[s_entries[fd].Id] = 0;
+                s_entries[fd].Kind = FdKind.Dead;
+            }
+        }
+    }
+
+    /// <summary>Moves a fresh fd out of the program's way (high numbers, close-on-exec) and hides it. The fd, or -1 with errno.</summary>
+    internal static int Hide(int fd)
+    {
+        if (fd < 0)
+        {
+            return -1;
+        }
+
+        int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
+        floor = floor > 65000 ? 65000 : floor < 64 ? 64 : floor;
+        int high = Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, floor);
+        if (high >= 0)
+        {
+            _ = Real.close(fd);
+        }
+        else
+        {
+            high = fd;
+        }
+
+        if (s_entries != null && Fits(high))
+        {
+            Set(high, FdKind.Hidden, 0);
+        }
+
+        return high;
+    }
+
+    /// <summary>Closes one of the library's own fds.</summary>
+    internal static void CloseHidden(int fd)
+    {
+        if (fd >= 0)
+        {
+            if (Fits(fd) && fd < High)
+            {
+                s_entries[fd].Kind = FdKind.Native;
+            }
+
+            _ = Real.close(fd);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+using System.Numerics;
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>
+/// fork(2): the child gets a process slot before it exists, and holds every socket its parent holds, so that at no moment does a shared
+/// socket look abandoned. Registered with pthread_atfork, which also sees the forks that libc makes by itself (daemon(3)).
+/// </summary>
+internal static unsafe class Forking
+{
+    private const uint NoSlot = uint.MaxValue;
+
+    /// <summary>How long a parent waits for its child to have introduced itself.</summary>
+    private const long Patience = 2_000_000_000;
+
+    private static uint s_child;
+
+    /// <summary>The process these books are for. Differs from getpid() in a vfork child, which borrows the memory.</summary>
+    internal static int Pid;
+
+    internal static void Register()
+    {
+        Pid = Libc.getpid();
+        s_child = NoSlot;
+        _ = Libc.pthread_atfork((nint)(delegate*<void>)&Prepare, (nint)(delegate*<void>)&InParent, (nint)(delegate*<void>)&InChild);
+    }
+
+    private static void Prepare()
+    {
+        s_child = NoSlot;
+        if (!Region.Attached || Region.Dead)
+        {
+            return;
+        }
+
+        int errno = Libc.Errno;
+        for (uint slot = 0; slot < Region.Layout.Counts.QueueSets; slot++)
+        {
+            ProcessSlot* p = Region.Process(slot);
+            if (Volatile.Read(ref p->State) == ProcessState.Free
+                && Interlocked.CompareExchange(ref p->State, ProcessState.Forking, ProcessState.Free) == ProcessState.Free)
+            {
+                p->Parent = Region.Slot;
+                p->Asleep = 0;
+                s_child = slot;
+                break;
+            }
+        }
+
+        if (s_child == NoSlot)
+        {
+            Report.Line("this guest's process slots are used up: the child cannot use its parent's connections"u8);
+        }
+        else
+        {
+            Share(s_child, true);
+        }
+
+        Libc.Errno = errno;
+    }
+
+    private static void InParent()
+    {
+        if (s_child == NoSlot)
+        {
+            return;
+        }
+
+        // Until the child has introduced itself, CoreEngine knows nobody but this process to hold the child's share.
+        int errno = Libc.Errno;
+        ProcessSlot* p = Region.Process(s_child);
+        long deadline = 0;
+        for (int turn = 0; Volatile.Read(ref p->State) == ProcessState.Forking; turn++)
+        {
+            long now = Libc.Now();
+            deadline = deadline == 0 ? now + Patience : deadline;
+            if (now > deadline || Region.Header->State != RegionState.Running)
+            {
+                Share(s_child, false); // fork failed
+                _ = Interlocked.CompareExchange(ref p->State, ProcessState.Free, ProcessState.Forking);
+                break;
+            }
+
+            if (turn > 200)
+            {
+                TimeSpec nap = new() { Nanoseconds = 100_000 };
+                _ = Real.ppoll(null, 0, &nap, null);
+            }
+            else
+            {
+                _ = Libc.sched_yield();
+            }
+        }
+
+        Libc.Errno = errno;
+    }
+
+    private static void InChild()
+    {
+        Pid = Libc.getpid();
+        if (!Region.Attached || Region.Dead)
+        {
+            return;
+        }
+
+        int errno = Libc.Errno;
+        TxPool.Reset();
+        Slots.Reset();
+        Waiting.Reset();
+        Epoll.AfterFork();
+        if (s_child == NoSlot)
+        {
+            Region.Dead = true;
+            Fds.KillSockets();
+            return;
+        }
+
+        ProcessSlot* p = Region.Process(s_child);
+        Attaching.Become(s_child);
+        bool known = Attaching.ForkAttach(s_child);
+        Volatile.Write(ref p->State, ProcessState.Live);
+        if (!known)
+        {
+            Waiting.Died();
+        }
+
+        Epoll.AllDirty();
+        Libc.Errno = errno;
+    }
+
+    /// <summary>Sets or clears a child's bit in every socket that this process holds, and in their queue sets.</summary>
+    private static void Share(uint slot, bool set)
+    {
+        ulong bit = 1ul << (int)slot;
+        uint high = Region.Header->SocketHigh < Region.Sockets ? Region.Header->SocketHigh : Region.Sockets;
+        for (uint id = 0; id < high; id++)
+        {
+            if (Fds.Holds(id))
+            {
+                _ = set ? Interlocked.Or(ref Region.Socket(id)->Holders, bit) : Interlocked.And(ref Region.Socket(id)->Holders, ~bit);
+            }
+        }
+
+        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        {
+            QueueSetHeader* queueSet = Region.QueueSet((uint)BitOperations.TrailingZeroCount(rest));
+            _ = set ? Interlocked.Or(ref queueSet->Subscribers, bit) : Interlocked.And(ref queueSet->Subscribers, ~bit);
+        }
+    }
+
+    /// <summary>
+    /// After exec in the same process: sockets whose fd survived (found by inode) are ours again, the others were closed by exec.
+    /// </summary>
+    internal static void AdoptAfterExec()
+    {
+        uint high = Region.Header->SocketHigh < Region.Sockets ? Region.Header->SocketHigh : Region.Sockets;
+        int most = (int)Libc.sysconf(4);
+        most = most > 4096 ? 4096 : most;
+        for (int fd = 0; fd < most; fd++)
+        {
+            Stat stat = default;
+            if (Libc.fstat(fd, &stat) != 0 || (stat.Mode & 0xF000) != 0xC000)
+            {
+                continue;
+            }
+
+            for (uint id = 0; id < high; id++)
+            {
+                SocketSlot* s = Region.Socket(id);
+                if (s->State == SocketState.Open && s->Inode == stat.Inode && (s->Holders & Region.SlotBit) != 0)
+                {
+                    Fds.Set(fd, FdKind.Socket, id);
+                    Region.Subscribed |= 1ul << (int)s->QueueSet;
+                    break;
+                }
+            }
+        }
+
+        for (uint id = 0; id < high; id++)
+        {
+            if (!Fds.Holds(id) && (Region.Socket(id)->Holders & Region.SlotBit) != 0)
+            {
+                Closing.Release(id);
+            }
+        }
+    }
+}

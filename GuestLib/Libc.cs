@@ -1,0 +1,87 @@
+using System.Runtime;
+using System.Runtime.CompilerServices;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>The libc calls that this library does not interpose, bound by name.</summary>
+internal static unsafe class Libc
+{
+    [RuntimeImport("*", "dlsym"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* dlsym(nint handle, byte* name);
+
+    [RuntimeImport("*", "__errno_location"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int* errno_location();
+
+    [RuntimeImport("*", "getenv"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern byte* getenv(byte* name);
+
+    [RuntimeImport("*", "getpid"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int getpid();
+
+    [RuntimeImport("*", "pthread_self"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern nuint pthread_self();
+
+    [RuntimeImport("*", "pthread_atfork"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int pthread_atfork(nint prepare, nint parent, nint child);
+
+    [RuntimeImport("*", "mmap"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern nint mmap(nint address, nuint length, int protection, int flags, int fd, long offset);
+
+    [RuntimeImport("*", "munmap"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int munmap(nint address, nuint length);
+
+    [RuntimeImport("*", "sched_yield"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sched_yield();
+
+    [RuntimeImport("*", "eventfd"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int eventfd(uint value, int flags);
+
+    [RuntimeImport("*", "fstat"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int fstat(int fd, Stat* stat);
+
+    [RuntimeImport("*", "clock_gettime"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int clock_gettime(int clock, TimeSpec* time);
+
+    [RuntimeImport("*", "pthread_kill"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int pthread_kill(nuint thread, int signal);
+
+    [RuntimeImport("*", "pread64"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern nint pread64(int fd, void* buffer, nuint length, long offset);
+
+    [RuntimeImport("*", "prctl"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int prctl(int option, nint a, nint b, nint c, nint d);
+
+    [RuntimeImport("*", "sysconf"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern nint sysconf(int name);
+
+    [RuntimeImport("*", "memmove"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* memmove(void* destination, void* source, nuint bytes);
+
+    internal static int Errno
+    {
+        get => *errno_location();
+        set => *errno_location() = value;
+    }
+
+    /// <summary>Sets errno and returns -1: how a libc call fails.</summary>
+    internal static int Fail(int errno)
+    {
+        *errno_location() = errno;
+        return -1;
+    }
+
+    /// <summary>Monotonic clock, nanoseconds.</summary>
+    internal static long Now()
+    {
+        TimeSpec t;
+        _ = clock_gettime(1, &t);
+        return (t.Seconds * 1_000_000_000) + t.Nanoseconds;
+    }
+
+    /// <summary>Zeroed private memory that costs nothing until touched; null when the system refuses.</summary>
+    internal static byte* Reserve(nuint bytes)
+    {
+        nint address = mmap(0, bytes, Abi.PROT_READ | Abi.PROT_WRITE, Abi.MAP_PRIVATE | Abi.MAP_ANONYMOUS | Abi.MAP_NORESERVE, -1, 0);
+        return address == -1 ? null : (byte*)address;
+    }
+}

@@ -1,0 +1,306 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>socket(2), bind(2), listen(2), connect(2).</summary>
+internal static unsafe class Opening
+{
+    private const uint S_IFMT = 0xF000, S_IFSOCK = 0xC000;
+
+    /// <summary>Whether a socket of that kind is ours.</summary>
+    internal static bool IsCovered(int domain, int type, int protocol) =>
+        domain is Abi.AF_INET or Abi.AF_INET6 && (type & Abi.SOCK_TYPE_MASK) == Abi.SOCK_STREAM && protocol is 0 or Abi.IPPROTO_TCP;
+
+    /// <summary>Gives a fresh kernel socket its slot. 0, or an errno (the fd is still the caller's to close).</summary>
+    internal static int Adopt(int fd, int domain, int type, uint status, out uint id)
+    {
+        id = 0;
+        Stat stat = default;
+        if (!Fds.Fits(fd) || Libc.fstat(fd, &stat) != 0)
+        {
+            return Abi.EMFILE;
+        }
+
+        if ((type & Abi.SOCK_NONBLOCK) != 0)
+        {
+            status |= Status.NonBlocking;
+        }
+
+        if (!Slots.TryClaim(domain, Abi.SOCK_STREAM, stat.Inode, status, out id))
+        {
+            return Abi.ENOBUFS;
+        }
+
+        Fds.Set(fd, FdKind.Socket, id);
+        return 0;
+    }
+
+    internal static int Socket(int domain, int type, int protocol)
+    {
+        int fd = Real.socket(domain, type, protocol);
+        if (fd < 0)
+        {
+            return fd;
+        }
+
+        Fds.Fresh(fd);
+        if (!IsCovered(domain, type, protocol) || !Attaching.IsGuest)
+        {
+            return fd;
+        }
+
+        int error = Attaching.Ensure() ? Adopt(fd, domain, type, 0, out _) : Libc.Errno;
+        if (error == 0)
+        {
+            return fd;
+        }
+
+        _ = Real.close(fd);
+        return Libc.Fail(error);
+    }
+
+    internal static int Bind(int fd, SocketSlot* s, byte* address, uint length)
+    {
+        int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
+        bool wildcard = Addresses.IsWildcard(low, high);
+        if (error != 0 || (s->Status & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0
+            || (!wildcard && Addresses.IsLoopback(low, high)))
+        {
+            // Loopback, or an error: the guest's own kernel decides.
+            int result = Real.bind(fd, address, length);
+            if (result == 0)
+            {
+                BecomeNative(fd, s);
+            }
+
+            return result;
+        }
+
+        if (!wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        {
+            return Libc.Fail(99); // EADDRNOTAVAIL
+        }
+
+        error = BindAtNsm(fd, s, low, high, port, wildcard);
+        if (error != 0)
+        {
+            return Libc.Fail(error);
+        }
+
+        // The loopback half: the same port on the guest's own kernel.
+        byte* local = stackalloc byte[28];
+        _ = Libc.memmove(local, address, length > 28 ? 28 : length);
+        *(ushort*)(local + 2) = Addresses.Swap(s->LocalPort);
+        if (Region.IsHostMode)
+        {
+            Interlocked.Or(ref s->Status, SocketStatus.Bound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0));
+            return 0; // the NSM's socket serves the host's loopback; two sockets cannot have one port
+        }
+
+        if (Real.bind(fd, local, length > 28 ? 28 : length) != 0)
+        {
+            return -1;
+        }
+
+        Interlocked.Or(ref s->Status, SocketStatus.Bound | SocketStatus.NativeBound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0));
+        return 0;
+    }
+
+    private static int BindAtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
+    {
+        if (!Locks.TryEnter(ref s->ControlLock))
+        {
+            return Abi.EAGAIN;
+        }
+
+        Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
+        uint id = Fds.IdOf(fd);
+        uint count = Control.Introduce(s, id, fd, elements);
+        Nqe* bind = &elements[count];
+        *bind = default;
+        bind->Op = Op.Bind;
+        bind->Socket = id;
+        bind->OpData = low;
+        bind->DataPtr = high;
+        bind->Aux = port;
+        bind->Flags = (wildcard ? NqeFlags.Wildcard : 0)
+            | (s->Domain == Abi.AF_INET6 && Options.IsOn(fd, Abi.IPPROTO_IPV6, Abi.IPV6_V6ONLY) ? NqeFlags.V6Only : 0)
+            | (Options.IsOn(fd, Abi.SOL_SOCKET, Abi.SO_REUSEADDR) ? NqeFlags.ReuseAddress : 0)
+            | (Options.IsOn(fd, Abi.SOL_SOCKET, Abi.SO_REUSEPORT) ? NqeFlags.ReusePort : 0);
+        int error = Control.Request(s, id, RingKind.Job, elements, count + 1);
+        error = error != 0 ? error : (int)s->ControlError;
+        if (error == 0)
+        {
+            s->LocalLow = low;
+            s->LocalHigh = high;
+            s->LocalPort = (ushort)s->ControlPtr;
+        }
+
+        Locks.Leave(ref s->ControlLock);
+        return error;
+    }
+
+    internal static int Listen(int fd, SocketSlot* s, int backlog)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & (SocketStatus.Connected | SocketStatus.Connecting)) != 0)
+        {
+            return Libc.Fail(Abi.EINVAL);
+        }
+
+        if ((status & SocketStatus.Bound) == 0)
+        {
+            // listen without bind: the kernel chooses a port on the wildcard address.
+            byte* any = stackalloc byte[28];
+            uint length = Addresses.Format(s->Domain, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, 0, any);
+            if (Bind(fd, s, any, length) != 0)
+            {
+                return -1;
+            }
+        }
+
+        if (!Locks.TryEnter(ref s->ControlLock))
+        {
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        Nqe listen = default;
+        listen.Op = Op.Listen;
+        listen.Socket = Fds.IdOf(fd);
+        listen.OpData = (ulong)(uint)backlog;
+        int error = Control.Request(s, listen.Socket, RingKind.Job, &listen, 1);
+        error = error != 0 ? error : (int)s->ControlError;
+        if (error == 0)
+        {
+            s->Backlog = backlog;
+            Interlocked.Or(ref s->Status, SocketStatus.Listening);
+        }
+
+        Locks.Leave(ref s->ControlLock);
+        if (error != 0)
+        {
+            return Libc.Fail(error);
+        }
+
+        if ((s->Status & SocketStatus.NativeBound) != 0)
+        {
+            if (Real.listen(fd, backlog) != 0)
+            {
+                return -1;
+            }
+
+            Epoll.AddNativeHalf(fd, listen.Socket);
+        }
+
+        return 0;
+    }
+
+    internal static int Connect(int fd, SocketSlot* s, byte* address, uint length)
+    {
+        int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
+        uint status = Volatile.Read(ref s->Status);
+        if (error != 0)
+        {
+            return address != null && length >= 2 && *(ushort*)address == Abi.AF_UNSPEC ? Libc.Fail(Abi.EOPNOTSUPP) : Libc.Fail(error);
+        }
+
+        if ((status & SocketStatus.Listening) != 0)
+        {
+            return Libc.Fail(Abi.EISCONN);
+        }
+
+        if (Addresses.IsLoopback(low, high) || Region.IsOwnAddress(low, high))
+        {
+            BecomeNative(fd, s);
+            return Real.connect(fd, address, length);
+        }
+
+        if ((status & SocketStatus.Connected) != 0)
+        {
+            return Libc.Fail(Abi.EISCONN);
+        }
+
+        bool nonBlocking = (status & Status.NonBlocking) != 0;
+        if ((status & SocketStatus.Connecting) != 0)
+        {
+            return nonBlocking ? Libc.Fail(Abi.EALREADY) : AwaitConnect(fd, s);
+        }
+
+        if (!Locks.TryEnter(ref s->ControlLock))
+        {
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
+        uint id = Fds.IdOf(fd);
+        uint count = Control.Introduce(s, id, fd, elements);
+        Nqe* connect = &elements[count];
+        *connect = default;
+        connect->Op = Op.Connect;
+        connect->Socket = id;
+        connect->OpData = low;
+        connect->DataPtr = high;
+        connect->Aux = port;
+        connect->Flags = (status & Status.ExplicitBound) != 0 ? NqeFlags.Bound : 0;
+        s->PeerLow = low;
+        s->PeerHigh = high;
+        s->PeerPort = port;
+        s->Error = 0;
+        Interlocked.And(ref s->Status, ~Status.ConnectFailed);
+        Interlocked.Or(ref s->Status, SocketStatus.Connecting);
+        bool sent = Rings.Job(s->QueueSet, elements, count + 1);
+        Locks.Leave(ref s->ControlLock);
+        return !sent ? Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN) : nonBlocking ? Libc.Fail(Abi.EINPROGRESS) : AwaitConnect(fd, s);
+    }
+
+    private static int AwaitConnect(int fd, SocketSlot* s)
+    {
+        PollFd* room = stackalloc PollFd[1];
+        uint id = Fds.IdOf(fd);
+        long deadline = Options.Deadline(fd, Abi.SO_SNDTIMEO);
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            uint status = Volatile.Read(ref s->Status);
+            if ((status & SocketStatus.Connecting) == 0)
+            {
+                if ((status & SocketStatus.Connected) != 0)
+                {
+                    return 0;
+                }
+
+                int error = Interlocked.Exchange(ref s->Error, 0);
+                return Libc.Fail(error == 0 ? Abi.ECONNABORTED : error);
+            }
+
+            if (Region.Dead)
+            {
+                return Libc.Fail(Abi.ENETDOWN);
+            }
+
+            if (Draining.All())
+            {
+                continue;
+            }
+
+            if (Waiting.Park(id, 0, room, 0, deadline, null, ticket) < 0)
+            {
+                return -1;
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline)
+            {
+                return Libc.Fail(Abi.EINPROGRESS);
+            }
+        }
+    }
+
+    /// <summary>From now on the guest's own kernel serves the socket.</summary>
+    internal static void BecomeNative(int fd, SocketSlot* s)
+    {
+        if ((Interlocked.Or(ref s->Status, SocketStatus.Native) & SocketStatus.Native) == 0)
+        {
+            Epoll.MoveToNative(fd, Fds.IdOf(fd));
+        }
+    }
+}

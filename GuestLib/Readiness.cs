@@ -1,0 +1,81 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>What poll(2) and epoll(7) say of a socket, as the kernel's tcp_poll has it. POLL and EPOLL bits are the same numbers.</summary>
+internal static unsafe class Readiness
+{
+    internal const uint Broken = Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLERR | Abi.EPOLLHUP | Abi.EPOLLRDHUP;
+
+    /// <summary>The events that hold now. When OUT does not, SendDone will be news.</summary>
+    internal static uint Of(SocketSlot* s)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        bool queued = Volatile.Read(ref s->RxTail) != s->RxHead;
+        if ((status & SocketStatus.Listening) != 0)
+        {
+            return queued ? Abi.EPOLLIN | Abi.EPOLLRDNORM : 0;
+        }
+
+        if ((status & (SocketStatus.Reset | Status.ConnectFailed)) != 0 || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
+        {
+            return s->Error != 0 ? Broken : Broken & ~Abi.EPOLLERR;
+        }
+
+        if ((status & SocketStatus.Connecting) != 0)
+        {
+            return 0;
+        }
+
+        if ((status & SocketStatus.Connected) == 0)
+        {
+            return Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP;
+        }
+
+        uint events = 0;
+        bool readEnd = (status & (SocketStatus.PeerClosed | SocketStatus.ShutRead)) != 0;
+        if (queued || readEnd)
+        {
+            events |= Abi.EPOLLIN | Abi.EPOLLRDNORM;
+        }
+
+        if (readEnd)
+        {
+            events |= Abi.EPOLLRDHUP | ((status & SocketStatus.ShutWrite) != 0 ? Abi.EPOLLHUP : 0);
+        }
+
+        if ((status & SocketStatus.ShutWrite) != 0 || Sending.HasRoom(s) || !WantRoom(s))
+        {
+            events |= Abi.EPOLLOUT | Abi.EPOLLWRNORM;
+        }
+
+        return events;
+    }
+
+    /// <summary>Asks that the next SendDone that makes room is news; false when there is room after all.</summary>
+    internal static bool WantRoom(SocketSlot* s)
+    {
+        if ((Interlocked.Or(ref s->Status, Status.NoSpace) & Status.NoSpace) == 0)
+        {
+            Interlocked.Increment(ref Region.QueueSet(s->QueueSet)->WantsSpace);
+        }
+
+        Interlocked.MemoryBarrier();
+        if (!Sending.HasRoom(s))
+        {
+            return true;
+        }
+
+        GotRoom(s);
+        return false;
+    }
+
+    /// <summary>The wish of <see cref="WantRoom"/> is fulfilled, or void.</summary>
+    internal static void GotRoom(SocketSlot* s)
+    {
+        if ((Interlocked.And(ref s->Status, ~Status.NoSpace) & Status.NoSpace) != 0)
+        {
+            Interlocked.Decrement(ref Region.QueueSet(s->QueueSet)->WantsSpace);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+namespace NetKernel.GuestLib;
+
+/// <summary>The libc's own versions of the calls that this library interposes, found with dlsym(RTLD_NEXT) in the constructor.</summary>
+internal static unsafe class Real
+{
+    private const nint Next = -1;
+
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int> socket;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint, int> bind;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> listen;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint, int> connect;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int, int> accept4;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int> close;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> shutdown;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint> read;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint> write;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint> readv;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint> writev;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint> recv;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint> send;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint*, nint> recvfrom;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint, nint> sendto;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MsgHdr*, int, nint> recvmsg;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MsgHdr*, int, nint> sendmsg;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MMsgHdr*, uint, int, TimeSpec*, int> recvmmsg;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MMsgHdr*, uint, int, int> sendmmsg;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, long*, nuint, nint> sendfile;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, long*, int, long*, nuint, uint, nint> splice;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, nint, int> fcntl;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, nuint, nint, int> ioctl;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, void*, uint, int> setsockopt;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, void*, uint*, int> getsockopt;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int> getsockname;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int> getpeername;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<PollFd*, nuint, TimeSpec*, void*, int> ppoll;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, void*, void*, TimeSpec*, void*, int> pselect;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int> epoll_create1;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, EpollEvent*, int> epoll_ctl;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, int, void*, int> epoll_pwait;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, TimeSpec*, void*, int> epoll_pwait2;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int> dup;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> dup2;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int> dup3;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int> close_range;
+
+    private static bool s_ready;
+
+    /// <summary>Finds them all. Called from the constructor, and by calls that other libraries' constructors make before it.</summary>
+    internal static void Resolve()
+    {
+        if (s_ready)
+        {
+            return;
+        }
+
+        socket = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int>)Find("socket"u8);
+        bind = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint, int>)Find("bind"u8);
+        listen = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("listen"u8);
+        connect = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint, int>)Find("connect"u8);
+        accept4 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int, int>)Find("accept4"u8);
+        close = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int>)Find("close"u8);
+        shutdown = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("shutdown"u8);
+        read = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint>)Find("read"u8);
+        write = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint>)Find("write"u8);
+        readv = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint>)Find("readv"u8);
+        writev = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint>)Find("writev"u8);
+        recv = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint>)Find("recv"u8);
+        send = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint>)Find("send"u8);
+        recvfrom = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint*, nint>)Find("recvfrom"u8);
+        sendto = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint, nint>)Find("sendto"u8);
+        recvmsg = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MsgHdr*, int, nint>)Find("recvmsg"u8);
+        sendmsg = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MsgHdr*, int, nint>)Find("sendmsg"u8);
+        recvmmsg = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MMsgHdr*, uint, int, TimeSpec*, int>)Find("recvmmsg"u8);
+        sendmmsg = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, MMsgHdr*, uint, int, int>)Find("sendmmsg"u8);
+        sendfile = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, long*, nuint, nint>)Find("sendfile64"u8);
+        splice = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, long*, int, long*, nuint, uint, nint>)Find("splice"u8);
+        fcntl = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, nint, int>)Find("fcntl64"u8);
+        ioctl = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, nuint, nint, int>)Find("ioctl"u8);
+        setsockopt = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, void*, uint, int>)Find("setsockopt"u8);
+        getsockopt = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, void*, uint*, int>)Find("getsockopt"u8);
+        getsockname = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int>)Find("getsockname"u8);
+        getpeername = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int>)Find("getpeername"u8);
+        ppoll = (delegate* unmanaged[Cdecl, SuppressGCTransition]<PollFd*, nuint, TimeSpec*, void*, int>)Find("ppoll"u8);
+        pselect = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, void*, void*, TimeSpec*, void*, int>)Find("pselect"u8);
+        epoll_create1 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int>)Find("epoll_create1"u8);
+        epoll_ctl = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, EpollEvent*, int>)Find("epoll_ctl"u8);
+        epoll_pwait = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, int, void*, int>)Find("epoll_pwait"u8);
+        epoll_pwait2 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, TimeSpec*, void*, int>)Find("epoll_pwait2"u8);
+        dup = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int>)Find("dup"u8);
+        dup2 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("dup2"u8);
+        dup3 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int>)Find("dup3"u8);
+        close_range = (delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int>)Find("close_range"u8);
+        s_ready = true;
+    }
+
+    /// <summary>
+    /// Makes the pointers usable however early a call comes: other libraries' constructors may run before ours.
+    /// </summary>
+    internal static void Ensure()
+    {
+        if (!s_ready)
+        {
+            Resolve();
+        }
+    }
+
+    private static void* Find(ReadOnlySpan<byte> name)
+    {
+        fixed (byte* text = name)
+        {
+            return Libc.dlsym(Next, text);
+        }
+    }
+}

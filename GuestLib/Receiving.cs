@@ -1,0 +1,207 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>The receiving half of a connection: take from what the NSM has put into the RX pool, return credit.</summary>
+internal static unsafe class Receiving
+{
+    private const uint Batch = 16;
+
+    /// <summary>Receives into the vectors. Bytes, 0 at end of stream, or -1 with errno.</summary>
+    internal static nint Receive(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
+    {
+        if ((flags & (Abi.MSG_OOB | Abi.MSG_ERRQUEUE)) != 0)
+        {
+            return Libc.Fail((flags & Abi.MSG_OOB) != 0 ? Abi.EINVAL : Abi.EAGAIN);
+        }
+
+        nuint total = 0;
+        for (nuint i = 0; i < count; i++)
+        {
+            total += vectors[i].Length;
+        }
+
+        nuint done = 0;
+        bool waitAll = (flags & Abi.MSG_WAITALL) != 0 && (flags & Abi.MSG_PEEK) == 0;
+        long deadline = -2;
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            if (Volatile.Read(ref s->RxTail) != s->RxHead || (Draining.Of(s->QueueSet) && Volatile.Read(ref s->RxTail) != s->RxHead))
+            {
+                if (total == 0)
+                {
+                    return 0;
+                }
+
+                nint taken = Take(s, Fds.IdOf(fd), vectors, count, done, total, flags);
+                if (taken < 0)
+                {
+                    return done != 0 ? (nint)done : taken;
+                }
+
+                done += (nuint)taken;
+                if (done == total || (taken > 0 && !waitAll))
+                {
+                    return (nint)done;
+                }
+
+                continue;
+            }
+
+            uint status = Volatile.Read(ref s->Status);
+            if (Region.Dead || (status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
+            {
+                int error = Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
+                return done != 0 ? (nint)done : error != 0 ? Libc.Fail(error) : Sending.IsLost(s) ? Libc.Fail(Abi.ECONNRESET) : 0;
+            }
+
+            if ((status & (SocketStatus.Connected | SocketStatus.PeerClosed)) == 0)
+            {
+                return Libc.Fail((status & SocketStatus.Connecting) != 0 ? Abi.EAGAIN : Abi.ENOTCONN);
+            }
+
+            if ((status & (SocketStatus.PeerClosed | SocketStatus.ShutRead)) != 0)
+            {
+                if (Volatile.Read(ref s->RxTail) != s->RxHead)
+                {
+                    continue; // data that came before the FIN was applied just now
+                }
+
+                return (nint)done;
+            }
+
+            if (total == 0)
+            {
+                return 0;
+            }
+
+            if ((status & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0)
+            {
+                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+            }
+
+            if (deadline == -2)
+            {
+                deadline = Options.Deadline(fd, Abi.SO_RCVTIMEO);
+            }
+
+            PollFd* room = stackalloc PollFd[1];
+            if (Waiting.Park(Fds.IdOf(fd), 0, room, 0, deadline, null, ticket) < 0)
+            {
+                return done != 0 ? (nint)done : -1;
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline && Volatile.Read(ref s->RxTail) == s->RxHead)
+            {
+                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    /// <summary>Bytes that recv would give now: FIONREAD.</summary>
+    internal static int Available(SocketSlot* s)
+    {
+        _ = Draining.Of(s->QueueSet);
+        int bytes = Volatile.Read(ref s->RxBytes);
+        return bytes < 0 || (Volatile.Read(ref s->Status) & SocketStatus.Listening) != 0 ? 0 : bytes;
+    }
+
+    /// <summary>Moves what is queued into the vectors from byte <paramref name="done"/> on. Bytes, or -1 with errno.</summary>
+    private static nint Take(SocketSlot* s, uint id, IoVec* vectors, nuint count, nuint done, nuint total, int flags)
+    {
+        if (!Locks.TryEnter(ref s->RxLock))
+        {
+            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
+        }
+
+        bool peek = (flags & Abi.MSG_PEEK) != 0;
+        Nqe* credits = stackalloc Nqe[(int)Batch];
+        uint n = 0;
+        uint creditBytes = 0;
+        nuint skip = done;
+        uint head = s->RxHead;
+        uint offset = s->RxOffset;
+        uint tail = Volatile.Read(ref s->RxTail); // Acquire: pairs with the drainer's release.
+        nint taken = 0;
+        while (head != tail && done + (nuint)taken < total)
+        {
+            RxEntry* entry = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
+            uint size = entry->Size - offset;
+            nuint want = total - done - (nuint)taken;
+            uint bytes = size < want ? size : (uint)want;
+            if ((flags & Abi.MSG_TRUNC) == 0)
+            {
+                Scatter(vectors, count, skip + (nuint)taken, Region.Pool + entry->Offset + offset, bytes);
+            }
+
+            taken += (nint)bytes;
+            offset += bytes;
+            if (offset < entry->Size)
+            {
+                break;
+            }
+
+            if (!peek)
+            {
+                Nqe* credit = &credits[n++];
+                *credit = default;
+                credit->Op = Op.RxCredit;
+                credit->Socket = id;
+                credit->DataPtr = entry->Offset;
+                credit->Size = entry->Size;
+                creditBytes += entry->Size;
+            }
+
+            head++;
+            offset = 0;
+            if (n == Batch)
+            {
+                Commit(s, head, offset);
+                _ = Rings.Credit(s->QueueSet, credits, n, creditBytes);
+                n = 0;
+                creditBytes = 0;
+            }
+        }
+
+        // The pool belongs to a new NSM once the old one is gone: what was copied may be somebody else's.
+        bool lost = Sending.IsLost(s);
+        if (!peek && !lost)
+        {
+            Commit(s, head, offset);
+            Interlocked.Add(ref s->RxBytes, -(int)taken);
+            if (n != 0)
+            {
+                _ = Rings.Credit(s->QueueSet, credits, n, creditBytes);
+            }
+        }
+
+        Locks.Leave(ref s->RxLock);
+        return lost ? Libc.Fail(Abi.ECONNRESET) : taken;
+    }
+
+    private static void Commit(SocketSlot* s, uint head, uint offset)
+    {
+        s->RxOffset = offset;
+        Volatile.Write(ref s->RxHead, head); // Release: pairs with the drainer's acquire in Delivered.
+    }
+
+    private static void Scatter(IoVec* vectors, nuint count, nuint skip, byte* source, nuint bytes)
+    {
+        for (nuint i = 0; i < count && bytes > 0; i++)
+        {
+            nuint length = vectors[i].Length;
+            if (skip >= length)
+            {
+                skip -= length;
+                continue;
+            }
+
+            nuint n = length - skip < bytes ? length - skip : bytes;
+            _ = Libc.memmove(vectors[i].Base + skip, source, n);
+            source += n;
+            bytes -= n;
+            skip = 0;
+        }
+    }
+}

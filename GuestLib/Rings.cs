@@ -1,0 +1,115 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>
+/// Producing into a queue set's job and send rings. Several threads and processes may do so, one at a time by the ring's lock; the
+/// index in shared memory is the truth, so that a producer killed midway leaves nothing half-published.
+/// </summary>
+internal static unsafe class Rings
+{
+    /// <summary>RxCredits that may lie unannounced (docs/wire-format.md, quiet publishing).</summary>
+    private const uint QuietCredits = 32;
+    private const uint QuietBytes = 128 << 10;
+
+    private static ulong s_quiet; // process-private: credits in the low half, bytes in the high half; approximate is enough
+
+    /// <summary>Enqueues a control request. False when the region is dead or this thread holds the lock already.</summary>
+    internal static bool Job(uint queueSet, Nqe* elements, uint count)
+    {
+        QueueSetHeader* set = Region.QueueSet(queueSet);
+        return Produce(ref set->JobLock, Region.Ring(queueSet, RingKind.Job), elements, count) && Wake(queueSet);
+    }
+
+    /// <summary>Enqueues data requests and wakes CoreEngine.</summary>
+    internal static bool Send(uint queueSet, Nqe* elements, uint count)
+    {
+        QueueSetHeader* set = Region.QueueSet(queueSet);
+        return Produce(ref set->SendLock, Region.Ring(queueSet, RingKind.Send), elements, count) && Wake(queueSet);
+    }
+
+    /// <summary>Enqueues credits; wakes CoreEngine only when many have gathered.</summary>
+    internal static bool Credit(uint queueSet, Nqe* elements, uint count, uint bytes)
+    {
+        QueueSetHeader* set = Region.QueueSet(queueSet);
+        if (!Produce(ref set->SendLock, Region.Ring(queueSet, RingKind.Send), elements, count))
+        {
+            return false;
+        }
+
+        s_quiet += count | ((ulong)bytes << 32);
+        return ((uint)s_quiet < QuietCredits && (uint)(s_quiet >> 32) < QuietBytes) || Wake(queueSet);
+    }
+
+    /// <summary>Tells CoreEngine that a queue set has news: its bit in Pending, and the doorbell if the loop sleeps.</summary>
+    internal static bool Wake(uint queueSet)
+    {
+        s_quiet = 0;
+        uint loop = queueSet % Region.Loops;
+        LoopBell* bell = Region.Bell(loop);
+        ulong bit = 1ul << (int)queueSet;
+
+        // Full fence: the tail must be visible before Pending and Asleep are looked at (pairs with the loop's fence after Asleep = 1).
+        Interlocked.MemoryBarrier();
+        if ((Volatile.Read(ref bell->Pending) & bit) == 0)
+        {
+            Interlocked.Or(ref bell->Pending, bit);
+        }
+
+        if (Volatile.Read(ref bell->Asleep) != 0 && Interlocked.Exchange(ref bell->Asleep, 0) != 0)
+        {
+            Attaching.RingLoop(loop);
+        }
+
+        return true;
+    }
+
+    private static bool Produce(ref ulong word, RingHeader* ring, Nqe* elements, uint count)
+    {
+        if (!Locks.TryEnter(ref word))
+        {
+            return false;
+        }
+
+        uint tail = ring->Tail;
+        for (uint done = 0; done < count;)
+        {
+            // Acquire: pairs with CoreEngine's release of Head.
+            uint free = Region.RingSlots - (tail - Volatile.Read(ref ring->Head));
+            if (free == 0)
+            {
+                // Full: CoreEngine is behind. What is written so far must be published, or it waits for us as we for it.
+                Volatile.Write(ref ring->Tail, tail);
+                LoopBell* bell = Region.Bell(0);
+                if (Region.Dead || Region.Header->State != RegionState.Running || Waiting.CheckAlive() == false)
+                {
+                    Locks.Leave(ref word);
+                    return false;
+                }
+
+                for (uint loop = 0; loop < Region.Loops; loop++)
+                {
+                    bell = Region.Bell(loop);
+                    Interlocked.Or(ref bell->Pending, ulong.MaxValue >> (int)(64 - Region.Layout.Counts.QueueSets));
+                    if (Interlocked.Exchange(ref bell->Asleep, 0) != 0)
+                    {
+                        Attaching.RingLoop(loop);
+                    }
+                }
+
+                _ = Libc.sched_yield();
+                continue;
+            }
+
+            uint n = count - done < free ? count - done : free;
+            for (uint i = 0; i < n; i++)
+            {
+                *Region.RingSlot(ring, tail++) = elements[done++];
+            }
+        }
+
+        Volatile.Write(ref ring->Tail, tail); // Release: pairs with CoreEngine's acquire of Tail.
+        Locks.Leave(ref word);
+        return true;
+    }
+}

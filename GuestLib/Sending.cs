@@ -1,0 +1,280 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>The sending half of a connection: copy to the TX pool, enqueue, return; SendDone gives the room back.</summary>
+internal static unsafe class Sending
+{
+    /// <summary>Bytes one socket may have in flight unless the program says otherwise: as much as stays in the cache.</summary>
+    internal const uint DefaultLimit = 512 << 10;
+
+    /// <summary>The most that SO_SNDBUF gives.</summary>
+    internal const uint MostLimit = 4 << 20;
+
+    private const uint MostSends = SocketSlot.MaxSends - 8;
+    private const uint Batch = 16;
+
+    /// <summary>Whether a program that waits for EPOLLOUT should be woken: a third of the room is free, as the kernel has it.</summary>
+    internal static bool HasRoom(SocketSlot* s) =>
+        Volatile.Read(ref s->TxBytes) <= s->TxLimit - (s->TxLimit / 3) && Volatile.Read(ref s->TxSends) <= MostSends - (MostSends / 3);
+
+    /// <summary>Sends what the vectors hold. Bytes sent, or -1 with errno.</summary>
+    internal static nint Send(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
+    {
+        if ((flags & (Abi.MSG_OOB | Abi.MSG_ZEROCOPY | Abi.MSG_FASTOPEN)) != 0)
+        {
+            return Libc.Fail(Abi.EOPNOTSUPP);
+        }
+
+        nuint total = 0;
+        for (nuint i = 0; i < count; i++)
+        {
+            total += vectors[i].Length;
+        }
+
+        Source source = new() { Vectors = vectors, Count = count, File = -1 };
+        return Run(fd, s, ref source, total, flags);
+    }
+
+    /// <summary>sendfile(2) into a connection: the file is read straight into the TX pool.</summary>
+    internal static nint SendFile(int fd, SocketSlot* s, int file, long* offset, nuint length)
+    {
+        Source source = new() { File = file, Offset = offset };
+        return Run(fd, s, ref source, length, Abi.MSG_NOSIGNAL);
+    }
+
+    private struct Source
+    {
+        internal IoVec* Vectors;
+        internal nuint Count;
+        internal nuint Done;
+        internal int File;
+        internal long* Offset;
+
+        /// <summary>Puts up to <paramref name="room"/> bytes into a chunk; 0 at end of file, -1 with errno.</summary>
+        internal nint Fill(byte* chunk, nuint room)
+        {
+            if (File >= 0)
+            {
+                nint got = Offset == null ? Real.read(File, chunk, room) : Libc.pread64(File, chunk, room, *Offset);
+                if (got > 0 && Offset != null)
+                {
+                    *Offset += got;
+                }
+
+                return got;
+            }
+
+            nuint put = 0;
+            while (put < room && Count > 0)
+            {
+                nuint n = Vectors->Length - Done;
+                n = n < room - put ? n : room - put;
+                _ = Libc.memmove(chunk + put, Vectors->Base + Done, n);
+                put += n;
+                Done += n;
+                if (Done == Vectors->Length)
+                {
+                    Vectors++;
+                    Count--;
+                    Done = 0;
+                }
+            }
+
+            return (nint)put;
+        }
+    }
+
+    private static nint Run(int fd, SocketSlot* s, ref Source source, nuint total, int flags)
+    {
+        nuint done = 0;
+        uint id = Fds.IdOf(fd);
+        bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0;
+        long deadline = -2;
+        if (!Locks.TryEnter(ref s->TxLock))
+        {
+            return Libc.Fail(Region.Dead ? Abi.EPIPE : Abi.EAGAIN);
+        }
+
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            int error = Refusal(s);
+            if (error != 0)
+            {
+                Locks.Leave(ref s->TxLock);
+                return done != 0 ? (nint)done : Broken(error, flags);
+            }
+
+            if (total == 0)
+            {
+                Locks.Leave(ref s->TxLock);
+                return 0;
+            }
+
+            // Completions gather while a program only sends: take them before the room looks smaller than it is.
+            if (s->TxBytes > s->TxLimit / 2 || s->TxSends > MostSends / 2)
+            {
+                _ = Draining.Of(s->QueueSet);
+            }
+
+            nint put = Put(s, id, ref source, total - done, flags);
+            if (put < 0)
+            {
+                Locks.Leave(ref s->TxLock);
+                return done != 0 ? (nint)done : -1;
+            }
+
+            done += (nuint)put;
+            if (done == total || (source.File >= 0 && put == 0 && HasAny(s)))
+            {
+                Locks.Leave(ref s->TxLock);
+                return (nint)done;
+            }
+
+            if (put > 0)
+            {
+                continue;
+            }
+
+            if (Draining.All())
+            {
+                continue;
+            }
+
+            // No room. Whoever has waited for it wants to be woken by SendDone.
+            if (!Readiness.WantRoom(s) && HasAny(s))
+            {
+                continue;
+            }
+
+            Locks.Leave(ref s->TxLock);
+            if (nonBlocking)
+            {
+                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+            }
+
+            if (deadline == -2)
+            {
+                deadline = Options.Deadline(fd, Abi.SO_SNDTIMEO);
+            }
+
+            // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
+            PollFd* room = stackalloc PollFd[1];
+            long soon = Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : deadline;
+            if (Waiting.Park(id, 0, room, 0, deadline >= 0 && deadline < soon ? deadline : soon, null, ticket) < 0)
+            {
+                return done != 0 ? (nint)done : -1;
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline)
+            {
+                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+            }
+
+            if (!Locks.TryEnter(ref s->TxLock))
+            {
+                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    private static bool HasAny(SocketSlot* s) => s->TxBytes < s->TxLimit && s->TxSends < MostSends;
+
+    /// <summary>Copies as much as there is room for and enqueues it. Bytes taken (0: no room), or -1 with errno.</summary>
+    private static nint Put(SocketSlot* s, uint id, ref Source source, nuint left, int flags)
+    {
+        Nqe* elements = stackalloc Nqe[(int)Batch];
+        uint n = 0;
+        nint taken = 0;
+        nint result = 0;
+        while (n < Batch && left > 0 && HasAny(s))
+        {
+            uint window = s->TxLimit - s->TxBytes;
+            int sizeClass = PoolHalf.ClassFor(left);
+            if (!TxPool.TryTake(sizeClass, out uint chunk))
+            {
+                break;
+            }
+
+            nuint room = PoolHalf.BytesOf(Region.Tx.ClassOf(chunk));
+            room = room < left ? room : left;
+            room = room < window || n == 0 ? room : window;
+            ulong offset = Region.Tx.OffsetOf(chunk);
+            nint put = source.Fill(Region.Pool + offset, room);
+            if (put <= 0)
+            {
+                TxPool.Return(chunk);
+                result = put;
+                break;
+            }
+
+            TxPool.Submit(chunk, id);
+            Interlocked.Add(ref s->TxBytes, (uint)put);
+            Interlocked.Increment(ref s->TxSends);
+            Nqe* nqe = &elements[n++];
+            *nqe = default;
+            nqe->Op = Op.Send;
+            nqe->Socket = id;
+            nqe->DataPtr = offset;
+            nqe->Size = (uint)put;
+            taken += put;
+            left -= (nuint)put;
+            nqe->Flags = left > 0 || (flags & Abi.MSG_MORE) != 0 ? NqeFlags.More : NqeFlags.None;
+        }
+
+        if (n == 0)
+        {
+            return result;
+        }
+
+        if ((flags & Abi.MSG_MORE) == 0)
+        {
+            elements[n - 1].Flags = NqeFlags.None; // what is not taken yet must not hold back what is
+        }
+
+        if (!Rings.Send(s->QueueSet, elements, n))
+        {
+            return Libc.Fail(Region.Dead ? Abi.EPIPE : Abi.EAGAIN);
+        }
+
+        return taken;
+    }
+
+    /// <summary>Why nothing can be sent, or 0.</summary>
+    private static int Refusal(SocketSlot* s)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & (SocketStatus.Connected | SocketStatus.Reset | SocketStatus.ShutWrite)) == SocketStatus.Connected && !Region.Dead)
+        {
+            return IsLost(s) ? Abi.ECONNRESET : 0;
+        }
+
+        if (Region.Dead)
+        {
+            return Abi.ECONNRESET;
+        }
+
+        if ((status & SocketStatus.Reset) != 0)
+        {
+            int error = Interlocked.Exchange(ref s->Error, 0);
+            return error == 0 ? Abi.EPIPE : error;
+        }
+
+        return (status & SocketStatus.Connecting) != 0 && (status & Status.NonBlocking) != 0 ? Abi.EAGAIN : Abi.EPIPE;
+    }
+
+    /// <summary>The connection's NSM is gone, though its Reset may not have been drained yet.</summary>
+    internal static bool IsLost(SocketSlot* s) => s->NsmEpoch != Volatile.Read(ref Region.Header->NsmEpoch);
+
+    /// <summary>Fails; a broken pipe raises SIGPIPE as the kernel does (send(2)).</summary>
+    private static int Broken(int error, int flags)
+    {
+        if (error == Abi.EPIPE && (flags & Abi.MSG_NOSIGNAL) == 0)
+        {
+            _ = Libc.pthread_kill(Libc.pthread_self(), Abi.SIGPIPE);
+        }
+
+        return Libc.Fail(error);
+    }
+}
