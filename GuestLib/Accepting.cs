@@ -116,6 +116,16 @@ internal static unsafe class Accepting
         accepted->PeerLow = entry.PeerLow;
         accepted->PeerHigh = entry.PeerHigh;
         accepted->PeerPort = (ushort)entry.PeerPort;
+        if (!Region.IsHostMode)
+        {
+            // Known without asking: the listener's address, or the guest's own of the family the peer came by.
+            bool mapped = Addresses.IsMapped(entry.PeerLow, entry.PeerHigh);
+            bool wildcard = Addresses.IsWildcard(s->LocalLow, s->LocalHigh);
+            accepted->LocalLow = !wildcard ? s->LocalLow : mapped ? 0 : Region.Header->Address6Low;
+            accepted->LocalHigh = !wildcard ? s->LocalHigh : mapped ? Addresses.Map(Region.Header->Address4) : Region.Header->Address6High;
+            accepted->LocalPort = s->LocalPort;
+        }
+
         Nqe nqe = default;
         nqe.Op = Op.Accept;
         nqe.Socket = id;

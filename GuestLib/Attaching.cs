@@ -107,6 +107,9 @@ internal static unsafe class Attaching
     {
         if (Region.Dead)
         {
+            Region.Subscribed = 0;
+            Slots.Reset();
+            TxPool.Reset();
             Fds.CloseHidden(WakeFd);
             Fds.CloseHidden(s_connection);
             for (uint i = 0; i < Region.Loops; i++)
@@ -210,6 +213,12 @@ internal static unsafe class Attaching
         if (!ok)
         {
             Libc.Errno = Abi.EINVAL;
+            return false;
+        }
+
+        if (Region.Attached && layout.Counts.Sockets != Region.Sockets)
+        {
+            Libc.Errno = Abi.ENETDOWN; // tables were made for the other size
             return false;
         }
 

@@ -83,10 +83,11 @@ internal static unsafe class Epoll
         {
             if (Volatile.Read(ref s_sets[i].References) == 0 && Interlocked.CompareExchange(ref s_sets[i].References, 1, 0) == 0)
             {
-                s_sets[i] = default;
-                s_sets[i].Fd = epoll;
-                s_sets[i].References = 1;
-                s_sets[i].Natives = natives;
+                Set made = default;
+                made.Fd = epoll;
+                made.References = 1;
+                made.Natives = natives;
+                s_sets[i] = made;
                 Fds.Set(epoll, FdKind.Epoll, i);
                 return true;
             }
@@ -97,7 +98,7 @@ internal static unsafe class Epoll
 
     internal static void AfterFork() => s_lock = 0;
 
-    private static bool Enter() => Locks.TryEnter(ref s_lock);
+    private static bool Enter() => Locks.TryEnterPrivate(ref s_lock);
 
     private static void Leave() => Locks.Leave(ref s_lock);
 

@@ -129,7 +129,7 @@ internal static unsafe class Fds
         }
 
         int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
-        floor = floor > 65000 ? 65000 : floor < 64 ? 64 : floor;
+        floor = floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
         int high = Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, floor);
         if (high >= 0)
         {

@@ -25,6 +25,24 @@ internal static unsafe class Locks
     /// <summary>Takes the lock if nobody holds it.</summary>
     internal static bool TryEnterNow(ref ulong word) => Volatile.Read(ref word) == 0 && Interlocked.CompareExchange(ref word, Self, 0) == 0;
 
+    /// <summary>Takes a lock in private memory, waiting while others hold it. False when this very thread holds it.</summary>
+    internal static bool TryEnterPrivate(ref ulong word)
+    {
+        ulong self = Libc.pthread_self();
+        ulong seen;
+        while ((seen = Interlocked.CompareExchange(ref word, self, 0)) != 0)
+        {
+            if (seen == self)
+            {
+                return false;
+            }
+
+            _ = Libc.sched_yield();
+        }
+
+        return true;
+    }
+
     /// <summary>Gives the lock back.</summary>
     internal static void Leave(ref ulong word) => Volatile.Write(ref word, 0); // Release: pairs with the exchange of the next holder.
 

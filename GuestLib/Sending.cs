@@ -14,6 +14,9 @@ internal static unsafe class Sending
     private const uint MostSends = SocketSlot.MaxSends - 8;
     private const uint Batch = 16;
 
+    /// <summary>Published after so many bytes at the latest, so that the NSM works while this side still copies.</summary>
+    private const uint BatchBytes = 128 << 10;
+
     /// <summary>Whether a program that waits for EPOLLOUT should be woken: a third of the room is free, as the kernel has it.</summary>
     internal static bool HasRoom(SocketSlot* s) =>
         Volatile.Read(ref s->TxBytes) <= s->TxLimit - (s->TxLimit / 3) && Volatile.Read(ref s->TxSends) <= MostSends - (MostSends / 3);
@@ -188,7 +191,7 @@ internal static unsafe class Sending
         uint n = 0;
         nint taken = 0;
         nint result = 0;
-        while (n < Batch && left > 0 && HasAny(s))
+        while (n < Batch && (nuint)taken < BatchBytes && left > 0 && HasAny(s))
         {
             uint window = s->TxLimit - s->TxBytes;
             int sizeClass = PoolHalf.ClassFor(left);

@@ -62,6 +62,11 @@ internal static unsafe class Waiting
         {
             if (HasNews(ticket))
             {
+                if (i == 0)
+                {
+                    _ = Libc.sched_yield(); // somebody else is draining: let it finish
+                }
+
                 return 0;
             }
 
