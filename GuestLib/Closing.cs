@@ -102,9 +102,7 @@ internal static unsafe class Closing
         nqe.Op = Op.Close;
         nqe.Socket = id;
         nqe.Flags = unread ? NqeFlags.Abort : NqeFlags.None;
-
-        // A connect that is still under way lies in the job ring, which the send ring could overtake.
-        _ = (status & SocketStatus.Connected) != 0 ? Rings.Send(s->QueueSet, &nqe, 1) : Rings.Job(s->QueueSet, &nqe, 1);
+        _ = Rings.Send(s->QueueSet, &nqe, 1);
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>

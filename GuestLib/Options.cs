@@ -126,9 +126,7 @@ internal static unsafe class Options
             if (TryStored(fd, index, &element))
             {
                 element.Socket = Fds.IdOf(fd);
-                // Until the connection is there, the send ring could overtake the request that makes it.
-                _ = (Volatile.Read(ref s->Status) & SocketStatus.Connected) != 0
-                    ? Rings.Send(s->QueueSet, &element, 1) : Rings.Job(s->QueueSet, &element, 1);
+                _ = Rings.Send(s->QueueSet, &element, 1);
             }
         }
 
