@@ -99,7 +99,7 @@ internal static unsafe class Accepting
         }
 
         AcceptEntry entry = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries];
-        int error = Opening.Adopt(fd, s->Domain, Abi.SOCK_STREAM | flags, SocketStatus.Known | SocketStatus.Connected, out uint id);
+        int error = Opening.Adopt(fd, s->Domain, Abi.SOCK_STREAM | flags, SocketStatus.Known | SocketStatus.Connected | Status.ConnectReported, out uint id);
         if (error == 0)
         {
             Volatile.Write(ref s->RxHead, s->RxHead + 1);

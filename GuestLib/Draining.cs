@@ -309,6 +309,9 @@ internal static class Status
     /// <summary>The last connect failed.</summary>
     internal const uint ConnectFailed = 1 << 18;
 
+    /// <summary>A connect has returned success: the next one is EISCONN (a non-blocking one succeeds once more, connect(2)).</summary>
+    internal const uint ConnectReported = 1 << 20;
+
     /// <summary>Bound by the program (Connect keeps the address).</summary>
     internal const uint ExplicitBound = 1 << 19;
 }

@@ -217,7 +217,7 @@ internal static unsafe class Opening
 
         if ((status & SocketStatus.Connected) != 0)
         {
-            return Libc.Fail(Abi.EISCONN);
+            return (Interlocked.Or(ref s->Status, Status.ConnectReported) & Status.ConnectReported) == 0 ? 0 : Libc.Fail(Abi.EISCONN);
         }
 
         bool nonBlocking = (status & Status.NonBlocking) != 0;
@@ -266,6 +266,7 @@ internal static unsafe class Opening
             {
                 if ((status & SocketStatus.Connected) != 0)
                 {
+                    Interlocked.Or(ref s->Status, Status.ConnectReported);
                     return 0;
                 }
 

@@ -67,7 +67,7 @@ def serve_one(c):
                     break
                 n += len(d)
         elif cmd == "slow":            # reads nothing for a while
-            time.sleep(1.5)
+            time.sleep(3)
             n = 0
             while True:
                 d = c.recv(1 << 16)
@@ -245,13 +245,14 @@ class Client:
         with self.connect("slow") as c:
             c.setblocking(False)
             n = 0
-            try:
-                while n < 1 << 30:
-                    n += c.send(b"y" * 65536)
-                return "never"
-            except BlockingIOError:
-                pass
-            _, w, _ = select.select([], [c], [], 0.05)
+            w = [c]
+            while w:                   # until the peer's buffer is full too
+                try:
+                    while n < 1 << 30:
+                        n += c.send(b"y" * 65536)
+                    return "never"
+                except BlockingIOError:
+                    _, w, _ = select.select([], [c], [], 0.3)
             c.setblocking(True)
             c.settimeout(20)
             c.shutdown(socket.SHUT_WR)
