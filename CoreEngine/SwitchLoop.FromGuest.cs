@@ -36,7 +36,7 @@ internal sealed unsafe partial class SwitchLoop
     private uint DrainSendRing(GuestPort guest, uint q, QueueSetPort* set)
     {
         Nqe* batch = _batch;
-        uint n = set->Send.Peek(batch, Batch);
+        uint n = set->Send.PeekSeen(batch, Batch);
         if (n == 0)
         {
             if (set->Send.IsBroken)

@@ -153,7 +153,11 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         {
             uint q = (uint)BitOperations.TrailingZeroCount(rest);
             QueueSetPort* set = guest.Sets + q;
-            uint taken = DrainJobRing(guest, q, set) + DrainSendRing(guest, q, set);
+
+            // The send ring's tail is read before the job ring is emptied, so that what the guest put into the job ring first is handled first.
+            _ = set->Send.Refresh();
+            uint taken = DrainJobRing(guest, q, set);
+            taken += set->Job.Available() == 0 ? DrainSendRing(guest, q, set) : 0;
             if (guest.Dead)
             {
                 return true;

@@ -63,11 +63,18 @@ public unsafe struct RingConsumer
     /// <summary>Copies up to <paramref name="count"/> elements out without freeing their slots; returns how many.</summary>
     public uint Peek(Nqe* elements, uint count)
     {
-        uint n = _cachedTail - _head;
-        if (n < count)
+        if (_cachedTail - _head < count)
         {
-            n = Refresh();
+            _ = Refresh();
         }
+
+        return PeekSeen(elements, count);
+    }
+
+    /// <summary>As <see cref="Peek"/>, but only of what the last <see cref="Refresh"/> saw.</summary>
+    public readonly uint PeekSeen(Nqe* elements, uint count)
+    {
+        uint n = _cachedTail - _head;
 
         if (n > count)
         {
