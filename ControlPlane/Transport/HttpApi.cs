@@ -1,4 +1,3 @@
-using Microsoft.AspNetCore.Diagnostics;
 using NetKernel.ControlPlane.Api;
 using NetKernel.ControlPlane.Engine;
 using NetKernel.ControlPlane.Services;
@@ -6,11 +5,21 @@ using NetKernel.ControlPlane.Services;
 namespace NetKernel.ControlPlane.Transport;
 
 /// <summary>The services over HTTP and JSON, on the Unix socket. Nothing but translation: gRPC takes this file's place.</summary>
-internal static class HttpApi
+internal static partial class HttpApi
 {
     public static void Map(WebApplication app)
     {
-        app.UseExceptionHandler(errors => errors.Run(AnswerFailureAsync));
+        app.Use(async (context, next) =>
+        {
+            try
+            {
+                await next(context);
+            }
+            catch (Exception failure) when (!context.Response.HasStarted)
+            {
+                await AnswerFailureAsync(context, failure, app.Logger);
+            }
+        });
         app.MapGet("/healthz", () => "ok\n");
         RouteGroupBuilder v1 = app.MapGroup("/v1");
         v1.MapGet("/status", (StatService stats) => stats.Status());
@@ -30,9 +39,8 @@ internal static class HttpApi
         v1.MapDelete("/nsms/{name}", (NsmService nsms, string name) => nsms.DeleteAsync(name));
     }
 
-    private static async Task AnswerFailureAsync(HttpContext context)
+    private static async Task AnswerFailureAsync(HttpContext context, Exception failure, ILogger logger)
     {
-        Exception? failure = context.Features.Get<IExceptionHandlerFeature>()?.Error;
         (FailureCode code, string message) = failure switch
         {
             ServiceException e => (e.Code, e.Message),
@@ -40,6 +48,11 @@ internal static class HttpApi
             BadHttpRequestException e => (FailureCode.InvalidArgument, e.Message),
             _ => (FailureCode.Internal, "internal error in nkd: log/nkd.log has it"),
         };
+        if (code == FailureCode.Internal)
+        {
+            LogInternal(logger, failure, context.Request.Method, context.Request.Path);
+        }
+
         context.Response.StatusCode = code switch
         {
             FailureCode.InvalidArgument => StatusCodes.Status400BadRequest,
@@ -52,4 +65,7 @@ internal static class HttpApi
         };
         await context.Response.WriteAsJsonAsync(new ErrorInfo(code.ToString(), message), ContractJson.Default.ErrorInfo);
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed")]
+    private static partial void LogInternal(ILogger logger, Exception failure, string method, string path);
 }
