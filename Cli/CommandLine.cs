@@ -40,6 +40,11 @@ internal static class CommandLine
         {
             return ExitCode.Failure; // whoever read our output has gone (head)
         }
+        catch (Exception e) when (Environment.GetEnvironmentVariable("NETKERNEL_DEBUG") is null)
+        {
+            Console.Error.WriteLine($"nk: {e.Message.ReplaceLineEndings(" ")} ({e.GetType().Name}; NETKERNEL_DEBUG=1 shows where)");
+            return ExitCode.Failure;
+        }
     }
 
     internal static RootCommand Build(string[] program)

@@ -165,7 +165,7 @@ public sealed partial class DemoSteps
     {
         if (!_fileServer)
         {
-            GuestProcess server = _instance.Outside.Start("python3", "-m", "http.server", "8080", "--directory", _www);
+            GuestProcess server = _instance.Outside.Start("python3", "-m", "http.server", "8080", "--bind", "::", "--directory", _www);
             if (!NkInstance.WaitFor(
                 () => _instance.Outside.Run(StartTime, "curl", "-s", "--max-time", "1", "-o", "/dev/null", $"http://{_instance.Outside.Ipv4}:8080/").Succeeded, StartTime))
             {

@@ -13,6 +13,7 @@ public sealed class GuestProcess : IDisposable
     private readonly Process _process;
     private readonly string _output;
     private readonly string _error;
+    private bool _disposed;
 
     private GuestProcess(Process process, string output, string error)
     {
@@ -25,7 +26,7 @@ public sealed class GuestProcess : IDisposable
     public int Pid => _process.Id;
 
     /// <summary>Whether it has ended.</summary>
-    public bool Ended => _process.HasExited;
+    public bool Ended => _disposed || _process.HasExited;
 
     /// <summary>What it has written to standard output so far.</summary>
     public string Output => ReadShared(_output);
@@ -52,7 +53,7 @@ public sealed class GuestProcess : IDisposable
     /// <summary>SIGKILL, if it still runs.</summary>
     public void Kill()
     {
-        if (!_process.HasExited)
+        if (!Ended)
         {
             Signal(9);
         }
@@ -61,7 +62,13 @@ public sealed class GuestProcess : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
         Kill();
+        _disposed = true;
         _process.WaitForExit(2000);
         _process.Dispose();
     }
