@@ -11,10 +11,29 @@ internal static unsafe class Accepting
         long deadline = -2;
         while (true)
         {
+            if (Fds.KindOf(fd) == FdKind.Lost)
+            {
+                if (!AwaitRevival(fd))
+                {
+                    return -1;
+                }
+
+                s = Fds.Ours(fd);
+                if (s == null)
+                {
+                    return AcceptNative(fd, address, length, flags);
+                }
+            }
+
             uint ticket = Draining.Ticket();
             uint status = Volatile.Read(ref s->Status);
             if ((status & SocketStatus.Listening) == 0 || (status & SocketStatus.Reset) != 0)
             {
+                if (Region.Dead && Fds.KindOf(fd) == FdKind.Lost)
+                {
+                    continue;
+                }
+
                 return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EINVAL);
             }
 
@@ -55,14 +74,34 @@ internal static unsafe class Accepting
                 return AcceptNative(fd, address, length, flags);
             }
 
-            if (Region.Dead)
-            {
-                return Libc.Fail(Abi.ECONNRESET);
-            }
-
             if (deadline >= 0 && Libc.Now() >= deadline)
             {
                 return Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    /// <summary>
+    /// A listener whose CoreEngine is gone: waits until it lives again, or until its loopback half has a connection, unless the socket is
+    /// non-blocking. False with errno when a signal came.
+    /// </summary>
+    internal static bool AwaitRevival(int fd)
+    {
+        bool nonBlocking = (Real.fcntl(fd, Abi.F_GETFL, 0) & Abi.O_NONBLOCK) != 0;
+        while (true)
+        {
+            Reviving.Try();
+            if (nonBlocking || Fds.KindOf(fd) != FdKind.Lost)
+            {
+                return true;
+            }
+
+            PollFd own = new() { Fd = fd, Events = Abi.POLLIN };
+            TimeSpec nap = new() { Nanoseconds = Reviving.Interval };
+            int ready = Real.ppoll(&own, 1, &nap, null);
+            if (ready != 0)
+            {
+                return ready > 0;
             }
         }
     }

@@ -77,6 +77,8 @@ internal static unsafe class Attaching
         return ok;
     }
 
+    internal static void AfterFork() => s_busy = 0;
+
     /// <summary>Wakes a loop of CoreEngine.</summary>
     internal static void RingLoop(uint loop)
     {
@@ -87,7 +89,6 @@ internal static unsafe class Attaching
     /// <summary>In a forked child: a pipe of its own, told over the inherited connection.</summary>
     internal static bool ForkAttach(uint slot)
     {
-        s_busy = 0;
         Fds.CloseHidden(WakeFd);
         int writeEnd = MakePipe();
         if (writeEnd < 0)

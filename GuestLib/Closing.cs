@@ -65,9 +65,14 @@ internal static unsafe class Closing
             Epoll.Drop(id);
         }
 
-        if (kind is FdKind.Socket or FdKind.Dead)
+        if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost)
         {
             Epoll.RemoveFd(fd, id, kind == FdKind.Dead);
+        }
+
+        if (kind == FdKind.Lost)
+        {
+            Reviving.Forget(id);
         }
 
         if (Fds.Clear(fd))
@@ -114,7 +119,7 @@ internal static unsafe class Closing
         }
 
         FdKind kind = Fds.KindOf(from);
-        if (kind is FdKind.Socket or FdKind.Dead && Fds.Fits(to))
+        if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost && Fds.Fits(to))
         {
             Fds.Set(to, kind, Fds.IdOf(from));
         }

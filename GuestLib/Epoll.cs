@@ -36,6 +36,7 @@ internal static unsafe class Epoll
         internal uint NextReady;
         internal bool Linked;
         internal bool Dead;
+        internal bool Lost;
         internal bool NativeToo;
         internal bool Disarmed;
     }
@@ -107,7 +108,7 @@ internal static unsafe class Epoll
     internal static int Control(int epoll, int operation, int fd, EpollEvent* e)
     {
         SocketSlot* s = Fds.SocketOf(fd);
-        bool dead = s == null && Fds.KindOf(fd) == FdKind.Dead;
+        bool dead = s == null && Fds.KindOf(fd) is FdKind.Dead or FdKind.Lost;
         if (!dead && (s == null || (Volatile.Read(ref s->Status) & SocketStatus.Native) != 0))
         {
             int result = Real.epoll_ctl(epoll, operation, fd, e);
@@ -175,7 +176,8 @@ internal static unsafe class Epoll
                 added->Fd = fd;
                 added->Socket = socket;
                 added->Set = setIndex + 1;
-                added->Dead = s == null;
+                added->Lost = Fds.KindOf(fd) == FdKind.Lost;
+                added->Dead = s == null && !added->Lost;
                 added->NextOfSocket = s_first[socket];
                 s_first[socket] = at;
                 set->Items++;
@@ -233,7 +235,7 @@ internal static unsafe class Epoll
 
     private static uint Mask(Item* item) => item->Disarmed ? 0 : item->Events | Abi.EPOLLERR | Abi.EPOLLHUP;
 
-    private static uint Readable(Item* item, SocketSlot* s) => item->Dead || s == null ? Readiness.Broken : Readiness.Of(s);
+    private static uint Readable(Item* item, SocketSlot* s) => item->Lost ? 0 : item->Dead || s == null ? Readiness.Broken : Readiness.Of(s);
 
     private static uint Find(uint set, int fd, uint socket)
     {
@@ -389,7 +391,7 @@ internal static unsafe class Epoll
         for (; at != 0; at = s_items[at - 1].NextOfSocket)
         {
             Item* item = &s_items[at - 1];
-            if (!item->Linked && (Mask(item) & events) != 0)
+            if (!item->Linked && !item->Dead && !item->Lost && (Mask(item) & events) != 0)
             {
                 Link(item, at);
                 Waiting.NotifySet(item->Set);
@@ -480,7 +482,7 @@ internal static unsafe class Epoll
             set->ReadyCount--;
             item->Linked = false;
             uint mask = Mask(item);
-            uint now = mask & Readable(item, item->Dead ? null : Region.Socket(item->Socket));
+            uint now = mask & Readable(item, item->Dead || item->Lost ? null : Region.Socket(item->Socket));
             if (now == 0)
             {
                 continue;
@@ -607,15 +609,47 @@ internal static unsafe class Epoll
         for (uint at = 1; at <= s_used; at++)
         {
             Item* item = &s_items[at - 1];
-            if (item->Set != 0)
+            if (item->Set != 0 && !item->Dead && !item->Lost)
             {
-                item->Dead = true;
-                if (!item->Linked)
+                item->Lost = Fds.KindOf(item->Fd) == FdKind.Lost;
+                item->Dead = !item->Lost;
+                if (item->Dead && !item->Linked)
                 {
                     Link(item, at);
                 }
             }
         }
+    }
+
+    /// <summary>A listener lives again, under another id: so do its items.</summary>
+    internal static void Revived(uint oldId, uint id)
+    {
+        if (s_count == 0 || !Enter())
+        {
+            return;
+        }
+
+        uint* link = &s_first[oldId];
+        while (*link != 0)
+        {
+            uint at = *link;
+            Item* item = &s_items[at - 1];
+            if (!item->Lost)
+            {
+                link = &item->NextOfSocket;
+                continue;
+            }
+
+            *link = item->NextOfSocket;
+            item->Lost = false;
+            item->Socket = id;
+            item->NextOfSocket = s_first[id];
+            s_first[id] = at;
+            Link(item, at); // looked at once: connections may wait already
+            link = oldId == id ? &item->NextOfSocket : link;
+        }
+
+        Leave();
     }
 
     /// <summary>In a forked child: whatever is ready now is news to it.</summary>
@@ -624,7 +658,7 @@ internal static unsafe class Epoll
         for (uint at = 1; at <= s_used; at++)
         {
             Item* item = &s_items[at - 1];
-            if (item->Set != 0 && !item->Dead && (Mask(item) & Readiness.Of(Region.Socket(item->Socket))) != 0)
+            if (item->Set != 0 && !item->Dead && !item->Lost && (Mask(item) & Readiness.Of(Region.Socket(item->Socket))) != 0)
             {
                 Link(item, at);
             }

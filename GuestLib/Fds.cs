@@ -17,6 +17,9 @@ internal enum FdKind : byte
     /// <summary>A socket whose CoreEngine is gone: every call fails.</summary>
     Dead = 3,
 
+    /// <summary>A listener whose CoreEngine is gone: it waits for the next one (<see cref="Reviving"/>).</summary>
+    Lost = 5,
+
     /// <summary>The library's own: the program can neither use nor close it.</summary>
     Hidden = 4,
 }
@@ -101,21 +104,49 @@ internal static unsafe class Fds
     /// <summary>An fd number that the kernel has just given out cannot still be ours: something closed it behind our back.</summary>
     internal static void Fresh(int fd)
     {
-        if (fd >= 0 && KindOf(fd) is FdKind.Socket or FdKind.Dead or FdKind.Epoll)
+        if (fd >= 0 && KindOf(fd) is FdKind.Socket or FdKind.Dead or FdKind.Lost or FdKind.Epoll)
         {
             Closing.Forget(fd);
         }
     }
 
-    /// <summary>Turns every socket fd into a dead one.</summary>
+    /// <summary>An fd of a waiting listener; -1: none.</summary>
+    internal static int FindLost(uint oldId)
+    {
+        for (int fd = 0; fd < High; fd++)
+        {
+            if (s_entries[fd].Kind == FdKind.Lost && s_entries[fd].Id == oldId)
+            {
+                return fd;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>A listener lives again, under another id.</summary>
+    internal static void Revived(uint oldId, uint id)
+    {
+        for (int fd = 0; fd < High; fd++)
+        {
+            if (s_entries[fd].Kind == FdKind.Lost && s_entries[fd].Id == oldId)
+            {
+                Set(fd, FdKind.Socket, id);
+            }
+        }
+    }
+
+    /// <summary>Turns every socket fd into a dead one; listeners wait.</summary>
     internal static void KillSockets()
     {
         for (int fd = 0; fd < High; fd++)
         {
             if (s_entries[fd].Kind == FdKind.Socket)
             {
-                s_references[s_entries[fd].Id] = 0;
-                s_entries[fd].Kind = FdKind.Dead;
+                uint id = s_entries[fd].Id;
+                s_references[id] = 0;
+                bool listens = (Region.Socket(id)->Status & (SocketStatus.Listening | SocketStatus.Native)) == SocketStatus.Listening;
+                s_entries[fd].Kind = listens && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
             }
         }
     }

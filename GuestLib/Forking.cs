@@ -99,6 +99,9 @@ internal static unsafe class Forking
     private static void InChild()
     {
         Pid = Libc.getpid();
+        Attaching.AfterFork();
+        Reviving.AfterFork();
+        Epoll.AfterFork();
         if (!Region.Attached || Region.Dead)
         {
             return;
@@ -108,7 +111,6 @@ internal static unsafe class Forking
         TxPool.Reset();
         Slots.Reset();
         Waiting.Reset();
-        Epoll.AfterFork();
         if (s_child == NoSlot)
         {
             Region.Dead = true;

@@ -81,7 +81,7 @@ internal static unsafe class Opening
             return Libc.Fail(99); // EADDRNOTAVAIL
         }
 
-        error = BindAtNsm(fd, s, low, high, port, wildcard);
+        error = BindAtNsm(fd, Fds.IdOf(fd), s, low, high, port, wildcard);
         if (error != 0)
         {
             return Libc.Fail(error);
@@ -106,7 +106,8 @@ internal static unsafe class Opening
         return 0;
     }
 
-    private static int BindAtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
+    /// <summary>Binds at the NSM; an errno, or 0 with the local address and port in the slot.</summary>
+    internal static int BindAtNsm(int fd, uint id, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
     {
         if (!Locks.TryEnter(ref s->ControlLock))
         {
@@ -114,7 +115,6 @@ internal static unsafe class Opening
         }
 
         Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
-        uint id = Fds.IdOf(fd);
         uint count = Control.Introduce(s, id, fd, elements);
         Nqe* bind = &elements[count];
         *bind = default;
@@ -159,24 +159,7 @@ internal static unsafe class Opening
             }
         }
 
-        if (!Locks.TryEnter(ref s->ControlLock))
-        {
-            return Libc.Fail(Abi.EAGAIN);
-        }
-
-        Nqe listen = default;
-        listen.Op = Op.Listen;
-        listen.Socket = Fds.IdOf(fd);
-        listen.OpData = (ulong)(uint)backlog;
-        int error = Control.Request(s, listen.Socket, RingKind.Job, &listen, 1);
-        error = error != 0 ? error : (int)s->ControlError;
-        if (error == 0)
-        {
-            s->Backlog = backlog;
-            Interlocked.Or(ref s->Status, SocketStatus.Listening);
-        }
-
-        Locks.Leave(ref s->ControlLock);
+        int error = ListenAtNsm(Fds.IdOf(fd), s, backlog);
         if (error != 0)
         {
             return Libc.Fail(error);
@@ -189,10 +172,34 @@ internal static unsafe class Opening
                 return -1;
             }
 
-            Epoll.AddNativeHalf(fd, listen.Socket);
+            Epoll.AddNativeHalf(fd, Fds.IdOf(fd));
         }
 
         return 0;
+    }
+
+    /// <summary>Listens at the NSM; an errno, or 0.</summary>
+    internal static int ListenAtNsm(uint id, SocketSlot* s, int backlog)
+    {
+        if (!Locks.TryEnter(ref s->ControlLock))
+        {
+            return Abi.EAGAIN;
+        }
+
+        Nqe listen = default;
+        listen.Op = Op.Listen;
+        listen.Socket = id;
+        listen.OpData = (ulong)(uint)backlog;
+        int error = Control.Request(s, id, RingKind.Job, &listen, 1);
+        error = error != 0 ? error : (int)s->ControlError;
+        if (error == 0)
+        {
+            s->Backlog = backlog;
+            Interlocked.Or(ref s->Status, SocketStatus.Listening);
+        }
+
+        Locks.Leave(ref s->ControlLock);
+        return error;
     }
 
     internal static int Connect(int fd, SocketSlot* s, byte* address, uint length)

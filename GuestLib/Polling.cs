@@ -15,7 +15,7 @@ internal static unsafe class Polling
         for (nuint i = 0; i < count; i++)
         {
             FdKind kind = fds[i].Fd < 0 ? FdKind.Native : Fds.KindOf(fds[i].Fd);
-            if (kind is FdKind.Socket or FdKind.Dead or FdKind.Hidden && !IsNative(fds[i].Fd, kind))
+            if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost or FdKind.Hidden && !IsNative(fds[i].Fd, kind))
             {
                 key = ours++ == 0 && kind == FdKind.Socket ? Fds.IdOf(fds[i].Fd) : Waiting.AnySocket;
             }
@@ -152,6 +152,12 @@ internal static unsafe class Polling
         if (kind == FdKind.Dead)
         {
             return Readiness.Broken;
+        }
+
+        if (kind == FdKind.Lost)
+        {
+            nativeToo = true;
+            return 0;
         }
 
         SocketSlot* s = Fds.SocketOf(fd);

@@ -58,6 +58,18 @@ internal static unsafe class Waiting
     /// </summary>
     internal static int Park(uint socket, uint epollSet, PollFd* fds, uint count, long deadline, void* signals, uint ticket)
     {
+        if (Reviving.Any)
+        {
+            Reviving.Try();
+            long soon = Libc.Now() + Reviving.Interval;
+            deadline = deadline < 0 || soon < deadline ? soon : deadline;
+        }
+
+        if (Region.Dead)
+        {
+            return Reviving.Any ? Sleep(fds, count, deadline, signals) : 0;
+        }
+
         for (int i = 0; i < Yields; i++)
         {
             if (HasNews(ticket))

@@ -46,6 +46,16 @@ internal static unsafe class Sockets
             return Libc.Fail(Abi.ECONNRESET);
         }
 
+        if (Fds.KindOf(fd) == FdKind.Lost && !Accepting.AwaitRevival(fd))
+        {
+            return -1;
+        }
+
+        if ((s = Fds.Ours(fd)) != null)
+        {
+            return Accepting.Accept(fd, s, address, length, flags);
+        }
+
         int accepted = Real.accept4(fd, address, length, flags);
         Fds.Fresh(accepted);
         return accepted;
