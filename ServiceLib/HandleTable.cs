@@ -5,8 +5,8 @@ using NetKernel.Channel.Host;
 namespace NetKernel.ServiceLib;
 
 /// <summary>
-/// The connections that were announced and that no guest has answered yet. A handle is an index with random bits above it, drawn once per run, so that a
-/// handle of a dead NSM is not mistaken for one of this.
+/// The connections that were announced and that no guest has answered yet. A handle is an index with bits above it that start at random in every run and change with every
+/// use of the entry, so that neither a handle of a dead NSM nor one that was answered before is mistaken for a new one.
 /// </summary>
 public sealed unsafe class HandleTable
 {
@@ -16,6 +16,7 @@ public sealed unsafe class HandleTable
     private const int IndexBits = 18;
     private const uint Max = 1u << IndexBits;
     private readonly Entry* _entries;
+    private const uint Stamps = (1u << (32 - IndexBits)) - 1;
     private readonly uint _run;
     private uint _free = None;
     private uint _fresh;
@@ -31,7 +32,7 @@ public sealed unsafe class HandleTable
         }
 
         _entries = (Entry*)space;
-        _run = (uint)RandomNumberGenerator.GetInt32(1, 1 << (32 - IndexBits)) << IndexBits;
+        _run = (uint)RandomNumberGenerator.GetInt32((int)Stamps);
     }
 
     /// <summary>Enters a connection of a listener; 0 when the table is full.</summary>
@@ -63,7 +64,7 @@ public sealed unsafe class HandleTable
 
         listener->FirstHandle = index;
         listener->Announced++;
-        return _run | index;
+        return HandleOf(index);
     }
 
     /// <summary>Takes an entry out, if the handle is one of this run and belongs to the guest; null otherwise.</summary>
@@ -71,7 +72,7 @@ public sealed unsafe class HandleTable
     {
         uint index = (uint)handle & (Max - 1);
         token = 0;
-        if (handle != (_run | index) || index >= _fresh)
+        if (index >= _fresh || handle != HandleOf(index))
         {
             return null;
         }
@@ -103,6 +104,8 @@ public sealed unsafe class HandleTable
         return true;
     }
 
+    private uint HandleOf(uint index) => ((((_run + _entries[index].Uses) % Stamps) + 1) << IndexBits) | index;
+
     private void Remove(uint index)
     {
         Entry* entry = &_entries[index];
@@ -122,6 +125,7 @@ public sealed unsafe class HandleTable
 
         entry->Listener->Announced--;
         entry->Listener = null;
+        entry->Uses++;
         entry->Next = _free;
         _free = index;
     }
@@ -133,5 +137,6 @@ public sealed unsafe class HandleTable
         public ulong Token;
         public uint Next;
         public uint Previous;
+        public uint Uses;
     }
 }

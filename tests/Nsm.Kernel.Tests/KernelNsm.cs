@@ -140,7 +140,7 @@ internal sealed class KernelNsm : IDisposable
         Ip("link set lo up");
         foreach (string address in (string[])[Address4 + "/32", Other4 + "/32", Outside4 + "/32", Address6 + "/128", Other6 + "/128", Outside6 + "/128"])
         {
-            Ip($"addr add {address} dev lo");
+            Ip($"addr add {address} dev lo{(address.Contains(':') ? " nodad" : "")}"); // Else an IPv6 address cannot be bound for a moment.
         }
     }
 

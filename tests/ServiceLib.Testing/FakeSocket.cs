@@ -137,10 +137,16 @@ public sealed class FakeSocket
                 throw new InvalidOperationException("no TX chunk");
             }
 
-            SendsOut++;
-            Request(RingKind.Send, Op.Send, dataPtr: offset, size: (uint)n, flags: flags);
+            SendAt(offset, (uint)n, flags);
             data = data[n..];
         }
+    }
+
+    /// <summary>Sends what lies at a place, whatever that is.</summary>
+    public void SendAt(ulong offset, uint size, NqeFlags flags = NqeFlags.None)
+    {
+        SendsOut++;
+        Request(RingKind.Send, Op.Send, dataPtr: offset, size: size, flags: flags);
     }
 
     /// <summary>Waits until all Sends are completed.</summary>
