@@ -32,6 +32,15 @@ public unsafe struct RingProducer
     /// <summary>Elements staged but not yet published.</summary>
     public readonly uint Staged => _tail - _ring->Tail;
 
+    /// <summary>The position behind the last element staged, for <see cref="HasConsumed"/>.</summary>
+    public readonly uint Position => _tail;
+
+    /// <summary>
+    /// Whether the consumer is done with everything staged before that position. Compared by age, so that a position older than half the range of the
+    /// indices is still told from a new one; at worst the answer is true only when the ring is empty.
+    /// </summary>
+    public readonly bool HasConsumed(uint position) => _tail - position >= _tail - Volatile.Read(ref _ring->Head); // Acquire: pairs with its release of Head.
+
     /// <summary>Free slots, looking at the consumer's index only when the cached one does not satisfy <paramref name="wanted"/>.</summary>
     public uint Free(uint wanted)
     {
