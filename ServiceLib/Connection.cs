@@ -51,13 +51,16 @@ public unsafe struct Connection
     /// <summary>Bytes of the oldest Send that the stack has taken already.</summary>
     public uint SendOffset;
 
+    /// <summary>Position in the receive ring behind its last event.</summary>
+    public uint LastEvent;
+
     /// <summary>The stack's state, behind this struct.</summary>
     public void* State;
 
     /// <summary>Links of the guest's list of connections.</summary>
     public Connection* GuestNext, GuestPrevious;
 
-    /// <summary>Link of the ready list.</summary>
+    /// <summary>Link of the ready list, and then of the list of those that are finished.</summary>
     public Connection* ReadyNext;
 
     /// <summary>Link of the guest's list of connections that wait for pool space.</summary>
@@ -101,6 +104,9 @@ public static class ConnectionFlags
 
     /// <summary>PeerClosed was told to the guest.</summary>
     public const uint EndTold = 32;
+
+    /// <summary>The stack is done with it; only Closed is still to be told.</summary>
+    public const uint Finished = 64;
 }
 
 /// <summary>A Send in flight: where in the TX pool, how much, and whether more follows at once.</summary>

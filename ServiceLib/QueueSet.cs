@@ -55,6 +55,12 @@ public unsafe struct QueueSet
         return room < wanted ? room : wanted;
     }
 
+    /// <summary>The position behind the last event staged in the receive ring.</summary>
+    public readonly uint EventPosition => _receive.Position;
+
+    /// <summary>Whether CoreEngine has taken every event before that position.</summary>
+    public readonly bool HasTaken(uint position) => _receive.HasConsumed(position);
+
     /// <summary>The next slot of the completion ring, zeroed; null when it is full.</summary>
     public Nqe* StageCompletion()
     {

@@ -111,12 +111,68 @@ public sealed unsafe partial class StackHost
         }
     }
 
-    /// <summary>The stack has finished with a connection that was being closed; the pointer is dead after this.</summary>
+    /// <summary>The stack has finished with a connection that was being closed; the pointer is dead to it after this.</summary>
     public void Closed(Connection* c)
     {
         FailSends(c, NetKernel.Channel.Host.Libc.ECONNRESET); // A stack completes them itself; none may be forgotten.
+        Unschedule(c);
+        c->Flags |= ConnectionFlags.Finished;
+        if (!TryFinish(c))
+        {
+            c->ReadyNext = _firstFinished;
+            _firstFinished = c;
+        }
+    }
+
+    /// <summary>
+    /// Tells Closed, if CoreEngine has taken every event of the connection: with Closed its id is free, and an event still in the receive ring would
+    /// then be taken for the next owner's.
+    /// </summary>
+    private bool TryFinish(Connection* c)
+    {
+        ref QueueSet set = ref _sets[c->QueueSet];
+        if (!set.HasTaken(c->LastEvent) || !set.HasRoom(1, 0))
+        {
+            return false;
+        }
+
         _ = Complete(c, Op.Closed);
         Forget(c);
+        return true;
+    }
+
+    private void FinishClosed()
+    {
+        Connection* c = _firstFinished;
+        _firstFinished = null;
+        while (c != null)
+        {
+            Connection* next = c->ReadyNext;
+            if (!TryFinish(c))
+            {
+                c->ReadyNext = _firstFinished;
+                _firstFinished = c;
+            }
+
+            c = next;
+        }
+    }
+
+    private void Unfinish(Connection* c)
+    {
+        if (_firstFinished == c)
+        {
+            _firstFinished = c->ReadyNext;
+            return;
+        }
+
+        Connection* before = _firstFinished;
+        while (before->ReadyNext != c)
+        {
+            before = before->ReadyNext;
+        }
+
+        before->ReadyNext = c->ReadyNext;
     }
 
     private void SendDone(Connection* c, PendingSend send, int error)
@@ -138,6 +194,7 @@ public sealed unsafe partial class StackHost
     private Nqe* Event(Connection* c, Op op)
     {
         Nqe* e = _sets[c->QueueSet].StageEvent();
+        c->LastEvent = _sets[c->QueueSet].EventPosition;
         return Fill(e, op, c->Id, c->GuestId);
     }
 

@@ -176,7 +176,11 @@ public sealed unsafe partial class StackHost
     {
         DeclineAll(c);
         ReclaimReceive(c);
-        if (c->SocketError == 0)
+        if (c->Has(ConnectionFlags.Finished))
+        {
+            Unfinish(c);
+        }
+        else if (c->SocketError == 0)
         {
             _stack.Drop(c);
         }

@@ -33,6 +33,7 @@ public sealed unsafe partial class StackHost
     private Guest?[] _guests = new Guest?[64];
     private Connection* _firstReady;
     private Connection* _lastReady;
+    private Connection* _firstFinished;
     private uint _readyCount;
     private uint _waiters;
     private uint _turn;
@@ -139,6 +140,11 @@ public sealed unsafe partial class StackHost
             work += found + RunScheduled();
         }
 
+        if (_firstFinished != null)
+        {
+            FinishClosed();
+        }
+
         for (int q = 0; q < _sets.Length; q++)
         {
             _sets[q].Publish();
@@ -155,7 +161,7 @@ public sealed unsafe partial class StackHost
     /// <summary>Puts a connection into the ready list, if it is not there.</summary>
     public void Schedule(Connection* c)
     {
-        if (c->Has(ConnectionFlags.Scheduled))
+        if (c->Has(ConnectionFlags.Scheduled | ConnectionFlags.Finished))
         {
             return;
         }
@@ -188,9 +194,9 @@ public sealed unsafe partial class StackHost
             requests |= _sets[q].Job.Refresh() != 0 || _sets[q].Send.Refresh() != 0;
         }
 
-        // Somebody scheduled while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
+        // Somebody scheduled or finished while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
         // again soon, without burning the core.
-        int timeout = requests || _stop ? 0 : (_firstReady != null || _waiters != 0) ? 1 : -1;
+        int timeout = requests || _stop ? 0 : (_firstReady != null || _firstFinished != null || _waiters != 0) ? 1 : -1;
         uint events = timeout == 0 ? 0 : PollFds(timeout);
         Volatile.Write(ref _self->Asleep, 0);
         if (events != 0)

@@ -206,12 +206,12 @@ public sealed class FlowTests
         int rung = nsm.Engine.Rung;
         for (int i = 0; i < 20; i++)
         {
-            Thread.Sleep(5); // Not for synchronisation: the time in which it falls asleep.
+            nsm.Engine.Until(() => nsm.Engine.NsmSleeps, "the NSM to fall asleep");
             server.Send("x"u8);
             Assert.Equal(1, peer.Receive(new byte[1]));
         }
 
-        Assert.True(nsm.Engine.Rung > rung, "it never slept");
+        Assert.Equal(rung + 20, nsm.Engine.Rung);
         server.Close();
     }
 

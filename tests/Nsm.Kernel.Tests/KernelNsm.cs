@@ -140,7 +140,33 @@ internal sealed class KernelNsm : IDisposable
         Ip("link set lo up");
         foreach (string address in (string[])[Address4 + "/32", Other4 + "/32", Outside4 + "/32", Address6 + "/128", Other6 + "/128", Outside6 + "/128"])
         {
-            Ip($"addr add {address} dev lo{(address.Contains(':') ? " nodad" : "")}"); // Else an IPv6 address cannot be bound for a moment.
+            Ip($"addr add {address} dev lo");
+        }
+
+        // The kernel finishes with IPv6 addresses a little later.
+        DateTime deadline = DateTime.UtcNow + TimeSpan.FromSeconds(30);
+        foreach (string address in (string[])[Address6, Other6, Outside6])
+        {
+            while (!IsReady(IPAddress.Parse(address)))
+            {
+                Assert.True(DateTime.UtcNow < deadline, $"{address} does not come up");
+                _ = Libc.Yield();
+            }
+        }
+
+        static bool IsReady(IPAddress address)
+        {
+            try
+            {
+                using Socket probe = new(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp);
+                probe.Bind(new IPEndPoint(address, 0));
+                probe.Connect(address, 9);
+                return true;
+            }
+            catch (SocketException)
+            {
+                return false;
+            }
         }
     }
 

@@ -58,6 +58,9 @@ public sealed unsafe class FakeEngine : IDisposable
     /// <summary>Times the NSM had to be woken.</summary>
     public int Rung { get; private set; }
 
+    /// <summary>Whether the NSM has announced that it sleeps.</summary>
+    public bool NsmSleeps => Volatile.Read(ref ((ProcessSlot*)(_region.Start + _layout.ProcessOf(0)))->Asleep) == 1;
+
     /// <summary>The header of the region, for tests that spoil it.</summary>
     public byte* Region => _region.Start;
 
