@@ -1,2 +1,9 @@
-Console.Error.WriteLine("no benchmarks yet");
-return args.Length == 0 ? 0 : 1;
+using NetKernel.Bench;
+
+return args is ["SocketLoops" or "socketloops", .. string[] rest] ? SocketLoops.Run(rest) : Unknown();
+
+static int Unknown()
+{
+    Console.Error.WriteLine("bench NAME: SocketLoops");
+    return 2;
+}
