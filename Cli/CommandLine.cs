@@ -26,7 +26,7 @@ internal static class CommandLine
             ParseResult result = Build(program).Parse(cut < 0 ? arguments : arguments[..cut]);
             if (result.Errors.Count > 0)
             {
-                throw CliException.Usage($"{result.Errors[0].Message.TrimEnd('.')} (nk {Path(result)}--help lists what there is)");
+                throw CliException.Usage($"{Complaint(result)} (nk {Path(result)}--help lists what there is)");
             }
 
             return result.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
@@ -53,7 +53,7 @@ internal static class CommandLine
         root.Options.Add(RunDirectory);
         root.Options.Add(Instance);
         root.Subcommands.Add(Up());
-        root.Subcommands.Add(Simple("down", "end everything and remove every trace", parse => UpDown.Down(Where(parse))));
+        root.Subcommands.Add(Simple("down", "end everything and remove every trace", parse => UpDown.Down(Where(parse), parse.GetValue(Instance))));
         root.Subcommands.Add(RunCommand(program));
         root.Subcommands.Add(Guest());
         root.Subcommands.Add(Nsm());
@@ -189,6 +189,11 @@ internal static class CommandLine
         format.AcceptOnlyFromAmong(Listing.Formats);
         return format;
     }
+
+    // A word that nobody knows says more than what is missing because of it.
+    private static string Complaint(ParseResult result) => result.UnmatchedTokens.Count > 0
+        ? $"there is no '{result.UnmatchedTokens[0]}' here"
+        : string.Join(' ', result.Errors[0].Message.TrimEnd('.').Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 
     private static string Path(ParseResult result)
     {

@@ -16,6 +16,7 @@ internal static class Daemon
     public static async Task<int> RunAsync(NkdOptions options)
     {
         using RunDirectory directory = RunDirectory.Open(options.RunDirectory, options.Instance);
+        using InstanceLock? instance = InstanceLock.Take(options.Instance);
         if (options.Daemon)
         {
             Terminal.LeaveSession();

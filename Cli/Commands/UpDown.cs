@@ -53,9 +53,11 @@ internal static class UpDown
         throw new CliException(process.ExitCode == ExitCode.Usage ? ExitCode.Usage : ExitCode.Failure, message);
     }
 
-    public static int Down(string directory)
+    public static int Down(string directory, string? instance)
     {
-        Console.Error.WriteLine(Stop(directory) ? "NetKernel is down" : $"NetKernel is not up in {directory}: nothing to do");
+        string name = instance ?? Environment.GetEnvironmentVariable("NETKERNEL_INSTANCE") ?? Places.DefaultInstance;
+        bool leftBehind = Environment.IsPrivilegedProcess && File.Exists($"/run/netns/{name}-br");
+        Console.Error.WriteLine(Stop(directory) || (leftBehind && CleanUp(directory, name)) ? "NetKernel is down" : $"NetKernel is not up in {directory}: nothing to do");
         return ExitCode.Success;
     }
 
@@ -70,7 +72,7 @@ internal static class UpDown
         using var client = new NkdClient(directory);
         if (client.TryStatus() is not { } status)
         {
-            return CleanUp(directory);
+            return File.Exists(Path.Combine(directory, "nkd.pid")) && CleanUp(directory, InstanceOf(directory));
         }
 
         client.Shutdown();
@@ -88,15 +90,10 @@ internal static class UpDown
         return true;
     }
 
-    private static bool CleanUp(string directory)
+    private static bool CleanUp(string directory, string? instance)
     {
-        if (!File.Exists(Path.Combine(directory, "nkd.pid")))
-        {
-            return false;
-        }
-
         var start = new ProcessStartInfo(Find("nkd")) { ArgumentList = { "--clean-up", "--run-dir", directory }, RedirectStandardError = true };
-        if (InstanceOf(directory) is { } instance)
+        if (instance is not null)
         {
             start.ArgumentList.Add("--instance");
             start.ArgumentList.Add(instance);

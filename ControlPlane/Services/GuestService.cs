@@ -76,7 +76,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
             if (running > 0 && !force)
             {
                 throw new ServiceException(
-                    FailureCode.FailedPrecondition, $"guest {name} runs {running} processes: end them, or `nk guest delete --force {name}`");
+                    FailureCode.FailedPrecondition, $"guest {name} runs {running} {(running == 1 ? "process" : "processes")}: end them first, or `nk guest delete --force {name}`");
             }
 
             NsmRecord nsm = platform.State.Nsms.First(nsm => nsm.Name == guest.Nsm);

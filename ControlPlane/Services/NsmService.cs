@@ -11,7 +11,8 @@ internal sealed class NsmService(Platform platform, StatService stats)
     /// <summary>The highest NSM id: ids are also rows of CoreEngine's counters.</summary>
     public const uint MaxId = 63;
 
-    private static readonly string[] Congestions = ["cubic", "bbr", "reno"];
+    private const int MaxAttempts = 6;
+
     private static readonly TimeSpan ReadyTime = TimeSpan.FromSeconds(10);
 
     public IReadOnlyList<NsmInfo> List()
@@ -51,7 +52,7 @@ internal sealed class NsmService(Platform platform, StatService stats)
             {
                 Name = name,
                 Id = id,
-                Congestion = spec.Congestion ?? "cubic",
+                Congestion = spec.Congestion ?? Congestion.Default(),
                 SendBuffer = spec.SendBuffer,
                 ReceiveBuffer = spec.ReceiveBuffer,
             };
@@ -77,7 +78,7 @@ internal sealed class NsmService(Platform platform, StatService stats)
         }
 
         DateTime end = DateTime.UtcNow + ReadyTime;
-        while (!nsm.Ready && DateTime.UtcNow < end)
+        while (!nsm.Ready && DateTime.UtcNow < end && platform.ProcessOf(nsm)?.Restarts < MaxAttempts)
         {
             await Task.Delay(2);
         }
@@ -87,9 +88,10 @@ internal sealed class NsmService(Platform platform, StatService stats)
             return Describe(nsm, stats.TryRead());
         }
 
-        string reason = platform.ProcessOf(nsm)?.LastExit ?? "it does not attach";
+        string log = platform.LogOf("nsm-" + name);
+        string reason = (File.Exists(log) ? File.ReadLines(log).LastOrDefault() : null) ?? platform.ProcessOf(nsm)?.LastExit ?? "it does not attach";
         await DeleteAsync(name);
-        throw new ServiceException(FailureCode.Unavailable, $"NSM {name} did not start ({reason}): see {platform.LogOf("nsm-" + name)}");
+        throw new ServiceException(FailureCode.Unavailable, $"NSM {name} did not start ({reason}): see {log}");
     }
 
     public async Task DeleteAsync(string name)
@@ -135,16 +137,7 @@ internal sealed class NsmService(Platform platform, StatService stats)
 
         if (spec.Congestion is { } congestion)
         {
-            if (!Congestions.Contains(congestion))
-            {
-                throw new ServiceException(FailureCode.InvalidArgument, $"congestion control '{congestion}': it is one of {string.Join(", ", Congestions)}");
-            }
-
-            const string list = "/proc/sys/net/ipv4/tcp_available_congestion_control";
-            if (File.Exists(list) && !File.ReadAllText(list).Split([' ', '\n']).Contains(congestion))
-            {
-                throw new ServiceException(FailureCode.FailedPrecondition, $"this kernel has no {congestion}: modprobe tcp_{congestion}");
-            }
+            Congestion.Check(congestion);
         }
 
         const long max = 1L << 30;
