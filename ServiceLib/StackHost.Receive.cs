@@ -55,6 +55,9 @@ public sealed unsafe partial class StackHost
         Nqe* e = Event(c, Op.Data);
         e->DataPtr = pool.OffsetOf(buffer.Chunk);
         e->Size = size;
+
+        // With few chunks left connections wait for single credits, which the guest must then not keep to itself.
+        e->Flags = pool.FreeBytes < pool.TotalBytes / FreeShare ? NqeFlags.Sync : NqeFlags.None;
     }
 
     /// <summary>Gives a reserved chunk back unused.</summary>
