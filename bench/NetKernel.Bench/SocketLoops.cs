@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using NetKernel.Channel.Host;
 
 namespace NetKernel.Bench;
 
@@ -16,25 +17,29 @@ internal static class SocketLoops
     public static int Run(ReadOnlySpan<string> arguments)
     {
         double seconds = arguments.Length > 0 ? double.Parse(arguments[0], CultureInfo.InvariantCulture) : 1.0;
-        Console.Out.WriteLine($"| workload | connections | epoll, median (spread) | io_uring, median (spread) | io_uring / epoll |");
-        Console.Out.WriteLine("|---|---|---|---|---|");
+        Console.Out.WriteLine("| workload | connections | epoll, median (spread) | io_uring, median (spread) | io_uring / epoll | CPU of the loop per message or 8 KB, epoll / io_uring |");
+        Console.Out.WriteLine("|---|---|---|---|---|---|");
         foreach (bool echo in (bool[])[true, false])
         {
             foreach (int connections in (int[])[1, 64])
             {
                 double[] epoll = new double[Rounds];
                 double[] ring = new double[Rounds];
+                double[] epollCpu = new double[Rounds];
+                double[] ringCpu = new double[Rounds];
                 for (int i = 0; i < Rounds; i++)
                 {
-                    epoll[i] = Measure(new EpollLoop(echo), echo, connections, seconds);
-                    ring[i] = Measure(new UringLoop(echo), echo, connections, seconds);
+                    epoll[i] = Measure(new EpollLoop(echo), echo, connections, seconds, out epollCpu[i]);
+                    ring[i] = Measure(new UringLoop(echo), echo, connections, seconds, out ringCpu[i]);
                 }
 
                 Array.Sort(epoll);
                 Array.Sort(ring);
+                Array.Sort(epollCpu);
+                Array.Sort(ringCpu);
                 string unit = echo ? "k/s" : "Gbit/s";
                 Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"| {(echo ? "echo of 64 B" : "stream of 8 KB")} | {connections} | {Cell(epoll)} {unit} | {Cell(ring)} {unit} | {ring[Rounds / 2] / epoll[Rounds / 2]:F2} |"));
+                    $"| {(echo ? "echo of 64 B" : "stream of 8 KB")} | {connections} | {Cell(epoll)} {unit} | {Cell(ring)} {unit} | {ring[Rounds / 2] / epoll[Rounds / 2]:F2} | {epollCpu[Rounds / 2]:F2} / {ringCpu[Rounds / 2]:F2} us |"));
             }
         }
 
@@ -45,7 +50,7 @@ internal static class SocketLoops
         string.Create(CultureInfo.InvariantCulture, $"{sorted[Rounds / 2]:F1} ({sorted[0]:F1}-{sorted[^1]:F1})");
 
     /// <summary>Thousand echoes, or Gbit, per second.</summary>
-    private static double Measure(ISocketLoop loop, bool echo, int connections, double seconds)
+    private static double Measure(ISocketLoop loop, bool echo, int connections, double seconds, out double cpu)
     {
         using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -62,7 +67,12 @@ internal static class SocketLoops
             loop.Add((int)servers[i].Handle);
         }
 
-        Thread server = new(loop.Run);
+        long nanoseconds = 0;
+        Thread server = new(() =>
+        {
+            loop.Run();
+            nanoseconds = ThreadCpu();
+        });
         server.Start();
         bool stop = false;
         Thread driver = new(() =>
@@ -95,8 +105,18 @@ internal static class SocketLoops
             s.Dispose();
         }
 
+        // The loop's own CPU time tells more than the rate when the machine has other things to do.
+        cpu = nanoseconds / 1000.0 / (loop.Done / (echo ? 64.0 : 8192.0));
         loop.Dispose();
         return echo ? per / 64 / 1000 : per * 8 / 1e9;
+    }
+
+    private static unsafe long ThreadCpu()
+    {
+        const int ClockGetTime = 228, ThreadCpuTime = 3;
+        long* time = stackalloc long[2];
+        _ = Libc.Syscall(ClockGetTime, ThreadCpuTime, (nint)time, 0, 0, 0, 0);
+        return (time[0] * 1_000_000_000) + time[1];
     }
 
     /// <summary>One message on every connection, then all answers.</summary>
