@@ -205,13 +205,14 @@ public sealed unsafe class ForwardingTests : IDisposable
         }
 
         uint passes = 0;
-        Waiting.Until(() =>
-        {
-            uint now = _host.Engine.Loops[0].Passes;
-            bool still = now == passes;
-            passes = now;
-            return still && Waiting.Readable(_nsm.Header->Counts.Loops == 1 ? _guest.Connection : -1, 50) == false;
-        }, "the loop stands still");
+        Waiting.Until(
+            () =>
+            {
+                passes = _host.Engine.Loops[0].Passes;
+                _ = Waiting.Readable(_guest.Connection, 50);
+                return passes == _host.Engine.Loops[0].Passes;
+            },
+            "the loop stands still");
 
         // A time without anything to wait for is what is measured here.
         _ = Waiting.Readable(_guest.Connection, 200);

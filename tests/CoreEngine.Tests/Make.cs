@@ -6,8 +6,6 @@ namespace NetKernel.CoreEngine.Tests;
 /// <summary>NQEs as a guest or an NSM makes them, and sockets in the states that tests start from.</summary>
 internal static unsafe class Make
 {
-    public const ulong Mapped = 0xFFFF_0000_0000_0000; // bytes 8-11 of an IPv4 address are the last half's; this is ::ffff: in the first
-
     public static Nqe Nqe(Op op, uint socket, ulong opData = 0, ulong dataPtr = 0, uint size = 0, ushort aux = 0, NqeFlags flags = NqeFlags.None) => new()
     {
         Op = op, Socket = socket, OpData = opData, DataPtr = dataPtr, Size = size, Aux = aux, Flags = flags,
@@ -24,9 +22,14 @@ internal static unsafe class Make
     }
 
     /// <summary>A connected socket of the guest; its connection id.</summary>
-    public static uint Connected(FakeGuest guest, FakeNsm nsm, uint socket, uint q = 0)
+    public static uint Connected(FakeGuest guest, FakeNsm nsm, uint socket, uint q = 0, bool subscribe = false)
     {
         uint loop = q % guest.Header->Counts.Loops;
+        if (subscribe)
+        {
+            guest.Subscribe(q);
+        }
+
         guest.Claim(socket, q);
         guest.Post(q, RingKind.Job, Socket(socket));
         uint id = nsm.Expect(Op.Socket, RingKind.Job, loop).Socket;
