@@ -139,7 +139,7 @@ public sealed unsafe class ProcessTests : IDisposable
         Assert.Equal((0u, 0u), (_guest.Slot, _guest.Answer.Flags >> 31));
         using var again = new FakeGuest(_host.GuestSocket(1));
         Assert.Equal((0u, 1u), (again.Slot, again.Answer.Flags >> 31));
-        Assert.True(_guest.IsCutOff); // the pipe of the image before
+        Waiting.Until(() => _guest.IsCutOff, "end of file in the pipe"); // the pipe of the image before
         uint id = Make.Connected(again, _nsm, socket: 1);
         Assert.NotEqual(uint.MaxValue, id);
     }

@@ -39,7 +39,7 @@ public sealed unsafe class ProgramTests : IDisposable
         Assert.Equal((UnixFileMode)0x1B6, File.GetUnixFileMode(_directory.GuestSocket("g1")));
         engine.Terminate();
         Assert.Equal(0, engine.Wait());
-        Assert.True(guest.IsCutOff);
+        Waiting.Until(() => guest.IsCutOff, "end of file in the pipe");
         Assert.Equal(RegionState.Detached, guest.Header->State);
         Assert.Empty(Directory.GetFiles(_directory.Path, "*", SearchOption.AllDirectories));
     }
