@@ -135,7 +135,7 @@ public sealed unsafe class FakeGuest : IDisposable
     /// <summary>Tells CoreEngine that a queue set has news.</summary>
     public void Ring(uint q)
     {
-        uint loop = q % Header->Counts.Loops;
+        uint loop = q % Layout.Counts.Loops;
         LoopBell* bell = BellOf(loop);
         Interlocked.MemoryBarrier();
         ulong bit = 1ul << (int)q;
