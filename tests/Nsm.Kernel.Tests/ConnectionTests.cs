@@ -167,4 +167,88 @@ public sealed class ConnectionTests
         Assert.Equal(Libc.EADDRINUSE, nsm.Guest.Socket().Bind("127.0.0.1", port));
         listener.Close();
     }
+
+    [Fact]
+    public void A_reset_after_the_peers_end_is_told_too()
+    {
+        using KernelNsm nsm = new();
+        FakeSocket listener = nsm.Listener(out int port);
+        using Socket peer = nsm.Dial("127.0.0.1", port);
+        FakeSocket server = listener.Accept(out _);
+        peer.Shutdown(SocketShutdown.Send);
+        server.Ended();
+        Assert.True(server.PeerClosed);
+        peer.LingerState = new LingerOption(true, 0);
+        peer.Close();
+        nsm.Engine.Until(() => server.ResetError != 0, "Reset");
+        Assert.Equal(Libc.EPIPE, server.ResetError); // As the kernel says in CLOSE-WAIT.
+        server.Close();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Sends_that_cannot_be_delivered_come_back(bool closing)
+    {
+        using KernelNsm nsm = new();
+        FakeSocket listener = nsm.Listener(out int port);
+        using Socket peer = nsm.Dial("127.0.0.1", port, s => s.ReceiveBufferSize = 4096);
+        FakeSocket server = listener.Accept(out _);
+        Assert.Equal(0, server.SetOption(1, 7, 16384)); // SO_SNDBUF
+        byte[] block = new byte[16384];
+        for (int i = 0; i < 60; i++)
+        {
+            server.Send(block);
+        }
+
+        FakeSocket other = nsm.Guest.Socket();
+        Assert.Equal(0, other.SetOption(6, 1, 1, ring: RingKind.Send)); // By now the NSM has them all.
+        Assert.NotEqual(0, server.SendsOut);
+        if (closing)
+        {
+            server.StartClose();
+            Assert.Equal(0, other.SetOption(6, 1, 0, ring: RingKind.Send));
+            Assert.False(server.IsClosed);
+        }
+
+        peer.LingerState = new LingerOption(true, 0);
+        peer.Close();
+        if (!closing)
+        {
+            server.Flushed();
+            Assert.Equal(Libc.ECONNRESET, server.SendError);
+            nsm.Engine.Until(() => server.ResetError == Libc.ECONNRESET, "Reset");
+            server.StartClose();
+        }
+
+        server.WaitClosed();
+        Assert.Equal(nsm.Guest.Layout.Tx.Total, (uint)nsm.Guest.FreeTx);
+    }
+
+    [Fact]
+    public void Linger_0_resets()
+    {
+        using KernelNsm nsm = new();
+        FakeSocket listener = nsm.Listener(out int port);
+        using Socket peer = nsm.Dial("127.0.0.1", port);
+        FakeSocket server = listener.Accept(out _);
+        Assert.Equal(0, server.SetOption(1, 13, 1, 8));
+        server.Close();
+        SocketException e = Assert.Throws<SocketException>(() => peer.Receive(new byte[1]));
+        Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
+    }
+
+    [Fact]
+    public void Urgent_data_does_not_stop_the_stream()
+    {
+        using KernelNsm nsm = new();
+        FakeSocket listener = nsm.Listener(out int port);
+        using Socket peer = nsm.Dial("127.0.0.1", port);
+        FakeSocket server = listener.Accept(out _);
+        _ = peer.Send("before"u8);
+        _ = peer.Send("!"u8, SocketFlags.OutOfBand);
+        _ = peer.Send("after"u8);
+        Assert.Equal("beforeafter"u8.ToArray(), server.Receive(11)); // The urgent byte is not in line, as by default.
+        server.Close();
+    }
 }
