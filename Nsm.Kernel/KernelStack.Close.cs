@@ -36,7 +36,12 @@ internal sealed unsafe partial class KernelStack
         if (!s->Has(KernelFlags.Abort) && s->Phase == Phase.Connected)
         {
             Flush(c, s);
-            if (c->SendCount != 0)
+            if (c->SendCount != 0 && HasUnread(s->Fd))
+            {
+                // The kernel answers data for a closed socket with RST and drops what it had to send. Waiting for a peer that waits for us would last for ever.
+                s->Set(KernelFlags.Abort);
+            }
+            else if (c->SendCount != 0)
             {
                 if (!s->Has(KernelFlags.CloseTimed))
                 {
@@ -56,6 +61,12 @@ internal sealed unsafe partial class KernelStack
         CloseFds(s, s->Has(KernelFlags.Abort));
         _host.FailSends(c, Libc.ECONNRESET);
         _host.Closed(c);
+    }
+
+    private static bool HasUnread(int fd)
+    {
+        byte first;
+        return Sys.Receive(fd, &first, 1, Sys.MSG_PEEK | Libc.MSG_DONTWAIT) > 0;
     }
 
     private void CloseFds(KernelSocket* s, bool abort)

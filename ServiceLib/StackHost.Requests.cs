@@ -311,6 +311,8 @@ public sealed unsafe partial class StackHost
             return;
         }
 
+        // A program that closes with unread data makes the kernel send RST at once (RFC 2525, 2.17); what is in the guest's RX pool is unread data too.
+        bool unread = c->RxDataOut != 0;
         c->Flags |= ConnectionFlags.Closing;
         DeclineAll(c);
         ReclaimReceive(c);
@@ -320,7 +322,7 @@ public sealed unsafe partial class StackHost
             return;
         }
 
-        _stack.Close(c, (e->Flags & NqeFlags.Abort) != 0);
+        _stack.Close(c, unread || (e->Flags & NqeFlags.Abort) != 0);
         Schedule(c);
     }
 
