@@ -1,6 +1,6 @@
 """What BSD sockets do, case by case, as a program sees it. Run natively and through NetKernel: the output must be the same.
 
-    semantics.py server ADDRESS PORT            serves until its standard input ends
+    semantics.py server ADDRESS PORT            serves until it is ended
     semantics.py client ADDRESS PORT            runs every case, prints one line each
 """
 import array, errno, fcntl, hashlib, os, select, signal, socket, struct, sys, termios, threading, time
@@ -86,7 +86,7 @@ def server(address, port):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
     s.listen(128)
-    print("ready", flush=True)
+    print("ready", s.getsockname()[1], flush=True)
 
     def loop():
         while True:
@@ -94,7 +94,7 @@ def server(address, port):
             threading.Thread(target=serve_one, args=(c,), daemon=True).start()
 
     threading.Thread(target=loop, daemon=True).start()
-    sys.stdin.read()
+    signal.pause()
 
 
 class Client:
