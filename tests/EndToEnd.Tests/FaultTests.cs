@@ -129,11 +129,12 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
         Assert.Equal((engine, nsm), (_nk.EnginePid, _nk.NsmPid()));
     }
 
-    /// <summary>SIGKILL; returns the time in seconds since 1970.</summary>
+    /// <summary>SIGKILL; returns the time before it, in seconds since 1970.</summary>
     private static double Kill(int pid)
     {
+        double now = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
         Assert.Equal(0, GuestProcess.SendSignal(pid, 9));
-        return DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+        return now;
     }
 
     private static double EndTime(GuestProcess survivor) =>
