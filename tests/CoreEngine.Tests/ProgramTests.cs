@@ -147,7 +147,7 @@ public sealed unsafe class ProgramTests : IDisposable
         using var guest = new FakeGuest(_directory.GuestSocket("g1"));
         using var stats = new Stats(Path.Combine(_directory.Path, "engine.stats"));
         int before = 0;
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 12; i++)
         {
             using var other = new OtherProcess("attach", _directory.GuestSocket("g1"));
             uint slot = other.Ready();
@@ -158,7 +158,9 @@ public sealed unsafe class ProgramTests : IDisposable
             nsm.Post(RingKind.Completion, Make.Nqe(Op.Closed, id));
             Assert.Equal(Op.Closed, guest.Take(0, RingKind.Completion).Op);
             Waiting.Until(() => guest.ProcessOf(slot)->State == ProcessState.Free && guest.SlotOf(1)->State == SocketState.Free, "all is back");
-            Waiting.Until(() => before == 0 || engine.Descriptors <= before, "no descriptor more than before");
+
+            // The runtime under the engine may open one or two of its own meanwhile; ten deaths that leak would show.
+            Waiting.Until(() => before == 0 || engine.Descriptors <= before + 2, "no descriptor more than before");
             before = i == 1 ? engine.Descriptors : before;
         }
 
