@@ -25,14 +25,27 @@ internal sealed unsafe class SwitchBenchmark : Benchmark
         int ms = options.Number("ms", 400);
         string engine = options.Text("engine", FindEngine());
         Console.Error.WriteLine($"bench: {engine}, {runs} runs of {ms} ms");
+        var alone = new OneThread();
+        if (options.Text("only", "") == "loop")
+        {
+            foreach (uint batch in Batches)
+            {
+                _ = alone.Measure(batch, ms / 4);
+                Console.WriteLine($"{batch}: {alone.Measure(batch, ms):F1}");
+            }
+
+            return 0;
+        }
+
         using var relay = new RelaySide();
         using var real = new EngineSide(engine);
-        Console.WriteLine("| batch | nk-engine, M NQE/s | spread | bare relay, M NQE/s | spread | ratio |");
-        Console.WriteLine("|---|---|---|---|---|---|");
+        Console.WriteLine("| batch | nk-engine, M NQE/s | spread | bare relay, M NQE/s | spread | ratio | the loop in one thread, M NQE/s of CPU |");
+        Console.WriteLine("|---|---|---|---|---|---|---|");
         foreach (uint batch in Batches)
         {
             var ours = new Sample();
             var bare = new Sample();
+            var single = new Sample();
             _ = relay.Measure(batch, ms / 4);
             _ = real.Measure(batch, ms / 4);
             for (int run = 0; run < runs; run++)
@@ -42,12 +55,13 @@ internal sealed unsafe class SwitchBenchmark : Benchmark
                 real.Pause(false);
                 relay.Pause(true);
                 ours.Add(real.Measure(batch, ms));
+                single.Add(alone.Measure(batch, ms / 2));
                 relay.Pause(false);
             }
 
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {batch} | {ours.Median:F1} | {ours.Spread("F1")} | {bare.Median:F1} | {bare.Spread("F1")} | {ours.Median / bare.Median:F2} |"));
+                $"| {batch} | {ours.Median:F1} | {ours.Spread("F1")} | {bare.Median:F1} | {bare.Spread("F1")} | {ours.Median / bare.Median:F2} | {single.Median:F1} ({single.Spread("F1")}) |"));
         }
 
         return 0;
