@@ -59,6 +59,14 @@ internal sealed unsafe partial class SwitchLoop
         return connection->Phase is Phase.Active or Phase.Closing && connection->Nsm == nsm.Id ? _guests[connection->Guest] : null;
     }
 
+    private static void Address(Nqe* e, GuestPort guest, Connection* connection)
+    {
+        e->Socket = connection->Socket;
+        e->VmLow = guest.VmLow;
+        e->VmHigh = guest.VmHigh;
+        e->QueueSet = connection->QueueSet;
+    }
+
     private void Completions(NsmPort nsm, Nqe* elements, uint count)
     {
         for (uint i = 0; i < count; i++)
@@ -80,10 +88,6 @@ internal sealed unsafe partial class SwitchLoop
             ConnectionRow* row = _table.Rows + id;
             row->Nqes++;
             uint q = connection->QueueSet;
-            e->Socket = connection->Socket;
-            e->VmLow = guest.VmLow;
-            e->VmHigh = guest.VmHigh;
-            e->QueueSet = (byte)q;
             if (e->Op == Op.SendDone)
             {
                 if (connection->Sends == 0 || !guest.Tx.TryFind(e->DataPtr, e->Size, out _))
@@ -96,10 +100,25 @@ internal sealed unsafe partial class SwitchLoop
                 row->Sends--;
                 row->SendQueue -= Math.Min(row->SendQueue, e->Size);
                 guest.Counters->NqesToGuest++;
+                QueueSetPort* set = guest.Sets + q;
+                Nqe* slot = set->Orphan || set->ParkedCompletion.Count != 0 ? null : set->Completion.TryStage();
+                if (slot != null)
+                {
+                    // Copied first, addressed in place: a wide load right behind narrow stores would stall.
+                    *slot = *e;
+                    Address(slot, guest, connection);
+                    set->CompletionProduced++;
+                    Touch(guest);
+                    guest.TouchedCompletion |= 1ul << (int)q;
+                    continue;
+                }
+
+                Address(e, guest, connection);
                 Complete(guest, q, e, loud: false);
             }
             else
             {
+                Address(e, guest, connection);
                 Completion(nsm, guest, id, connection, e);
             }
         }
@@ -127,10 +146,6 @@ internal sealed unsafe partial class SwitchLoop
             ConnectionRow* row = _table.Rows + id;
             row->Nqes++;
             uint q = connection->QueueSet;
-            e->Socket = connection->Socket;
-            e->VmLow = guest.VmLow;
-            e->VmHigh = guest.VmHigh;
-            e->QueueSet = (byte)q;
             if (e->Op == Op.Data)
             {
                 if (!guest.Rx.TryFind(e->DataPtr, e->Size, out _) || connection->RxOut >= MaxRxOut)
@@ -145,10 +160,12 @@ internal sealed unsafe partial class SwitchLoop
                 guest.Counters->BytesReceived += e->Size;
                 guest.Counters->NqesToGuest++;
                 nsm.Counters->BytesReceived += e->Size;
+                Address(e, guest, connection);
                 Announce(guest, q, e);
             }
             else
             {
+                Address(e, guest, connection);
                 Event(nsm, guest, id, connection, e);
             }
         }

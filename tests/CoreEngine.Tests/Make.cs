@@ -8,7 +8,13 @@ internal static unsafe class Make
 {
     public static Nqe Nqe(Op op, uint socket, ulong opData = 0, ulong dataPtr = 0, uint size = 0, ushort aux = 0, NqeFlags flags = NqeFlags.None) => new()
     {
-        Op = op, Socket = socket, OpData = opData, DataPtr = dataPtr, Size = size, Aux = aux, Flags = flags,
+        Op = op,
+        Socket = socket,
+        OpData = opData,
+        DataPtr = dataPtr,
+        Size = size,
+        Aux = aux,
+        Flags = flags,
     };
 
     public static Nqe Socket(uint socket, ulong domain = 2) => Nqe(Op.Socket, socket, domain | (1ul << 16));
