@@ -16,7 +16,7 @@ internal static class Daemon
     public static async Task<int> RunAsync(NkdOptions options)
     {
         using RunDirectory directory = RunDirectory.Open(options.RunDirectory, options.Instance);
-        using InstanceLock? instance = InstanceLock.Take(options.Instance);
+        using InstanceLock? instance = TakeInstance(options, directory);
         if (options.Daemon)
         {
             Terminal.LeaveSession();
@@ -68,6 +68,19 @@ internal static class Daemon
         }
 
         return 0;
+    }
+
+    private static InstanceLock? TakeInstance(NkdOptions options, RunDirectory directory)
+    {
+        try
+        {
+            return InstanceLock.Take(options.Instance);
+        }
+        catch (ServiceException)
+        {
+            directory.Clear(keepLogs: true);
+            throw;
+        }
     }
 
     private static WebApplication Build(NkdOptions options, RunDirectory directory)

@@ -153,14 +153,13 @@ internal static partial class DoctorChecks
         var found = new List<Finding>();
         foreach (string folder in Directory.Exists("/run") ? Directory.EnumerateDirectories("/run", "netkernel*") : [])
         {
-            string file = Path.Combine(folder, "nkd.pid");
-            if (!File.Exists(file))
+            string[] words = Read(Path.Combine(folder, "nkd.pid")).Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+            if (words.Length < 2)
             {
                 continue;
             }
 
-            string[] words = File.ReadAllText(file).Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
-            if (words.Length > 1 && File.Exists($"/proc/{words[0]}/comm") && File.ReadAllText($"/proc/{words[0]}/comm").StartsWith("nkd", StringComparison.Ordinal))
+            if (Read($"/proc/{words[0]}/comm").StartsWith("nkd", StringComparison.Ordinal))
             {
                 _ = running.Add(words[1]);
             }
@@ -179,6 +178,19 @@ internal static partial class DoctorChecks
         }
 
         return found.Count > 0 ? found : [Finding.Ok("leftovers", "none")];
+    }
+
+    // Instances come and go meanwhile.
+    private static string Read(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return "";
+        }
     }
 
     private static long MemInfo(string name)

@@ -134,7 +134,7 @@ public sealed class NkInstance : IDisposable
     public bool WaitForListener(string guest, int port, TimeSpan timeout)
     {
         string end = string.Create(CultureInfo.InvariantCulture, $":{port}");
-        return WaitFor(() => _client.Connections(guest).Any(row => row.State == "listen" && row.Local.EndsWith(end, StringComparison.Ordinal)), timeout);
+        return WaitFor(() => _client.Connections(null).Any(row => row.Guest == guest && row.State == "listen" && row.Local.EndsWith(end, StringComparison.Ordinal)), timeout);
     }
 
     /// <summary>Waits until something holds; false when it does not within the time.</summary>

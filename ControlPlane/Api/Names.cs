@@ -20,6 +20,6 @@ internal static class Names
 
         return good
             ? null
-            : $"'{name}' is not a {kind} name: use 1 to {MaxLength} of a-z, 0-9 and '-', without '-' at either end";
+            : $"'{name}' is no valid {kind} name: use 1 to {MaxLength} of a-z, 0-9 and '-', without '-' at either end";
     }
 }

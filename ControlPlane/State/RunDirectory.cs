@@ -98,7 +98,7 @@ internal sealed class RunDirectory : IDisposable
             Directory.Delete(Guests, recursive: true);
         }
 
-        if (!keepLogs && Directory.Exists(Logs))
+        if (Directory.Exists(Logs) && (!keepLogs || !Directory.EnumerateFileSystemEntries(Logs).Any()))
         {
             Directory.Delete(Logs, recursive: true);
         }

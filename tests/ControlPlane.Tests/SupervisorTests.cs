@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
+using NetKernel.ControlPlane.Network;
+using NetKernel.ControlPlane.Supervision;
+
+namespace NetKernel.ControlPlane.Tests;
+
+public sealed class SupervisorTests : IDisposable
+{
+    private readonly string _log = Path.GetTempFileName();
+    private readonly Supervisor _supervisor = new(NullLogger<Supervisor>.Instance);
+
+    public void Dispose() => File.Delete(_log);
+
+    [Fact]
+    public void Back_off_starts_at_once_and_doubles_to_two_seconds()
+    {
+        Assert.Equal(TimeSpan.Zero, Supervisor.Delay(TimeSpan.FromSeconds(2), ran: TimeSpan.FromSeconds(5)));
+        var delays = new List<double>();
+        TimeSpan delay = TimeSpan.Zero;
+        for (int i = 0; i < 10; i++)
+        {
+            delay = Supervisor.Delay(delay, ran: TimeSpan.Zero);
+            delays.Add(delay.TotalMilliseconds);
+        }
+
+        Assert.Equal([20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000], delays);
+    }
+
+    [Fact]
+    public async Task A_killed_process_is_back_at_once()
+    {
+        Supervised child = Keep("exec sleep 1000");
+        Assert.True(await Until(() => child.Running));
+        int first = child.Pid;
+        long began = Stopwatch.GetTimestamp();
+        _ = ProcessesInside.SendSignal(first, 9);
+        Assert.True(await Until(() => child.Running && child.Pid != first));
+        Assert.InRange(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 0, 500);
+        Assert.Equal(1, child.Restarts);
+        Assert.Equal("ended by signal 9", child.LastExit);
+        await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
+        Assert.False(child.Running);
+    }
+
+    [Fact]
+    public async Task What_cannot_stay_is_tried_ever_more_slowly()
+    {
+        long began = Stopwatch.GetTimestamp();
+        Supervised child = Keep("echo no >&2; exit 3");
+        Assert.True(await Until(() => child.Restarts >= 4));
+        Assert.True(Stopwatch.GetElapsedTime(began) > TimeSpan.FromMilliseconds(20 + 40 + 80));
+        Assert.Equal("ended with exit code 3", child.LastExit);
+        await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
+        Assert.Contains("no", File.ReadAllText(_log));
+    }
+
+    [Fact]
+    public async Task What_ignores_SIGTERM_is_killed()
+    {
+        Supervised child = Keep("trap '' TERM; echo set; while :; do sleep 0.1; done");
+        Assert.True(await Until(() => File.ReadAllText(_log).Contains("set")));
+        int pid = child.Pid;
+        await _supervisor.StopAsync(child, TimeSpan.FromMilliseconds(200));
+        Assert.False(Directory.Exists($"/proc/{pid}"));
+    }
+
+    [Fact]
+    public async Task A_program_that_is_not_there_is_reported()
+    {
+        Supervised child = _supervisor.Keep(
+            "none", () => new LaunchSpec("/no/such/program", [], null, _log), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+        Assert.True(await Until(() => child.LastExit is not null));
+        Assert.Equal("ended with exit code 127", child.LastExit);
+        await _supervisor.StopAsync(child, TimeSpan.FromSeconds(1));
+    }
+
+    private static async Task<bool> Until(Func<bool> condition)
+    {
+        for (int i = 0; i < 2500 && !condition(); i++)
+        {
+            await Task.Delay(2);
+        }
+
+        return condition();
+    }
+
+    private Supervised Keep(string script) =>
+        _supervisor.Keep("child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+}

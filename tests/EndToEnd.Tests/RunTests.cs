@@ -1,0 +1,94 @@
+using System.Text.Json;
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>nk run: the program is the process, and sees what it would see without NetKernel.</summary>
+[Collection(PlatformFixture.Name)]
+public sealed class RunTests(PlatformFixture platform)
+{
+    private static readonly TimeSpan Time = TimeSpan.FromSeconds(10);
+
+    private NkInstance Instance => platform.Instance;
+
+    [RootTheory]
+    [InlineData("exit 0", 0)]
+    [InlineData("exit 42", 42)]
+    [InlineData("kill -TERM $$", 143)]
+    [InlineData("kill -KILL $$", 137)]
+    public void The_exit_code_is_the_programs(string script, int code) => Assert.Equal(code, Instance.Run("run", Time, "sh", "-c", script).ExitCode);
+
+    [RootFact]
+    public void Signals_are_as_a_shell_hands_them_over()
+    {
+        CommandResult result = Instance.Run("run", Time, "grep", "^Sig[BI]", "/proc/self/status");
+        Assert.Equal("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", result.Output);
+    }
+
+    [RootFact]
+    public void No_file_of_the_launcher_stays_open()
+    {
+        CommandResult result = Instance.Run("run", Time, "sh", "-c", "for f in /proc/$$/fd/*; do readlink $f; done");
+        Assert.True(result.Succeeded, result.ToString());
+        Assert.DoesNotContain("socket:", result.Output);
+        Assert.DoesNotContain("anon_inode:", result.Output);
+        Assert.DoesNotContain("/run/netns", result.Output);
+        Assert.DoesNotContain(".dll", result.Output);
+    }
+
+    [RootFact]
+    public void The_limit_on_files_is_what_it_was()
+    {
+        using GuestProcess plain = Instance.Outside.Start("sh", "-c", "ulimit -Sn");
+        string expected = plain.Wait(Time).Output;
+        Assert.Equal(expected, Instance.Run("run", Time, "sh", "-c", "ulimit -Sn").Output);
+    }
+
+    [RootFact]
+    public void Arguments_and_environment_arrive_as_given()
+    {
+        CommandResult result = Instance.Run("run", Time, "env", "A=b c", "python3", "-c", "import os, sys; print(sys.argv[1:], os.environ['A'])", "--x", "", "ü -- y");
+        Assert.Equal("['--x', '', 'ü -- y'] b c\n", result.Output);
+    }
+
+    [RootFact]
+    public void A_guest_has_nothing_but_lo_and_its_own_addresses()
+    {
+        Instance.CreateGuest("run");
+        JsonElement links = JsonDocument.Parse(Instance.Run("run", Time, "ip", "-j", "addr").Output).RootElement;
+        JsonElement link = Assert.Single(links.EnumerateArray());
+        Assert.Equal("lo", link.GetProperty("ifname").GetString());
+        string[] addresses = [.. link.GetProperty("addr_info").EnumerateArray().Select(address => address.GetProperty("local").GetString()!)];
+        Assert.Equivalent(new[] { "127.0.0.1", "::1", Instance.Ipv4("run"), Instance.Ipv6("run") }, addresses);
+    }
+
+    [RootTheory]
+    [InlineData("no-such-program", 127, "no program no-such-program in PATH")]
+    [InlineData("/etc/passwd", 126, "not executable")]
+    [InlineData("/usr/bin", 126, "is a directory")]
+    [InlineData("/usr/bin/passwd", 126, "set-user-ID")]
+    public void What_cannot_be_covered_is_refused_at_once(string program, int code, string reason)
+    {
+        CommandResult result = Instance.Run("run", Time, program);
+        Assert.Equal(code, result.ExitCode);
+        Assert.Contains(reason, result.Error);
+        Assert.Single(result.Error.TrimEnd('\n').Split('\n'));
+    }
+
+    [RootFact]
+    public void What_runs_in_a_guest_is_listed_with_its_listener()
+    {
+        using GuestProcess server = Instance.Start("listed", "python3", "-m", "http.server", "8000");
+        Assert.True(Instance.WaitForListener("listed", 8000, Time), server.Error);
+        JsonElement guest = Instance.List("guest", "list").EnumerateArray().Single(guest => guest.GetProperty("name").GetString() == "listed");
+        Assert.Equal(1, guest.GetProperty("processes").GetInt32());
+        JsonElement process = Assert.Single(guest.GetProperty("processList").EnumerateArray());
+        Assert.Equal(server.Pid, process.GetProperty("pid").GetInt32());
+        Assert.True(process.GetProperty("covered").GetBoolean());
+        Assert.Contains("listen", Instance.Nk("conn", "list", "--guest", "listed").Output);
+        Assert.Contains("listed", Instance.Nk("stat").Output);
+        Assert.Equal(1, Instance.Nk("guest", "delete", "listed").ExitCode);
+        Assert.Equal(0, Instance.Nk("guest", "delete", "listed", "--force").ExitCode);
+        Assert.True(NkInstance.WaitFor(() => server.Ended, Time));
+    }
+}
