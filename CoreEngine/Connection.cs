@@ -50,6 +50,9 @@ internal enum ConnectionFlags : ushort
 
     /// <summary>Listening (ListenDone came back without error).</summary>
     Listening = 128,
+
+    /// <summary>A process that held it has ended, perhaps between handing a chunk over and publishing its Send: such chunks are looked for at the end.</summary>
+    Bereaved = 256,
 }
 
 /// <summary>

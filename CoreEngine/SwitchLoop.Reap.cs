@@ -138,6 +138,11 @@ internal sealed unsafe partial class SwitchLoop
             }
 
             ulong before = (Volatile.Read(ref s->Holders) & bit) != 0 ? Interlocked.And(ref s->Holders, ~bit) : Volatile.Read(ref s->Holders);
+            if ((before & bit) != 0 && id < ConnectionTable.Capacity)
+            {
+                _table.Items[id].Flags |= ConnectionFlags.Bereaved;
+            }
+
             bool last = (before & bit) != 0 && (before & ~bit) == 0;
             bool claimed = before == 0 && state == SocketState.Open && Volatile.Read(ref s->Claimer) == slot;
             bool halfClosed = before == 0 && state == SocketState.Closing && guest.Sets[q].Orphan;

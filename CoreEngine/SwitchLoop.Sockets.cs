@@ -82,9 +82,9 @@ internal sealed unsafe partial class SwitchLoop
     {
         uint q = connection->QueueSet;
         uint socket = connection->Socket;
-        if (connection->Sends != 0)
+        if (connection->Sends != 0 || (connection->Flags & ConnectionFlags.Bereaved) != 0)
         {
-            FreeChunksOf(guest, socket); // the NSM has not answered them all
+            FreeChunksOf(guest, socket); // the NSM has not answered them all, or was never asked
         }
 
         Release(guest, id);

@@ -217,6 +217,11 @@ internal static unsafe class Draining
         entry->Offset = (uint)nqe->DataPtr;
         entry->Size = nqe->Size;
         entry->Position = Stamp(nqe, position);
+        if ((nqe->Flags & NqeFlags.Sync) != 0)
+        {
+            Volatile.Write(ref s->RxLoud, 1);
+        }
+
         Interlocked.Add(ref s->RxBytes, (int)nqe->Size);
         Volatile.Write(ref s->RxTail, tail + 1); // Release: pairs with the reader's acquire of RxTail.
     }

@@ -158,7 +158,7 @@ internal static unsafe class Receiving
             if (n == Batch)
             {
                 Commit(s, head, offset);
-                _ = Rings.Credit(s->QueueSet, credits, n, creditBytes);
+                Credit(s, credits, n, creditBytes);
                 n = 0;
                 creditBytes = 0;
             }
@@ -172,12 +172,24 @@ internal static unsafe class Receiving
             Interlocked.Add(ref s->RxBytes, -(int)taken);
             if (n != 0)
             {
-                _ = Rings.Credit(s->QueueSet, credits, n, creditBytes);
+                Credit(s, credits, n, creditBytes);
             }
         }
 
         Locks.Leave(ref s->RxLock);
         return lost ? Libc.Fail(Abi.ECONNRESET) : taken;
+    }
+
+    private static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes)
+    {
+        if (Volatile.Read(ref s->RxLoud) == 0)
+        {
+            _ = Rings.Credit(s->QueueSet, credits, count, bytes);
+            return;
+        }
+
+        Volatile.Write(ref s->RxLoud, 0);
+        _ = Rings.Send(s->QueueSet, credits, count);
     }
 
     private static void Commit(SocketSlot* s, uint head, uint offset)

@@ -212,7 +212,6 @@ internal static unsafe class Sending
                 break;
             }
 
-            TxPool.Submit(chunk, id);
             Interlocked.Add(ref s->TxBytes, (uint)put);
             Interlocked.Increment(ref s->TxSends);
             Nqe* nqe = &elements[n++];
@@ -234,6 +233,13 @@ internal static unsafe class Sending
         if ((flags & Abi.MSG_MORE) == 0)
         {
             elements[n - 1].Flags = NqeFlags.None; // what is not taken yet must not hold back what is
+        }
+
+        // Handed over only now: a process killed while it still copies leaves chunks that say whose they are.
+        for (uint i = 0; i < n; i++)
+        {
+            _ = Region.Tx.TryFind(elements[i].DataPtr, 1, out uint chunk);
+            TxPool.Submit(chunk, id);
         }
 
         if (!Rings.Send(s->QueueSet, elements, n))

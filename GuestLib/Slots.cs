@@ -48,7 +48,7 @@ internal static unsafe class Slots
         s->TxLimit = Sending.DefaultLimit;
         s->ControlSequence = 0;
         s->RxBytes = 0;
-        s->RxQuiet = 0;
+        s->RxLoud = 0;
         s->LocalLow = s->LocalHigh = s->PeerLow = s->PeerHigh = 0;
         s->LocalPort = s->PeerPort = 0;
         s->RxLock = s->TxLock = s->ControlLock = 0;

@@ -89,8 +89,8 @@ public unsafe struct SocketSlot
     /// <summary>Bytes received that no program has read yet: what FIONREAD says.</summary>
     [FieldOffset(176)] public int RxBytes;
 
-    /// <summary>RX bytes consumed whose credit has not been returned loudly.</summary>
-    [FieldOffset(180)] public uint RxQuiet;
+    /// <summary>Not 0: the NSM's pool is nearly used up, the next credits must be announced (Data with Sync).</summary>
+    [FieldOffset(180)] public uint RxLoud;
 
     // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
 
