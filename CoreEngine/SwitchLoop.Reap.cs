@@ -144,7 +144,7 @@ internal sealed unsafe partial class SwitchLoop
             }
 
             bool last = (before & bit) != 0 && (before & ~bit) == 0;
-            bool claimed = before == 0 && state == SocketState.Open && Volatile.Read(ref s->Claimer) == slot;
+            bool claimed = state == SocketState.ClaimedBy(slot);
             bool halfClosed = before == 0 && state == SocketState.Closing && guest.Sets[q].Orphan;
             if (last || claimed || halfClosed)
             {

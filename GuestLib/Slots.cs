@@ -34,7 +34,6 @@ internal static unsafe class Slots
 
         SocketSlot* s = Region.Socket(id);
         s->QueueSet = Region.Slot;
-        s->Claimer = Region.Slot;
         s->Domain = (ushort)domain;
         s->Type = (ushort)type;
         s->Inode = inode;
@@ -54,7 +53,8 @@ internal static unsafe class Slots
         s->RxLock = s->TxLock = s->ControlLock = 0;
         s->RxTail = s->RxHead = s->RxOffset = 0;
         ((RxEntry*)s->Entries)->Position = 0;
-        Volatile.Write(ref s->Holders, Region.SlotBit);
+        s->Holders = Region.SlotBit;
+        Volatile.Write(ref s->State, SocketState.Open); // Release: whoever sees Open sees the rest.
         return true;
     }
 
@@ -140,7 +140,7 @@ internal static unsafe class Slots
 
     private static bool TryTake(uint id)
     {
-        if (Interlocked.CompareExchange(ref Region.Socket(id)->State, SocketState.Open, SocketState.Free) != SocketState.Free)
+        if (Interlocked.CompareExchange(ref Region.Socket(id)->State, SocketState.ClaimedBy(Region.Slot), SocketState.Free) != SocketState.Free)
         {
             return false;
         }

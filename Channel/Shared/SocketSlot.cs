@@ -24,7 +24,7 @@ public unsafe struct SocketSlot
 
     // --- line 0: identity; CoreEngine reads it ---
 
-    /// <summary>See <see cref="SocketState"/>. Claimed by exchange from Free by the guest; set to Free by CoreEngine (when Closed) or by the guest (when CoreEngine never heard of it).</summary>
+    /// <summary>See <see cref="SocketState"/>. Free, then Claiming, then Open, by the guest; set to Free by CoreEngine (when Closed) or by the guest (when CoreEngine never heard of it).</summary>
     [FieldOffset(0)] public uint State;
 
     /// <summary>Queue set that the socket's requests and events use.</summary>
@@ -32,9 +32,6 @@ public unsafe struct SocketSlot
 
     /// <summary>Process slots that hold the socket, a bit each. When the last one goes, the socket is closed.</summary>
     [FieldOffset(8)] public ulong Holders;
-
-    /// <summary>Process slot that claimed the slot, until <see cref="Holders"/> is set.</summary>
-    [FieldOffset(16)] public uint Claimer;
 
     /// <summary>AF_INET or AF_INET6.</summary>
     [FieldOffset(20)] public ushort Domain;
@@ -183,6 +180,12 @@ public static class SocketState
 
     /// <summary>Closed by its last holder; CoreEngine frees the slot when the NSM has finished.</summary>
     public const uint Closing = 2;
+
+    /// <summary>Being initialised by the process whose slot is in bits 8 to 15; freed by CoreEngine if that process ends before it is Open.</summary>
+    public const uint Claiming = 3;
+
+    /// <summary>The state of a slot that a process is initialising.</summary>
+    public static uint ClaimedBy(uint process) => Claiming | (process << 8);
 }
 
 /// <summary>Bits of <see cref="SocketSlot.Status"/>.</summary>

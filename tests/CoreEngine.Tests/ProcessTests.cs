@@ -38,7 +38,7 @@ public sealed unsafe class ProcessTests : IDisposable
         _guest.SlotOf(3)->Holders |= bit;
         _guest.Claim(4, 0);
         _guest.SlotOf(4)->Holders = 0;
-        _guest.SlotOf(4)->Claimer = slot;
+        _guest.SlotOf(4)->State = SocketState.ClaimedBy(slot);
         _guest.TxOwners[0] = TxOwner.Filling | slot;
         _guest.TxOwners[1] = TxOwner.Filling | 0;
         _guest.TxOwners[2] = TxOwner.InFlight | 2;

@@ -109,7 +109,6 @@ public sealed unsafe class FakeGuest : IDisposable
         SocketSlot* s = SlotOf(socket);
         s->State = SocketState.Open;
         s->QueueSet = q;
-        s->Claimer = Slot;
         s->Holders = 1ul << (int)Slot;
         Header->SocketHigh = Math.Max(Header->SocketHigh, socket + 1);
     }
