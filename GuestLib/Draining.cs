@@ -158,8 +158,7 @@ internal static unsafe class Draining
 
                 break;
             case Op.Closed:
-                Slots.Released(nqe->Socket);
-                return;
+                return; // CoreEngine frees the slot once its rings are drained past this.
             default:
                 return;
         }

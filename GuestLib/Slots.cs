@@ -24,8 +24,10 @@ internal static unsafe class Slots
     {
         if (!TryFind(out id))
         {
-            // Slots of closed sockets may wait in the rings to be released.
+            // Slots of closed sockets are free once the rings are drained past their end, and CoreEngine has seen that.
             _ = Draining.All();
+            _ = Rings.Wake(Region.Slot);
+            _ = Libc.sched_yield();
             if (!TryFind(out id))
             {
                 return false;
@@ -56,16 +58,6 @@ internal static unsafe class Slots
         s->Holders = Region.SlotBit;
         Volatile.Write(ref s->State, SocketState.Open); // Release: whoever sees Open sees the rest.
         return true;
-    }
-
-    /// <summary>CoreEngine has finished with a closed socket.</summary>
-    internal static void Released(uint id)
-    {
-        SocketSlot* s = Region.Socket(id);
-        if (Interlocked.CompareExchange(ref s->State, SocketState.Free, SocketState.Closing) == SocketState.Closing)
-        {
-            Remember(id);
-        }
     }
 
     /// <summary>Frees a slot that CoreEngine never heard of.</summary>

@@ -24,7 +24,7 @@ public unsafe struct SocketSlot
 
     // --- line 0: identity; CoreEngine reads it ---
 
-    /// <summary>See <see cref="SocketState"/>. Free, then Claiming, then Open, by the guest; set to Free by CoreEngine (when Closed) or by the guest (when CoreEngine never heard of it).</summary>
+    /// <summary>See <see cref="SocketState"/>. Free, then Claiming, then Open, by the guest; set to Free by CoreEngine (after Closed, when the rings are drained past it) or by the guest (when CoreEngine never heard of it).</summary>
     [FieldOffset(0)] public uint State;
 
     /// <summary>Queue set that the socket's requests and events use.</summary>
