@@ -28,7 +28,7 @@ public sealed class RunTests(PlatformFixture platform)
     [RootFact]
     public void No_file_of_the_launcher_stays_open()
     {
-        CommandResult result = Instance.Run("run", Time, "sh", "-c", "for f in /proc/$$/fd/*; do readlink $f; done");
+        CommandResult result = Instance.Run("run", Time, "sh", "-c", "for f in /proc/$$/fd/*; do readlink $f; done; true");
         Assert.True(result.Succeeded, result.ToString());
         Assert.DoesNotContain("socket:", result.Output);
         Assert.DoesNotContain("anon_inode:", result.Output);
