@@ -29,8 +29,8 @@ internal sealed class NativeMachine : Machine
     public NativeMachine(NkInstance instance)
         : base("native", "198.18.2.1")
     {
-        // Everything whose name begins with the instance's goes when the instance goes.
-        _space = instance.Name + "-base";
+        // A name of the form that NSMs have: nkd removes those at its end, with everything that runs in them, however the benchmark ends.
+        _space = instance.Name + "-nsm-base";
         _outside = instance.Outside;
         string bridge = instance.Name + "-br";
         OutsideNamespace.Ip(null, $"netns add {_space}");
