@@ -10,7 +10,11 @@ internal static class TcpBench
 {
     private static readonly Dictionary<string, string> Packages = new()
     {
-        ["redis-server"] = "redis-server", ["redis-benchmark"] = "redis-tools", ["ip"] = "iproute2", ["ss"] = "iproute2", ["timeout"] = "coreutils",
+        ["redis-server"] = "redis-server",
+        ["redis-benchmark"] = "redis-tools",
+        ["ip"] = "iproute2",
+        ["ss"] = "iproute2",
+        ["timeout"] = "coreutils",
     };
 
     private static readonly CancellationTokenSource Stopping = new();
