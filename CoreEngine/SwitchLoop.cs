@@ -77,7 +77,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
                 continue;
             }
 
-            switch (_idle.Next())
+            switch (_idle.Next(Stopwatch.GetTimestamp()))
             {
                 case IdleAction.Spin:
                     Thread.SpinWait(1);

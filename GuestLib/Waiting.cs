@@ -20,6 +20,9 @@ internal static unsafe class Waiting
     /// <summary>A follower looks again by itself after so long, in case its leader was cancelled or jumped out of its wait.</summary>
     private const long FollowerNap = 1_000_000_000;
 
+    /// <summary>Waits that do not poll, because a yield went to a stranger. Racy between threads, and harmless.</summary>
+    private static uint s_penalty;
+
     private static ulong s_leader;
     private static int s_followers;
     private static Follower* s_slots;
@@ -70,19 +73,15 @@ internal static unsafe class Waiting
             return Reviving.Any ? Sleep(fds, count, deadline, signals) : 0;
         }
 
-        for (int i = 0; i < Yields; i++)
+        if (HasNews(ticket))
         {
-            if (HasNews(ticket))
-            {
-                if (i == 0)
-                {
-                    _ = Libc.sched_yield(); // somebody else is draining: let it finish
-                }
+            _ = Libc.sched_yield(); // somebody else is draining: let it finish
+            return 0;
+        }
 
-                return 0;
-            }
-
-            _ = Libc.sched_yield();
+        if (Poll(ticket))
+        {
+            return 0;
         }
 
         ulong self = Libc.pthread_self();
@@ -94,6 +93,37 @@ internal static unsafe class Waiting
         return Interlocked.CompareExchange(ref s_leader, self, 0) == 0
             ? Lead(fds, count, deadline, signals, ticket)
             : Follow(socket, epollSet, fds, count, deadline, signals, ticket);
+    }
+
+    /// <summary>Yields for a while, as long as yields come back soon (see <see cref="IdleStrategy"/>); true when there is news.</summary>
+    private static bool Poll(uint ticket)
+    {
+        if (s_penalty != 0)
+        {
+            s_penalty--;
+            return false;
+        }
+
+        long before = Libc.Now();
+        for (int i = 0; i < Yields; i++)
+        {
+            _ = Libc.sched_yield();
+            if (HasNews(ticket))
+            {
+                return true;
+            }
+
+            long now = Libc.Now();
+            if (now - before > IdleStrategy.Long)
+            {
+                s_penalty = IdleStrategy.Penalty;
+                return false;
+            }
+
+            before = now;
+        }
+
+        return false;
     }
 
     /// <summary>Wakes followers that wait for a socket. Called while draining.</summary>

@@ -91,7 +91,7 @@ public sealed unsafe partial class StackHost
                 continue;
             }
 
-            switch (idle.Next())
+            switch (idle.Next(System.Diagnostics.Stopwatch.GetTimestamp())) // nanoseconds on Linux
             {
                 case IdleAction.Spin:
                     break;

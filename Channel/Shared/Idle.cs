@@ -14,14 +14,24 @@ public enum IdleAction
 }
 
 /// <summary>
-/// Interrupt-driven polling: spin, then yield, then sleep on the doorbell. Measured on two cores (docs/performance.md): when cores
-/// are shared, yielding beats spinning; pure spinning suits exactly two processes on two cores.
+/// Interrupt-driven polling: spin, then yield, then sleep on the doorbell. When cores are shared among the parts of one path, yielding beats
+/// both spinning and sleeping. When somebody else keeps the cores busy it is the worst: each yield gives a whole time slice
+/// away, whereas a sleeper that is woken runs soon. So a yield that took long ends the polling, and the next
+/// <see cref="Penalty"/> times there is none.
 /// </summary>
 public struct IdleStrategy
 {
+    /// <summary>A yield of more nanoseconds than this went to a stranger: more than a batch of any part takes, less than a time slice.</summary>
+    public const long Long = 200_000;
+
+    /// <summary>Times without polling after a long yield.</summary>
+    public const uint Penalty = 64;
+
     private readonly uint _spins;
     private readonly uint _yields;
     private uint _turns;
+    private uint _penalty;
+    private long _yielded;
 
     /// <summary>Spins and yields that many turns before sleeping.</summary>
     public IdleStrategy(uint spins, uint yields)
@@ -29,21 +39,36 @@ public struct IdleStrategy
         _spins = spins;
         _yields = yields;
         _turns = 0;
+        _penalty = 0;
+        _yielded = 0;
     }
 
-    /// <summary>Work was found: start over.</summary>
+    /// <summary>Work was found, or the sleep is over: start over.</summary>
     public void Reset() => _turns = 0;
 
-    /// <summary>No work was found: what to do now.</summary>
-    public IdleAction Next()
+    /// <summary>No work was found: what to do now. <paramref name="now"/> is a monotonic clock in nanoseconds.</summary>
+    public IdleAction Next(long now)
     {
         uint turn = _turns;
-        if (turn < _spins + _yields)
+        if (turn > _spins && turn < _spins + _yields && now - _yielded > Long)
         {
-            _turns = turn + 1;
-            return turn < _spins ? IdleAction.Spin : IdleAction.Yield;
+            _penalty = Penalty;
+            return IdleAction.Sleep;
         }
 
-        return IdleAction.Sleep;
+        if (turn == 0 && _penalty != 0)
+        {
+            _penalty--;
+            return IdleAction.Sleep;
+        }
+
+        if (turn >= _spins + _yields)
+        {
+            return IdleAction.Sleep;
+        }
+
+        _turns = turn + 1;
+        _yielded = now;
+        return turn < _spins ? IdleAction.Spin : IdleAction.Yield;
     }
 }

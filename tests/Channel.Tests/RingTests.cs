@@ -198,9 +198,25 @@ public sealed unsafe class RingTests : IDisposable
     {
         var idle = new IdleStrategy(2, 3);
         IdleAction[] once = [IdleAction.Spin, IdleAction.Spin, IdleAction.Yield, IdleAction.Yield, IdleAction.Yield, IdleAction.Sleep, IdleAction.Sleep];
-        Assert.Equal(once, once.Select(_ => idle.Next()));
+        Assert.Equal(once, once.Select(_ => idle.Next(1000)));
         idle.Reset();
-        Assert.Equal(IdleAction.Spin, idle.Next());
-        Assert.Equal(IdleAction.Sleep, new IdleStrategy(0, 0).Next());
+        Assert.Equal(IdleAction.Spin, idle.Next(1000));
+        Assert.Equal(IdleAction.Sleep, new IdleStrategy(0, 0).Next(1000));
+    }
+
+    [Fact]
+    public void A_yield_that_took_long_ends_the_polling_for_a_while()
+    {
+        var idle = new IdleStrategy(0, 3);
+        Assert.Equal(IdleAction.Yield, idle.Next(0));
+        Assert.Equal(IdleAction.Sleep, idle.Next(IdleStrategy.Long + 1));
+        for (uint i = 0; i < IdleStrategy.Penalty; i++)
+        {
+            idle.Reset();
+            Assert.Equal(IdleAction.Sleep, idle.Next(0));
+        }
+
+        idle.Reset();
+        Assert.Equal(IdleAction.Yield, idle.Next(0));
     }
 }
