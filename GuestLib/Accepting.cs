@@ -57,7 +57,7 @@ internal static unsafe class Accepting
 
             if (deadline == -2)
             {
-                deadline = Options.Deadline(fd, Abi.SO_RCVTIMEO);
+                deadline = Options.Deadline(fd, s, Abi.SO_RCVTIMEO);
             }
 
             fds[0].Fd = fd;

@@ -107,7 +107,24 @@ internal static unsafe class Closing
         nqe.Op = Op.Close;
         nqe.Socket = id;
         nqe.Flags = unread ? NqeFlags.Abort : NqeFlags.None;
-        _ = Rings.Send(s->QueueSet, &nqe, 1);
+        if ((status & SocketStatus.Bound) == 0)
+        {
+            _ = Rings.Send(s->QueueSet, &nqe, 1);
+            return;
+        }
+
+        // A closed listener's port is free when close(2) returns: programs bind it again at once.
+        int errno = Libc.Errno;
+        QueueSetHeader* set = Region.QueueSet(s->QueueSet);
+        Interlocked.Increment(ref set->WantsSpace); // Closed is quiet unless somebody wants it
+        if (Locks.TryEnter(ref s->ControlLock))
+        {
+            _ = Control.Request(s, id, RingKind.Send, &nqe, 1);
+            Locks.Leave(ref s->ControlLock);
+        }
+
+        Interlocked.Decrement(ref set->WantsSpace);
+        Libc.Errno = errno;
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>

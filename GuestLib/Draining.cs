@@ -158,6 +158,12 @@ internal static unsafe class Draining
 
                 break;
             case Op.Closed:
+                if ((s->ControlSequence & 1) != 0)
+                {
+                    Volatile.Write(ref s->ControlSequence, s->ControlSequence + 1);
+                    Waiting.Notify(nqe->Socket);
+                }
+
                 return; // CoreEngine frees the slot once its rings are drained past this.
             default:
                 return;
@@ -315,6 +321,9 @@ internal static class Status
 
     /// <summary>A connect has returned success: the next one is EISCONN (a non-blocking one succeeds once more, connect(2)).</summary>
     internal const uint ConnectReported = 1 << 20;
+
+    /// <summary>SO_RCVTIMEO or SO_SNDTIMEO was set.</summary>
+    internal const uint HasTimeouts = 1 << 21;
 
     /// <summary>Bound by the program (Connect keeps the address).</summary>
     internal const uint ExplicitBound = 1 << 19;

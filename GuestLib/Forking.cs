@@ -70,21 +70,29 @@ internal static unsafe class Forking
         // Until the child has introduced itself, CoreEngine knows nobody but this process to hold the child's share.
         int errno = Libc.Errno;
         ProcessSlot* p = Region.Process(s_child);
-        long deadline = 0;
+        if (!AwaitLive(p))
+        {
+            Share(s_child, false); // fork failed
+            _ = Interlocked.CompareExchange(ref p->State, ProcessState.Free, ProcessState.Forking);
+        }
+
+        Libc.Errno = errno;
+    }
+
+    /// <summary>Waits until CoreEngine knows the child: only then is its queue set drained for it, and only then can it be woken.</summary>
+    private static bool AwaitLive(ProcessSlot* p)
+    {
+        long deadline = Libc.Now() + Patience;
         for (int turn = 0; Volatile.Read(ref p->State) == ProcessState.Forking; turn++)
         {
-            long now = Libc.Now();
-            deadline = deadline == 0 ? now + Patience : deadline;
-            if (now > deadline || Region.Header->State != RegionState.Running)
+            if (Libc.Now() > deadline || Region.Header->State != RegionState.Running)
             {
-                Share(s_child, false); // fork failed
-                _ = Interlocked.CompareExchange(ref p->State, ProcessState.Free, ProcessState.Forking);
-                break;
+                return false;
             }
 
-            if (turn > 200)
+            if (turn > 20)
             {
-                TimeSpec nap = new() { Nanoseconds = 100_000 };
+                TimeSpec nap = new() { Nanoseconds = 50_000 };
                 _ = Real.ppoll(null, 0, &nap, null);
             }
             else
@@ -93,7 +101,7 @@ internal static unsafe class Forking
             }
         }
 
-        Libc.Errno = errno;
+        return true;
     }
 
     private static void InChild()
@@ -120,10 +128,9 @@ internal static unsafe class Forking
 
         ProcessSlot* p = Region.Process(s_child);
         Attaching.Become(s_child);
-        bool known = Attaching.ForkAttach(s_child);
-        Volatile.Write(ref p->State, ProcessState.Live);
-        if (!known)
+        if (!Attaching.ForkAttach(s_child) || !AwaitLive(p))
         {
+            Volatile.Write(ref p->State, ProcessState.Live); // nobody is there to say so; the parent need not wait either
             Waiting.Died();
         }
 

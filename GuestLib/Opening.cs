@@ -264,7 +264,7 @@ internal static unsafe class Opening
     {
         PollFd* room = stackalloc PollFd[1];
         uint id = Fds.IdOf(fd);
-        long deadline = Options.Deadline(fd, Abi.SO_SNDTIMEO);
+        long deadline = Options.Deadline(fd, s, Abi.SO_SNDTIMEO);
         while (true)
         {
             uint ticket = Draining.Ticket();

@@ -108,6 +108,11 @@ internal static unsafe class Options
 
         if (index < 0)
         {
+            if (name is Abi.SO_RCVTIMEO or Abi.SO_SNDTIMEO)
+            {
+                Interlocked.Or(ref s->Status, Status.HasTimeouts);
+            }
+
             return 0;
         }
 
@@ -163,8 +168,13 @@ internal static unsafe class Options
     }
 
     /// <summary>SO_RCVTIMEO or SO_SNDTIMEO as a deadline; -1: none. The kernel socket keeps the value.</summary>
-    internal static long Deadline(int fd, int name)
+    internal static long Deadline(int fd, SocketSlot* s, int name)
     {
+        if ((Volatile.Read(ref s->Status) & Status.HasTimeouts) == 0)
+        {
+            return -1;
+        }
+
         TimeVal time = default;
         uint length = 16;
         return Real.getsockopt(fd, Abi.SOL_SOCKET, name, &time, &length) != 0 || (time.Seconds | time.Microseconds) == 0

@@ -83,7 +83,7 @@ internal static unsafe class Receiving
 
             if (deadline == -2)
             {
-                deadline = Options.Deadline(fd, Abi.SO_RCVTIMEO);
+                deadline = Options.Deadline(fd, s, Abi.SO_RCVTIMEO);
             }
 
             PollFd* room = stackalloc PollFd[1];

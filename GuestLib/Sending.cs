@@ -159,7 +159,7 @@ internal static unsafe class Sending
 
             if (deadline == -2)
             {
-                deadline = Options.Deadline(fd, Abi.SO_SNDTIMEO);
+                deadline = Options.Deadline(fd, s, Abi.SO_SNDTIMEO);
             }
 
             // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.

@@ -164,6 +164,9 @@ internal sealed unsafe partial class Engine
         guest.SlotOf(slot)->Asleep = 0;
         Volatile.Write(ref guest.Pipes[slot], pipe);
         OnLoops(loop => loop.Adopt(guest.Id, slot));
+
+        // Only now may a forked child use its queue set: before, its events would have been settled as nobody's, and nothing could wake it.
+        Volatile.Write(ref guest.SlotOf(slot)->State, ProcessState.Live);
         guest.Ports[0].Counters->Processes++;
         Log.Info("process-attached", ("guest", guest.Name), ("pid", pid), ("slot", slot));
     }

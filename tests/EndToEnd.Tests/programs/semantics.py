@@ -505,6 +505,33 @@ class Client:
             a.close()
             b.close()
 
+    def case_rebind_at_once(self):
+        port, failed = 0, 0
+        for _ in range(50):
+            s = socket.socket(self.family)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("", port))
+                port = s.getsockname()[1]
+                s.listen(5)
+            except OSError:
+                failed += 1
+            s.close()
+        return failed
+
+    def case_child_closes_all_fds(self):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.closerange(3, 4096)
+                with self.connect("echo") as c:
+                    c.sendall(b"fresh")
+                    code = 0 if c.recv(5) == b"fresh" else 2
+            finally:
+                os._exit(code)
+        return os.waitpid(pid, 0)[1]
+
     def case_eintr_restarts(self):
         with self.connect("echo") as c:
             c.settimeout(None)

@@ -136,8 +136,11 @@ static void *talker(void *p)
     (void)p;
     int fd = dial();
     long n = 0;
-    while (!stop && echo(fd, (int)n))
+    do {
+        if (!echo(fd, (int)n))
+            break;
         n++;
+    } while (!stop);
     close(fd);
     return (void *)n;
 }
@@ -194,7 +197,6 @@ int main(int argc, char **argv)
     server.sin_family = AF_INET;
     server.sin_port = htons(atoi(argv[2]));
     inet_pton(AF_INET, argv[1], &server.sin_addr);
-    if (getenv("ONLY_FORK")) { forks(); return failures; }
     handler_writes();
     jumps();
     forks();
