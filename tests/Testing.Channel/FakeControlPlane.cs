@@ -7,6 +7,7 @@ namespace NetKernel.Testing;
 public sealed unsafe class FakeControlPlane : IDisposable
 {
     private readonly int _fd;
+    private int _disposed;
     private readonly Queue<AttachMessage> _news = new();
 
     public FakeControlPlane(string engineSocket)
@@ -98,7 +99,16 @@ public sealed unsafe class FakeControlPlane : IDisposable
     /// <summary>Whether something lies there unread.</summary>
     public bool HasNews => _news.Count > 0 || Waiting.Readable(_fd, 0);
 
-    public void Dispose() => _ = Libc.Close(_fd);
+    public void Dispose()
+    {
+        // Twice would close somebody else's descriptors: tests run side by side in one process.
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        _ = Libc.Close(_fd);
+    }
 
     private static void Check(in AttachMessage answer)
     {

@@ -8,6 +8,7 @@ public sealed unsafe class FakeGuest : IDisposable
 {
     private readonly int[] _bells;
     private readonly int _pipe;
+    private int _disposed;
     private readonly QueueSet[] _sets;
 
     /// <summary>The four rings of a queue set, from the guest's side.</summary>
@@ -205,6 +206,12 @@ public sealed unsafe class FakeGuest : IDisposable
 
     public void Dispose()
     {
+        // Twice would close somebody else's descriptors: tests run side by side in one process.
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         _ = Libc.Close(Connection);
         _ = Libc.Close(_pipe);
         SeqPacket.CloseAll(_bells);

@@ -7,6 +7,7 @@ namespace NetKernel.Testing;
 public sealed unsafe class FakeNsm : IDisposable
 {
     private readonly int _connection;
+    private int _disposed;
     private readonly int _bell;
     private readonly int[] _bells;
     private readonly Thread _thread;
@@ -148,6 +149,12 @@ public sealed unsafe class FakeNsm : IDisposable
     /// <summary>Ends the connection, as a killed NSM's would end.</summary>
     public void Dispose()
     {
+        // Twice would close somebody else's descriptors: tests run side by side in one process.
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
         _ = Libc.Shutdown(_connection, 2);
         _thread.Join();
         _ = Libc.Close(_connection);
