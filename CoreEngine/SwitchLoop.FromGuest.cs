@@ -3,8 +3,8 @@ using NetKernel.Channel.Host;
 namespace NetKernel.CoreEngine;
 
 /// <summary>
-/// The way from a guest to its NSM. Every NQE is copied out of shared memory once and checked in the copy. What cannot go on because the
-/// NSM's ring is full stays in the guest's ring.
+/// The way from a guest to its NSM. Every NQE is copied out of shared memory once and checked in the copy (runs of Sends in registers, see
+/// SwitchLoop.Bulk.cs). What cannot go on because the NSM's ring is full stays in the guest's ring.
 /// </summary>
 internal sealed unsafe partial class SwitchLoop
 {
@@ -35,8 +35,7 @@ internal sealed unsafe partial class SwitchLoop
 
     private uint DrainSendRing(GuestPort guest, uint q, QueueSetPort* set)
     {
-        Nqe* batch = _batch;
-        uint n = set->Send.PeekSeen(batch, Batch);
+        uint n = set->Send.Window(0, Batch, out Nqe* first);
         if (n == 0)
         {
             if (set->Send.IsBroken)
@@ -50,11 +49,10 @@ internal sealed unsafe partial class SwitchLoop
         uint done = 0;
         while (done < n && !guest.Dead)
         {
-            Nqe* e = batch + done;
-            if (e->Op == Op.Send && guest.Nsm is { } nsm)
+            // Runs of Sends are the bulk of all traffic. This look is only a hint: what counts is what ForwardSends reads.
+            if (first[done].Op == Op.Send && guest.Nsm is { } nsm)
             {
-                // Runs of Sends are the bulk of all traffic.
-                uint run = ForwardSends(guest, nsm, q, e, n - done);
+                uint run = ForwardSends(guest, nsm, q, first + done, n - done);
                 done += run;
                 if (run != 0)
                 {
@@ -62,7 +60,8 @@ internal sealed unsafe partial class SwitchLoop
                 }
             }
 
-            if (!Request(guest, q, e, job: false))
+            *_batch = first[done];
+            if (!Request(guest, q, _batch, job: false))
             {
                 break;
             }
@@ -73,73 +72,6 @@ internal sealed unsafe partial class SwitchLoop
         _stalled |= done < n;
         set->Send.Release(done);
         guest.Counters->NqesFromGuest += done;
-        return done;
-    }
-
-    /// <summary>
-    /// Forwards Sends of established connections until something else comes up, which is left to <see cref="Request"/>; returns how many.
-    /// </summary>
-    private uint ForwardSends(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count)
-    {
-        uint room = nsm.Send.Free(count);
-        if (room < count)
-        {
-            count = room;
-        }
-
-        uint* map = guest.Map;
-        uint sockets = guest.Sockets;
-        Connection* connections = _table.Items;
-        ConnectionRow* rows = _table.Rows;
-        ulong bytes = 0;
-        uint done = 0;
-        for (; done < count; done++)
-        {
-            Nqe* e = elements + done;
-            uint socket = e->Socket;
-            if (e->Op != Op.Send || socket >= sockets)
-            {
-                break;
-            }
-
-            uint id = map[socket] - 1; // not known: above every id
-            if (id >= ConnectionTable.Capacity)
-            {
-                break;
-            }
-
-            Connection* connection = connections + id;
-            uint size = e->Size;
-            if ((connection->Flags & ConnectionFlags.CanSend) == 0
-                || connection->Sends >= SocketSlot.MaxSends
-                || !guest.Tx.TryFind(e->DataPtr, size, out _))
-            {
-                break;
-            }
-
-            Nqe* slot = nsm.Send.TryStage();
-            *slot = *e;
-            slot->Socket = id;
-            slot->VmLow = guest.VmLow;
-            slot->VmHigh = guest.VmHigh;
-            slot->QueueSet = (byte)q;
-            connection->Sends++;
-            ConnectionRow* row = rows + id;
-            row->BytesSent += size;
-            row->Nqes++;
-            row->SendQueue += size;
-            row->Sends++;
-            bytes += size;
-        }
-
-        if (done != 0)
-        {
-            SendStaged(nsm);
-            guest.Counters->BytesSent += bytes;
-            nsm.Counters->BytesSent += bytes;
-            nsm.Counters->NqesToNsm += done;
-        }
-
         return done;
     }
 

@@ -19,10 +19,10 @@ internal sealed unsafe partial class SwitchLoop
         // (connected, then data) is told in this order.
         uint events = nsm.Receive.Available();
         uint done = 0;
-        for (uint n = Batch; n == Batch;)
+        while (nsm.Completion.Available(Batch) != 0)
         {
-            n = nsm.Completion.Peek(_batch, Batch);
-            Completions(nsm, _batch, n);
+            uint n = nsm.Completion.Window(0, Batch, out Nqe* first);
+            Completions(nsm, first, n);
             nsm.Completion.Release(n);
             done += n;
         }
@@ -69,59 +69,56 @@ internal sealed unsafe partial class SwitchLoop
 
     private void Completions(NsmPort nsm, Nqe* elements, uint count)
     {
-        for (uint i = 0; i < count; i++)
+        uint done = 0;
+        while (done < count)
         {
-            Nqe* e = elements + i;
-            uint id = e->Socket;
-            GuestPort? guest = Find(nsm, id, out Connection* connection);
-            if (guest == null)
+            uint run = ForwardDones(nsm, elements + done, count - done);
+            done += run;
+            if (run == 0)
             {
-                nsm.Counters->Stray++;
-                continue;
-            }
-
-            if (guest.Dead)
-            {
-                continue;
-            }
-
-            ConnectionRow* row = _table.Rows + id;
-            row->Nqes++;
-            uint q = connection->QueueSet;
-            if (e->Op == Op.SendDone)
-            {
-                if (connection->Sends == 0 || !guest.Tx.TryFind(e->DataPtr, e->Size, out _))
-                {
-                    nsm.Counters->Stray++;
-                    continue;
-                }
-
-                connection->Sends--;
-                row->Sends--;
-                row->SendQueue -= Math.Min(row->SendQueue, e->Size);
-                guest.Counters->NqesToGuest++;
-                QueueSetPort* set = guest.Sets + q;
-                Nqe* slot = set->Orphan || set->ParkedCompletion.Count != 0 ? null : set->Completion.TryStage();
-                if (slot != null)
-                {
-                    // Copied first, addressed in place: a wide load right behind narrow stores would stall.
-                    *slot = *e;
-                    Address(slot, guest, connection);
-                    set->CompletionProduced++;
-                    Touch(guest);
-                    guest.TouchedCompletion |= 1ul << (int)q;
-                    continue;
-                }
-
-                Address(e, guest, connection);
-                Complete(guest, q, e, loud: false);
-            }
-            else
-            {
-                Address(e, guest, connection);
-                Completion(nsm, guest, id, connection, e);
+                *_batch = elements[done++];
+                OneCompletion(nsm, _batch);
             }
         }
+    }
+
+    /// <summary>A completion that <see cref="ForwardDones"/> had questions about.</summary>
+    private void OneCompletion(NsmPort nsm, Nqe* e)
+    {
+        uint id = e->Socket;
+        GuestPort? guest = Find(nsm, id, out Connection* connection);
+        if (guest == null)
+        {
+            nsm.Counters->Stray++;
+            return;
+        }
+
+        if (guest.Dead)
+        {
+            return;
+        }
+
+        ConnectionRow* row = _table.Rows + id;
+        row->Nqes++;
+        if (e->Op != Op.SendDone)
+        {
+            Address(e, guest, connection);
+            Completion(nsm, guest, id, connection, e);
+            return;
+        }
+
+        if (connection->Sends == 0 || !guest.Tx.Holds(e->DataPtr, e->Size))
+        {
+            nsm.Counters->Stray++;
+            return;
+        }
+
+        connection->Sends--;
+        row->Sends = connection->Sends;
+        row->SendQueue -= Math.Min(row->SendQueue, e->Size);
+        guest.Counters->NqesToGuest++;
+        Address(e, guest, connection);
+        Complete(guest, connection->QueueSet, e, loud: false);
     }
 
     private void Events(NsmPort nsm, Nqe* elements, uint count)
@@ -148,7 +145,7 @@ internal sealed unsafe partial class SwitchLoop
             uint q = connection->QueueSet;
             if (e->Op == Op.Data)
             {
-                if (!guest.Rx.TryFind(e->DataPtr, e->Size, out _) || connection->RxOut >= MaxRxOut)
+                if (!guest.Rx.Holds(e->DataPtr, e->Size) || connection->RxOut >= MaxRxOut)
                 {
                     Sever(nsm, guest, id, connection);
                     continue;

@@ -49,7 +49,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         uint slot = (uint)guest.Reaping;
-        Publish(guest); // what is staged must be where settling finds it
+        PublishNow(guest); // what is staged must be where settling finds it
         TidyQueueSets(guest, slot);
         TidySockets(guest, slot);
         if (_index == 0)

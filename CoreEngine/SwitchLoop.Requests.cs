@@ -64,9 +64,9 @@ internal sealed unsafe partial class SwitchLoop
     {
         switch (e->Op)
         {
-            case Op.Send when !guest.Tx.TryFind(e->DataPtr, e->Size, out _):
+            case Op.Send when !guest.Tx.Holds(e->DataPtr, e->Size):
                 return Violate(guest, Violation.TxRange, q, e->DataPtr);
-            case Op.RxCredit when !guest.Rx.TryFind(e->DataPtr, e->Size, out _):
+            case Op.RxCredit when !guest.Rx.Holds(e->DataPtr, e->Size):
                 return Violate(guest, Violation.RxRange, q, e->DataPtr);
             case Op.SetOption when e->Size is 0 or > 8:
                 return Violate(guest, Violation.OptionLength, q, e->Size);

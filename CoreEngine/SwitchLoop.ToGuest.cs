@@ -191,50 +191,60 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>Publishes what this pass has staged, and rings for those who sleep: once per ring and once per process.</summary>
     private void Flush()
     {
+        uint staged = 0;
+        for (int i = 0; i < _activeNsmCount; i++)
+        {
+            staged |= Publish(_activeNsms[i]);
+        }
+
+        for (int i = 0; i < _touchedCount; i++)
+        {
+            staged |= Publish(_touched[i]);
+        }
+
+        if (staged == 0)
+        {
+            return;
+        }
+
+        // Tails before Asleep: the sleeper writes Asleep, fences, and looks at the tails. One fence for all of them.
+        Interlocked.MemoryBarrier();
         for (int i = 0; i < _activeNsmCount; i++)
         {
             NsmPort nsm = _activeNsms[i];
-            if (nsm.JobStaged || nsm.SendStaged)
+            if (nsm.JobStaged | nsm.SendStaged)
             {
-                Publish(nsm);
+                nsm.JobStaged = false;
+                nsm.SendStaged = false;
+                Ring(nsm);
             }
         }
 
         for (int i = 0; i < _touchedCount; i++)
         {
-            Publish(_touched[i]);
+            Ring(_touched[i]);
         }
 
         _touchedCount = 0;
     }
 
-    private static void Publish(NsmPort nsm)
+    private static uint Publish(NsmPort nsm)
     {
         if (nsm.JobStaged)
         {
             nsm.Job.Publish();
-            nsm.JobStaged = false;
         }
 
         if (nsm.SendStaged)
         {
             nsm.Send.Publish();
-            nsm.SendStaged = false;
         }
 
-        Interlocked.MemoryBarrier(); // Tails before Asleep: the sleeper writes Asleep, fences, and looks at the tails.
-        if (Volatile.Read(ref nsm.Process->Asleep) == 1 && Interlocked.Exchange(ref nsm.Process->Asleep, 0u) == 1)
-        {
-            ulong one = 1;
-            _ = Libc.WriteFast(nsm.NsmBellFd, &one, sizeof(ulong));
-            nsm.Counters->DoorbellsRung++;
-        }
+        return nsm.JobStaged | nsm.SendStaged ? 1u : 0u;
     }
 
-    private static void Publish(GuestPort guest)
+    private static uint Publish(GuestPort guest)
     {
-        ulong touched = guest.TouchedCompletion | guest.TouchedReceive;
-        ulong loud = guest.Loud;
         if (!guest.Dead)
         {
             for (ulong rest = guest.TouchedCompletion; rest != 0; rest &= rest - 1)
@@ -246,13 +256,38 @@ internal sealed unsafe partial class SwitchLoop
             {
                 guest.Sets[BitOperations.TrailingZeroCount(rest)].Receive.Publish();
             }
+        }
 
-            Interlocked.MemoryBarrier(); // As above.
+        return 1;
+    }
+
+    /// <summary>Publishes and rings for one guest, outside <see cref="Flush"/>.</summary>
+    private static void PublishNow(GuestPort guest)
+    {
+        _ = Publish(guest);
+        Interlocked.MemoryBarrier(); // As in Flush.
+        Ring(guest);
+    }
+
+    private static void Ring(NsmPort nsm)
+    {
+        if (Volatile.Read(ref nsm.Process->Asleep) == 1 && Interlocked.Exchange(ref nsm.Process->Asleep, 0u) == 1)
+        {
+            ulong one = 1;
+            _ = Libc.WriteFast(nsm.NsmBellFd, &one, sizeof(ulong));
+            nsm.Counters->DoorbellsRung++;
+        }
+    }
+
+    private static void Ring(GuestPort guest)
+    {
+        if (!guest.Dead)
+        {
             ulong wake = 0;
-            for (ulong rest = touched; rest != 0; rest &= rest - 1)
+            for (ulong rest = guest.TouchedCompletion | guest.TouchedReceive; rest != 0; rest &= rest - 1)
             {
                 QueueSetHeader* header = guest.QueueSetOf((uint)BitOperations.TrailingZeroCount(rest));
-                if ((loud & rest & (~rest + 1)) != 0 || Volatile.Read(ref header->WantsSpace) != 0)
+                if ((guest.Loud & rest & (~rest + 1)) != 0 || Volatile.Read(ref header->WantsSpace) != 0)
                 {
                     wake |= Volatile.Read(ref header->Subscribers);
                 }

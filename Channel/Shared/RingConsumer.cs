@@ -3,8 +3,8 @@ using System.Threading;
 namespace NetKernel.Channel;
 
 /// <summary>
-/// The consuming side of a ring. Indices are private; each element is copied out before anybody looks at it, so that a hostile
-/// producer cannot change it between check and use.
+/// The consuming side of a ring. Indices are private; each element is copied out before anybody looks at it (or, with
+/// <see cref="Window"/>, each word read once), so that a hostile producer cannot change it between check and use.
 /// </summary>
 public unsafe struct RingConsumer
 {
@@ -34,6 +34,13 @@ public unsafe struct RingConsumer
     {
         uint known = _cachedTail - _head;
         return known != 0 ? known : Refresh();
+    }
+
+    /// <summary>Elements that can be dequeued, looking at the producer's index only when fewer than <paramref name="wanted"/> are known.</summary>
+    public uint Available(uint wanted)
+    {
+        uint known = _cachedTail - _head;
+        return known >= wanted ? known : Refresh();
     }
 
     /// <summary>Elements that can be dequeued, after a fresh look at the producer's index. 0 and <see cref="IsBroken"/> when that is impossible.</summary>
@@ -87,6 +94,20 @@ public unsafe struct RingConsumer
         }
 
         return n;
+    }
+
+    /// <summary>
+    /// Elements seen by the last <see cref="Refresh"/> that lie one behind the other, at most <paramref name="wanted"/>, leaving out the first
+    /// <paramref name="skip"/>. They are still the producer's to change: read every word once, and decide on what was read.
+    /// </summary>
+    public readonly uint Window(uint skip, uint wanted, out Nqe* first)
+    {
+        uint at = (_head + skip) & (_capacity - 1);
+        first = _slots + at;
+        uint seen = _cachedTail - _head - skip;
+        uint straight = _capacity - at;
+        seen = seen < straight ? seen : straight;
+        return seen < wanted ? seen : wanted;
     }
 
     /// <summary>Frees the first <paramref name="count"/> slots.</summary>

@@ -74,6 +74,23 @@ public unsafe struct RingProducer
         return &_slots[_tail++ & (_capacity - 1)];
     }
 
+    /// <summary>
+    /// Free slots that lie one behind the other, at most <paramref name="wanted"/>: write any number of them from the first on, then
+    /// <see cref="Stage"/> that many. What is written and not staged is never seen as an element.
+    /// </summary>
+    public uint Window(uint wanted, out Nqe* first)
+    {
+        uint at = _tail & (_capacity - 1);
+        first = _slots + at;
+        uint free = Free(wanted);
+        uint straight = _capacity - at;
+        free = free < straight ? free : straight;
+        return free < wanted ? free : wanted;
+    }
+
+    /// <summary>Stages the first <paramref name="count"/> slots of a <see cref="Window"/>.</summary>
+    public void Stage(uint count) => _tail += count;
+
     /// <summary>Makes all staged elements visible with one store.</summary>
     public readonly void Publish() => Volatile.Write(ref _ring->Tail, _tail); // Release: pairs with the consumer's acquire of Tail.
 

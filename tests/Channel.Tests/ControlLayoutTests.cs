@@ -101,7 +101,7 @@ public class ControlLayoutTests
                     }
                 }
 
-                return found == (model >= 0) && (!found || chunk == model);
+                return found == (model >= 0) && half.Holds(offset, size) == found && (!found || chunk == model);
             }).QuickCheckThrowOnFailure();
 
     [Fact]
@@ -112,6 +112,7 @@ public class ControlLayoutTests
         {
             Assert.False(half.TryFind(offset, 1, out _));
             Assert.False(half.TryFind(offset, uint.MaxValue, out _));
+            Assert.False(half.Holds(offset, 0) | half.Holds(offset, 1) | half.Holds(offset, uint.MaxValue));
         }
     }
 
@@ -125,6 +126,7 @@ public class ControlLayoutTests
         Assert.True(last <= pool.RxOffset);
         Assert.False(pool.TxHalf.TryFind(pool.RxOffset, 1, out _));
         Assert.False(pool.RxHalf.TryFind(PoolLayout.TxOffset, 1, out _));
+        Assert.False(pool.TxHalf.Holds(pool.RxOffset, 1) | pool.RxHalf.Holds(PoolLayout.TxOffset, 1));
         Assert.Equal([0u, 4096u, 4608u, 4864u], new[] { 0, 1, 2, 3 }.Select(pool.TxHalf.FirstOf));
         Assert.Equal([0, 0, 1, 1, 2, 2], new ulong[] { 1, 2048, 2049, 16384, 16385, 1 << 20 }.Select(PoolHalf.ClassFor));
     }
