@@ -19,7 +19,8 @@ internal sealed unsafe partial class SwitchLoop
         // (connected, then data) is told in this order.
         uint events = nsm.Receive.Available();
         uint done = 0;
-        while (nsm.Completion.Available(Batch) != 0)
+        uint seen = nsm.Completion.Refresh(); // what comes after this look waits for the next pass: no NSM can hold the loop here
+        while (done < seen)
         {
             uint n = nsm.Completion.Window(0, Batch, out Nqe* first);
             Completions(nsm, first, n);

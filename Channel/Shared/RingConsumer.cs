@@ -36,13 +36,6 @@ public unsafe struct RingConsumer
         return known != 0 ? known : Refresh();
     }
 
-    /// <summary>Elements that can be dequeued, looking at the producer's index only when fewer than <paramref name="wanted"/> are known.</summary>
-    public uint Available(uint wanted)
-    {
-        uint known = _cachedTail - _head;
-        return known >= wanted ? known : Refresh();
-    }
-
     /// <summary>Elements that can be dequeued, after a fresh look at the producer's index. 0 and <see cref="IsBroken"/> when that is impossible.</summary>
     public uint Refresh()
     {
