@@ -191,7 +191,7 @@ public sealed unsafe partial class StackHost
         bool requests = false;
         for (int q = 0; q < _sets.Length; q++)
         {
-            requests |= _sets[q].Job.Refresh() != 0 || _sets[q].Send.Refresh() != 0;
+            requests |= _sets[q].Job.Refresh() != 0 || _sets[q].Send.Refresh() != 0 || _sets[q].IsBroken;
         }
 
         // Somebody scheduled or finished while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
