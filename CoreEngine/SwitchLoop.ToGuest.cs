@@ -7,6 +7,9 @@ namespace NetKernel.CoreEngine;
 /// <summary>The way to the guest: staging, parking what does not fit, publishing once per pass, and doorbells.</summary>
 internal sealed unsafe partial class SwitchLoop
 {
+    /// <summary>A process that sleeps is woken after so many completions that nobody waits for.</summary>
+    private const uint MostQuiet = 256;
+
     private uint _parkedGuests;
     private uint _deferredGuests;
 
@@ -29,7 +32,8 @@ internal sealed unsafe partial class SwitchLoop
                 set->CompletionProduced++;
                 Touch(guest);
                 guest.TouchedCompletion |= 1ul << (int)q;
-                if (loud)
+                // Quiet ones gather behind a process that sleeps: now and then it gets to free what they stand for, long before the ring is full.
+                if (loud || set->CompletionProduced % MostQuiet == 0)
                 {
                     guest.Loud |= 1ul << (int)q;
                 }
