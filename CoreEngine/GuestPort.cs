@@ -33,12 +33,12 @@ internal sealed unsafe class GuestPort : IDisposable
         Sets = (QueueSetPort*)NativeTable.Reserve(_setsBytes);
         for (uint q = loop; q < QueueSets; q += layout.Counts.Loops)
         {
-            Mine |= 1ul << (int)q;
+            Mine.Set(q);
             uint slots = layout.Counts.RingSlots;
-            Sets[q].Job = new RingConsumer(region + layout.RingOf(q, RingKind.Job), slots);
-            Sets[q].Send = new RingConsumer(region + layout.RingOf(q, RingKind.Send), slots);
-            Sets[q].Completion = new RingProducer(region + layout.RingOf(q, RingKind.Completion), slots);
-            Sets[q].Receive = new RingProducer(region + layout.RingOf(q, RingKind.Receive), slots);
+            Sets[q].Job = new RingConsumer(region + layout.RingOf(q, RingKind.Job), slots, 0);
+            Sets[q].Send = new RingConsumer(region + layout.RingOf(q, RingKind.Send), slots, 0);
+            Sets[q].Completion = new RingProducer(region + layout.RingOf(q, RingKind.Completion), slots, 0);
+            Sets[q].Receive = new RingProducer(region + layout.RingOf(q, RingKind.Receive), slots, 0);
         }
 
         _perSocketBytes = Sockets * sizeof(uint);
@@ -75,7 +75,10 @@ internal sealed unsafe class GuestPort : IDisposable
     public readonly int BellFd;
 
     /// <summary>Queue sets that belong to the loop.</summary>
-    public readonly ulong Mine;
+    public readonly ProcessMask Mine;
+
+    /// <summary>Those of them that a process has had, or rung for: the others' memory is not looked at, so that it stays unused.</summary>
+    public ProcessMask Used;
 
     /// <summary>The guest's NSM, once it has mapped the guest's pool.</summary>
     public NsmPort? Nsm;
@@ -85,21 +88,22 @@ internal sealed unsafe class GuestPort : IDisposable
     public uint ReplayNext;
 
     /// <summary>Queue sets polled in every pass; their bits stay set in the bell's Pending, so that the guest need not set them.</summary>
-    public ulong Hot;
+    public ProcessMask Hot;
 
-    /// <summary>Queue sets with staged completions or events in this pass, and those of them worth a doorbell.</summary>
-    public ulong TouchedCompletion;
-    public ulong TouchedReceive;
-    public ulong Loud;
+    /// <summary>Queue sets with staged completions or events in this pass, those of them worth a doorbell, and whether there are any.</summary>
+    public ProcessMask TouchedCompletion;
+    public ProcessMask TouchedReceive;
+    public ProcessMask Loud;
+    public bool IsTouched;
 
     /// <summary>Queue sets with sockets whose slot waits to be freed; links and ring positions by socket.</summary>
-    public ulong Deferred;
+    public ProcessMask Deferred;
     public readonly uint* DeferredNext;
     public readonly uint* DeferredCompletion;
     public readonly uint* DeferredReceive;
 
     /// <summary>Queue sets with parked NQEs; made when first needed.</summary>
-    public ulong Parked;
+    public ProcessMask Parked;
     public ParkingLot? Lot;
 
     /// <summary>In the loop's list of polled regions; passes without news.</summary>
@@ -110,7 +114,7 @@ internal sealed unsafe class GuestPort : IDisposable
     public bool Dead;
 
     /// <summary>Processes to take leave of: those still to start, the one under way (-1: none), and where the rings must have got to before it may.</summary>
-    public ulong ReapWanted;
+    public ProcessMask ReapWanted;
     public int Reaping = -1;
     public readonly uint* ReapJobTails;
     public readonly uint* ReapSendTails;
@@ -121,7 +125,7 @@ internal sealed unsafe class GuestPort : IDisposable
     public ulong ViolationDetail;
 
     /// <summary>Told to the control thread: processes taken leave of (it takes them by exchange).</summary>
-    public ulong Reaped;
+    public ProcessMask Reaped;
 
     /// <summary>Told to the control thread: listeners that could not be made again.</summary>
     public uint LostListeners;
@@ -131,6 +135,15 @@ internal sealed unsafe class GuestPort : IDisposable
     public ProcessSlot* ProcessOf(uint slot) => (ProcessSlot*)(Region + Layout.ProcessOf(slot));
 
     public QueueSetHeader* QueueSetOf(uint queueSet) => (QueueSetHeader*)(Region + Layout.QueueSetOf(queueSet));
+
+    /// <summary>Something happens on a queue set of the loop's.</summary>
+    public void Use(uint q)
+    {
+        if (Mine.Has(q))
+        {
+            Used.Set(q);
+        }
+    }
 
     public RingHeader* RingOf(uint queueSet, RingKind kind) => (RingHeader*)(Region + Layout.RingOf(queueSet, kind));
 

@@ -12,6 +12,10 @@ internal struct QueueSetPort
     public uint CompletionProduced;
     public uint ReceiveProduced;
 
+    /// <summary>Up to where doorbells have been rung for them.</summary>
+    public uint CompletionRung;
+    public uint ReceiveRung;
+
     /// <summary>NQEs that did not fit.</summary>
     public ParkedList ParkedCompletion;
     public ParkedList ParkedReceive;

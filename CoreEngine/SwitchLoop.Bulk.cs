@@ -135,7 +135,7 @@ internal sealed unsafe partial class SwitchLoop
             set->Completion.Stage(done);
             set->CompletionProduced += done;
             Touch(guest);
-            guest.TouchedCompletion |= 1ul << (int)q;
+            guest.TouchedCompletion.Set(q);
             guest.Counters->NqesToGuest += done;
         }
 

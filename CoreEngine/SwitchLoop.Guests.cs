@@ -48,12 +48,12 @@ internal sealed unsafe partial class SwitchLoop
             SetState(connection, entry, ConnectionState.Closing);
         }
 
-        if (guest.Parked != 0)
+        if (!guest.Parked.IsEmpty)
         {
             _parkedGuests--;
         }
 
-        if (guest.Deferred != 0)
+        if (!guest.Deferred.IsEmpty)
         {
             _deferredGuests--;
         }
@@ -88,8 +88,9 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A process may use its queue set again: what is put into its rings is drained.</summary>
     public void Adopt(uint guest, uint slot)
     {
-        if (_guests[guest] is { } port && (port.Mine & (1ul << (int)slot)) != 0)
+        if (_guests[guest] is { } port && port.Mine.Has(slot))
         {
+            port.Use(slot);
             port.Sets[slot].Orphan = false;
         }
     }

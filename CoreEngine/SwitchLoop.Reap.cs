@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Threading;
 
 namespace NetKernel.CoreEngine;
@@ -11,10 +10,10 @@ internal sealed unsafe partial class SwitchLoop
     {
         if (_guests[guest] is { } port)
         {
-            port.ReapWanted |= 1ul << (int)slot;
+            port.ReapWanted.Set(slot);
             if (port.Dead)
             {
-                port.ReapWanted = 0;
+                port.ReapWanted = default;
                 return;
             }
 
@@ -26,23 +25,22 @@ internal sealed unsafe partial class SwitchLoop
     {
         if (guest.Reaping < 0)
         {
-            guest.Reaping = BitOperations.TrailingZeroCount(guest.ReapWanted);
-            guest.ReapWanted &= guest.ReapWanted - 1;
-            for (ulong rest = guest.Mine; rest != 0; rest &= rest - 1)
+            guest.Reaping = (int)guest.ReapWanted.Next(0);
+            guest.ReapWanted.Clear((uint)guest.Reaping);
+            guest.Use((uint)guest.Reaping);
+            for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
             {
-                uint q = (uint)BitOperations.TrailingZeroCount(rest);
                 guest.ReapJobTails[q] = Volatile.Read(ref guest.RingOf(q, RingKind.Job)->Tail);
                 guest.ReapSendTails[q] = Volatile.Read(ref guest.RingOf(q, RingKind.Send)->Tail);
             }
         }
 
-        for (ulong rest = guest.Mine; rest != 0; rest &= rest - 1)
+        for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
         {
-            uint q = (uint)BitOperations.TrailingZeroCount(rest);
             if ((int)(Volatile.Read(ref guest.RingOf(q, RingKind.Job)->Head) - guest.ReapJobTails[q]) < 0
                 || (int)(Volatile.Read(ref guest.RingOf(q, RingKind.Send)->Head) - guest.ReapSendTails[q]) < 0)
             {
-                guest.Hot |= 1ul << (int)q; // the dead process may not have rung
+                guest.Hot.Set(q); // the dead process may not have rung
                 guest.Sets[q].IdlePasses = 0;
                 return !_stalled;
             }
@@ -58,23 +56,21 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.Reaping = -1;
-        _ = Interlocked.Or(ref guest.Reaped, 1ul << (int)slot);
+        guest.Reaped.Share(slot);
         CallControl();
         return true;
     }
 
     private void TidyQueueSets(GuestPort guest, uint slot)
     {
-        ulong bit = 1ul << (int)slot;
-        for (ulong rest = guest.Mine; rest != 0; rest &= rest - 1)
+        for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
         {
-            uint q = (uint)BitOperations.TrailingZeroCount(rest);
             QueueSetHeader* header = guest.QueueSetOf(q);
             _ = ReleaseLock(ref header->DrainLock, slot);
             _ = ReleaseLock(ref header->JobLock, slot);
             _ = ReleaseLock(ref header->SendLock, slot);
-            ulong before = Interlocked.And(ref header->Subscribers, ~bit);
-            if (((before & bit) != 0 || q == slot) && (before & ~bit) == 0)
+            bool subscribed = header->Subscribers.Has(slot) && header->Subscribers.Unshare(slot);
+            if ((subscribed || q == slot) && header->Subscribers.IsEmpty)
             {
                 Abandon(guest, q);
             }
@@ -103,12 +99,12 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.QueueSetOf(q)->WantsSpace = 0;
-        if ((guest.Parked & (1ul << (int)q)) != 0)
+        if (guest.Parked.Has(q))
         {
             _ = FlushParked(guest);
         }
 
-        if (guest.Deferred != 0)
+        if (!guest.Deferred.IsEmpty)
         {
             FreeDeferred(guest);
         }
@@ -116,7 +112,6 @@ internal sealed unsafe partial class SwitchLoop
 
     private void TidySockets(GuestPort guest, uint slot)
     {
-        ulong bit = 1ul << (int)slot;
         uint loops = guest.Layout.Counts.Loops;
         uint high = Math.Min(Volatile.Read(ref guest.Header->SocketHigh), guest.Sockets);
         for (uint socket = 0; socket < high; socket++)
@@ -137,16 +132,16 @@ internal sealed unsafe partial class SwitchLoop
                 _table.Items[id].Flags |= ConnectionFlags.ControlOrphaned;
             }
 
-            ulong before = (Volatile.Read(ref s->Holders) & bit) != 0 ? Interlocked.And(ref s->Holders, ~bit) : Volatile.Read(ref s->Holders);
-            if ((before & bit) != 0 && id < ConnectionTable.Capacity)
+            bool held = s->Holders.Has(slot) && s->Holders.Unshare(slot);
+            if (held && id < ConnectionTable.Capacity)
             {
                 _table.Items[id].Flags |= ConnectionFlags.Bereaved;
             }
 
-            bool last = (before & bit) != 0 && (before & ~bit) == 0;
-            bool claimed = state == SocketState.ClaimedBy(slot);
-            bool halfClosed = before == 0 && state == SocketState.Closing && guest.Sets[q].Orphan;
-            if (last || claimed || halfClosed)
+            // Its own last act may have been to take itself out, or to begin to close. Of it, a live process and us, only one gets from Open to Closing.
+            bool abandoned = state == SocketState.Open && s->Holders.IsEmpty
+                && Interlocked.CompareExchange(ref s->State, SocketState.Closing, SocketState.Open) == SocketState.Open;
+            if (abandoned || state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
             {
                 CloseAbandoned(guest, socket, s);
             }

@@ -198,7 +198,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.Close:
                 guest.Map[e->Socket] = 0;
                 TellClosed(guest, q, e->Socket);
-                if (System.Threading.Volatile.Read(ref guest.SlotOf(e->Socket)->State) == SocketState.Closing)
+                if (SocketState.KindOf(System.Threading.Volatile.Read(ref guest.SlotOf(e->Socket)->State)) == SocketState.Closing)
                 {
                     Defer(guest, q, e->Socket);
                 }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Threading;
 using NetKernel.Channel.Host;
 
@@ -142,13 +141,12 @@ internal sealed unsafe partial class SwitchLoop
 
     private bool Retire(GuestPort guest)
     {
-        for (ulong rest = guest.Hot; rest != 0; rest &= rest - 1)
+        for (uint q = guest.Hot.Next(0); q != ProcessMask.None; q = guest.Hot.Next(q + 1))
         {
-            uint q = (uint)BitOperations.TrailingZeroCount(rest);
             _ = Cool(guest, q, guest.Sets + q);
         }
 
-        if (guest.Reaping >= 0 || guest.ReapWanted != 0 || guest.Replaying)
+        if (guest.Reaping >= 0 || !guest.ReapWanted.IsEmpty || guest.Replaying)
         {
             _stalled = true;
             return false;
@@ -156,7 +154,8 @@ internal sealed unsafe partial class SwitchLoop
 
         Volatile.Write(ref guest.Bell->Asleep, 1u);
         Interlocked.MemoryBarrier();
-        if (guest.Hot != 0 || (Volatile.Read(ref guest.Bell->Pending) & guest.Mine) != 0)
+        Heat(guest);
+        if (!guest.Hot.IsEmpty)
         {
             Volatile.Write(ref guest.Bell->Asleep, 0u);
             return false;
@@ -167,7 +166,7 @@ internal sealed unsafe partial class SwitchLoop
 
     private static bool Retire(NsmPort nsm)
     {
-        _ = Interlocked.Exchange(ref nsm.Bell->Pending, 0ul);
+        _ = Interlocked.Exchange(ref nsm.Bell->Pending.Word(0), 0ul); // an NSM has few queue sets
         Volatile.Write(ref nsm.Bell->Asleep, 1u);
         Interlocked.MemoryBarrier();
         if (nsm.Completion.Refresh() != 0 || nsm.Receive.Refresh() != 0 || nsm.CloseHead != 0)
@@ -209,9 +208,9 @@ internal sealed unsafe partial class SwitchLoop
     {
         for (uint id = 0; id < MaxGuests; id++)
         {
-            if (_guests[id] is { Dead: false } guest && (guest.Parked | guest.Deferred) != 0 && !guest.Active)
+            if (_guests[id] is { Dead: false } guest && !guest.Active && !(guest.Parked.IsEmpty && guest.Deferred.IsEmpty))
             {
-                if (guest.Parked != 0)
+                if (!guest.Parked.IsEmpty)
                 {
                     if (FlushParked(guest))
                     {
@@ -219,7 +218,7 @@ internal sealed unsafe partial class SwitchLoop
                     }
                 }
 
-                if (guest.Deferred != 0)
+                if (!guest.Deferred.IsEmpty)
                 {
                     FreeDeferred(guest);
                 }

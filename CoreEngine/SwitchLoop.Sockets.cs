@@ -155,20 +155,19 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         set->DeferredTail = socket + 1;
-        if (guest.Deferred == 0)
+        if (guest.Deferred.IsEmpty)
         {
             _deferredGuests++;
         }
 
         _lazyTicks = 0;
-        guest.Deferred |= 1ul << (int)q;
+        guest.Deferred.Set(q);
     }
 
     private void FreeDeferred(GuestPort guest)
     {
-        for (ulong rest = guest.Deferred; rest != 0; rest &= rest - 1)
+        for (uint q = guest.Deferred.Next(0); q != ProcessMask.None; q = guest.Deferred.Next(q + 1))
         {
-            uint q = (uint)System.Numerics.BitOperations.TrailingZeroCount(rest);
             QueueSetPort* set = guest.Sets + q;
             uint completion = Volatile.Read(ref guest.RingOf(q, RingKind.Completion)->Head);
             uint receive = Volatile.Read(ref guest.RingOf(q, RingKind.Receive)->Head);
@@ -193,11 +192,11 @@ internal sealed unsafe partial class SwitchLoop
 
             if (set->DeferredHead == 0)
             {
-                guest.Deferred &= ~(1ul << (int)q);
+                guest.Deferred.Clear(q);
             }
         }
 
-        if (guest.Deferred == 0)
+        if (guest.Deferred.IsEmpty)
         {
             _deferredGuests--;
         }

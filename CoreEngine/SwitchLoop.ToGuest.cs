@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Threading;
 using NetKernel.Channel.Host;
 
@@ -31,11 +30,12 @@ internal sealed unsafe partial class SwitchLoop
                 *slot = *element;
                 set->CompletionProduced++;
                 Touch(guest);
-                guest.TouchedCompletion |= 1ul << (int)q;
+guest.TouchedCompletion.Set(q);
+
                 // Quiet ones gather behind a process that sleeps: now and then it gets to free what they stand for, long before the ring is full.
                 if (loud || set->CompletionProduced % MostQuiet == 0)
                 {
-                    guest.Loud |= 1ul << (int)q;
+                    guest.Loud.Set(q);
                 }
 
                 return;
@@ -68,8 +68,8 @@ internal sealed unsafe partial class SwitchLoop
                 *slot = *element;
                 set->ReceiveProduced++;
                 Touch(guest);
-                guest.TouchedReceive |= 1ul << (int)q;
-                guest.Loud |= 1ul << (int)q;
+                guest.TouchedReceive.Set(q);
+                guest.Loud.Set(q);
                 return;
             }
 
@@ -85,8 +85,9 @@ internal sealed unsafe partial class SwitchLoop
 
     private void Touch(GuestPort guest)
     {
-        if ((guest.TouchedCompletion | guest.TouchedReceive) == 0)
+        if (!guest.IsTouched)
         {
+            guest.IsTouched = true;
             _touched[_touchedCount++] = guest;
         }
     }
@@ -105,13 +106,13 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        if (guest.Parked == 0)
+        if (guest.Parked.IsEmpty)
         {
             _parkedGuests++;
             _lazyTicks = 0;
         }
 
-        guest.Parked |= 1ul << (int)q;
+        guest.Parked.Set(q);
         guest.Counters->Parked = guest.Lot.Count;
     }
 
@@ -123,9 +124,8 @@ internal sealed unsafe partial class SwitchLoop
     {
         ParkingLot lot = guest.Lot!;
         uint before = lot.Count;
-        for (ulong rest = guest.Parked; rest != 0 && !guest.Dead; rest &= rest - 1)
+        for (uint q = guest.Parked.Next(0); q != ProcessMask.None && !guest.Dead; q = guest.Parked.Next(q + 1))
         {
-            uint q = (uint)BitOperations.TrailingZeroCount(rest);
             QueueSetPort* set = guest.Sets + q;
             while (set->ParkedCompletion.Count != 0)
             {
@@ -145,8 +145,8 @@ internal sealed unsafe partial class SwitchLoop
                     *slot = *first;
                     set->CompletionProduced++;
                     Touch(guest);
-                    guest.TouchedCompletion |= 1ul << (int)q;
-                    guest.Loud |= 1ul << (int)q;
+                    guest.TouchedCompletion.Set(q);
+                    guest.Loud.Set(q);
                 }
 
                 lot.RemoveFirst(ref set->ParkedCompletion);
@@ -165,8 +165,8 @@ internal sealed unsafe partial class SwitchLoop
                     *slot = *lot.First(set->ParkedReceive);
                     set->ReceiveProduced++;
                     Touch(guest);
-                    guest.TouchedReceive |= 1ul << (int)q;
-                    guest.Loud |= 1ul << (int)q;
+                    guest.TouchedReceive.Set(q);
+                    guest.Loud.Set(q);
                 }
 
                 lot.RemoveFirst(ref set->ParkedReceive);
@@ -179,12 +179,12 @@ internal sealed unsafe partial class SwitchLoop
 
             if (set->ParkedCompletion.Count + set->ParkedReceive.Count == 0)
             {
-                guest.Parked &= ~(1ul << (int)q);
+                guest.Parked.Clear(q);
             }
         }
 
         guest.Counters->Parked = lot.Count;
-        if (guest.Parked == 0 && before != 0)
+        if (guest.Parked.IsEmpty && before != 0)
         {
             _parkedGuests--;
         }
@@ -251,14 +251,14 @@ internal sealed unsafe partial class SwitchLoop
     {
         if (!guest.Dead)
         {
-            for (ulong rest = guest.TouchedCompletion; rest != 0; rest &= rest - 1)
+            for (uint q = guest.TouchedCompletion.Next(0); q != ProcessMask.None; q = guest.TouchedCompletion.Next(q + 1))
             {
-                guest.Sets[BitOperations.TrailingZeroCount(rest)].Completion.Publish();
+                guest.Sets[q].Completion.Publish();
             }
 
-            for (ulong rest = guest.TouchedReceive; rest != 0; rest &= rest - 1)
+            for (uint q = guest.TouchedReceive.Next(0); q != ProcessMask.None; q = guest.TouchedReceive.Next(q + 1))
             {
-                guest.Sets[BitOperations.TrailingZeroCount(rest)].Receive.Publish();
+                guest.Sets[q].Receive.Publish();
             }
         }
 
@@ -280,52 +280,6 @@ internal sealed unsafe partial class SwitchLoop
             ulong one = 1;
             _ = Libc.WriteFast(nsm.NsmBellFd, &one, sizeof(ulong));
             nsm.Counters->DoorbellsRung++;
-        }
-    }
-
-    private static void Ring(GuestPort guest)
-    {
-        if (!guest.Dead)
-        {
-            ulong wake = 0;
-            for (ulong rest = guest.TouchedCompletion | guest.TouchedReceive; rest != 0; rest &= rest - 1)
-            {
-                QueueSetHeader* header = guest.QueueSetOf((uint)BitOperations.TrailingZeroCount(rest));
-                if ((guest.Loud & rest & (~rest + 1)) != 0 || Volatile.Read(ref header->WantsSpace) != 0)
-                {
-                    wake |= Volatile.Read(ref header->Subscribers);
-                }
-            }
-
-            Ring(guest, wake);
-        }
-
-        guest.TouchedCompletion = 0;
-        guest.TouchedReceive = 0;
-        guest.Loud = 0;
-    }
-
-    private static void Ring(GuestPort guest, ulong processes)
-    {
-        if (guest.QueueSets < 64)
-        {
-            processes &= (1ul << (int)guest.QueueSets) - 1;
-        }
-
-        for (; processes != 0; processes &= processes - 1)
-        {
-            uint slot = (uint)BitOperations.TrailingZeroCount(processes);
-            ProcessSlot* process = guest.ProcessOf(slot);
-            if (Volatile.Read(ref process->Asleep) == 1 && Interlocked.Exchange(ref process->Asleep, 0u) == 1)
-            {
-                int pipe = Volatile.Read(ref guest.Pipes[slot]);
-                if (pipe >= 0)
-                {
-                    byte one = 1;
-                    _ = Libc.WriteFast(pipe, &one, 1);
-                    guest.Counters->DoorbellsRung++;
-                }
-            }
         }
     }
 }

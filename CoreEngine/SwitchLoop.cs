@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Numerics;
 using System.Threading;
 using NetKernel.Channel.Host;
 
@@ -147,11 +146,9 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         }
 
         bool moved = false;
-        ulong fresh = Volatile.Read(ref guest.Bell->Pending) & guest.Mine & ~guest.Hot;
-        guest.Hot |= fresh;
-        for (ulong rest = guest.Hot; rest != 0; rest &= rest - 1)
+        Heat(guest);
+        for (uint q = guest.Hot.Next(0); q != ProcessMask.None; q = guest.Hot.Next(q + 1))
         {
-            uint q = (uint)BitOperations.TrailingZeroCount(rest);
             QueueSetPort* set = guest.Sets + q;
 
             // The send ring's tail is read before the job ring is emptied, so that what the guest put into the job ring first is handled first.
@@ -174,12 +171,12 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             }
         }
 
-        if (guest.Parked != 0)
+        if (!guest.Parked.IsEmpty)
         {
             moved |= FlushParked(guest);
         }
 
-        if (guest.Deferred != 0)
+        if (!guest.Deferred.IsEmpty)
         {
             FreeDeferred(guest);
         }
@@ -189,7 +186,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             moved |= Replay(guest);
         }
 
-        if (guest.Reaping >= 0 || guest.ReapWanted != 0)
+        if (guest.Reaping >= 0 || !guest.ReapWanted.IsEmpty)
         {
             moved |= Reap(guest);
         }
@@ -197,18 +194,31 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         return moved;
     }
 
+    /// <summary>Polls the queue sets that the guest has rung for.</summary>
+    private static void Heat(GuestPort guest)
+    {
+        for (uint word = 0; word < ProcessMask.Words; word++)
+        {
+            ulong fresh = Volatile.Read(ref guest.Bell->Pending.Word(word)) & guest.Mine.Word(word) & ~guest.Hot.Word(word);
+            if (fresh != 0)
+            {
+                guest.Hot.Word(word) |= fresh;
+                guest.Used.Word(word) |= fresh;
+            }
+        }
+    }
+
     /// <summary>Stops polling a queue set, unless something has come in; true when it is polled no more.</summary>
     private static bool Cool(GuestPort guest, uint q, QueueSetPort* set)
     {
-        ulong bit = 1ul << (int)q;
         set->IdlePasses = 0;
-        _ = Interlocked.And(ref guest.Bell->Pending, ~bit); // Full fence: what was published under the old bit is seen below.
+        _ = guest.Bell->Pending.Unshare(q); // Full fence: what was published under the old bit is seen below.
         if (set->Job.Refresh() != 0 || set->Send.Refresh() != 0 || set->Job.IsBroken || set->Send.IsBroken)
         {
             return false;
         }
 
-        guest.Hot &= ~bit;
+        guest.Hot.Clear(q);
         return true;
     }
 

@@ -108,7 +108,7 @@ internal static unsafe class Attaching
     {
         if (Region.Dead)
         {
-            Region.Subscribed = 0;
+            Subscriptions.Clear();
             Slots.Reset();
             TxPool.Reset();
             Fds.CloseHidden(WakeFd);
@@ -225,7 +225,7 @@ internal static unsafe class Attaching
 
         nint control = Libc.mmap(0, (nuint)total, Abi.PROT_READ | Abi.PROT_WRITE, Abi.MAP_SHARED, fds[0], 0);
         nint poolStart = MapPool(pool, fds[1]);
-        if (control == -1 || poolStart == -1 || !Fds.Reserve(layout.Counts.Sockets) || !Epoll.Reserve(layout.Counts.Sockets))
+        if (control == -1 || poolStart == -1 || !Fds.Reserve(layout.Counts.Sockets) || !Epoll.Reserve(layout.Counts.Sockets) || !Subscriptions.Reserve())
         {
             Libc.Errno = Abi.ENOMEM;
             return false;
@@ -279,12 +279,10 @@ internal static unsafe class Attaching
     internal static void Become(uint slot)
     {
         Region.Slot = slot;
-        Region.SlotBit = 1ul << (int)slot;
-        Region.Subscribed |= Region.SlotBit;
         ProcessSlot* self = Region.Process(slot);
         _ = Libc.prctl(16, (nint)self->Name, 0, 0, 0);
         self->Asleep = 0;
-        Interlocked.Or(ref Region.QueueSet(slot)->Subscribers, Region.SlotBit);
+        Subscriptions.Add(slot);
     }
 
     private static bool Send(int connection, AttachMessage* message, int fd)

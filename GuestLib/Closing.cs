@@ -77,54 +77,8 @@ internal static unsafe class Closing
 
         if (Fds.Clear(fd))
         {
-            Release(id);
+            Holding.Leave(id);
         }
-    }
-
-    /// <summary>This process no longer holds the socket.</summary>
-    internal static void Release(uint id)
-    {
-        SocketSlot* s = Region.Socket(id);
-        ulong before = Interlocked.And(ref s->Holders, ~Region.SlotBit);
-        if (before != Region.SlotBit)
-        {
-            return;
-        }
-
-        if ((Volatile.Read(ref s->Status) & SocketStatus.Known) == 0)
-        {
-            Slots.Free(id);
-            return;
-        }
-
-        Readiness.GotRoom(s);
-
-        // Unread data at close means RST (RFC 2525, 2.17); the NSM's kernel knows only of what it has not delivered yet.
-        uint status = Volatile.Read(ref s->Status);
-        bool unread = (status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->RxTail) != s->RxHead;
-        Volatile.Write(ref s->State, SocketState.Closing);
-        Nqe nqe = default;
-        nqe.Op = Op.Close;
-        nqe.Socket = id;
-        nqe.Flags = unread ? NqeFlags.Abort : NqeFlags.None;
-        if ((status & SocketStatus.Bound) == 0)
-        {
-            _ = Rings.Send(s->QueueSet, &nqe, 1);
-            return;
-        }
-
-        // A closed listener's port is free when close(2) returns: programs bind it again at once.
-        int errno = Libc.Errno;
-        QueueSetHeader* set = Region.QueueSet(s->QueueSet);
-        Interlocked.Increment(ref set->WantsSpace); // Closed is quiet unless somebody wants it
-        if (Locks.TryEnter(ref s->ControlLock))
-        {
-            _ = Control.Request(s, id, RingKind.Send, &nqe, 1);
-            Locks.Leave(ref s->ControlLock);
-        }
-
-        Interlocked.Decrement(ref set->WantsSpace);
-        Libc.Errno = errno;
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>

@@ -1,4 +1,3 @@
-using System.Numerics;
 using NetKernel.Channel;
 
 namespace NetKernel.GuestLib;
@@ -12,29 +11,16 @@ internal static unsafe class Draining
 {
     private const uint Batch = 32;
 
-    /// <summary>
-    /// Changes whenever an event of a subscribed queue set is applied, by whatever process: a waiter takes it before looking at its
-    /// condition, and does not sleep when it has changed since.
-    /// </summary>
-    internal static uint Ticket()
-    {
-        uint ticket = 0;
-        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
-        {
-            uint queueSet = (uint)BitOperations.TrailingZeroCount(rest);
-            ticket += Volatile.Read(ref Region.Ring(queueSet, RingKind.Completion)->Head);
-            ticket += Volatile.Read(ref Region.Ring(queueSet, RingKind.Receive)->Head);
-        }
-
-        return ticket;
-    }
+    /// <summary>See <see cref="Subscriptions.Ticket"/>.</summary>
+    internal static uint Ticket() => Subscriptions.Ticket();
 
     /// <summary>Whether a subscribed queue set has something to drain.</summary>
     internal static bool AnyPending()
     {
-        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        uint count = Subscriptions.Count;
+        for (uint i = 0; i < count; i++)
         {
-            if (IsPending((uint)BitOperations.TrailingZeroCount(rest)))
+            if (Subscriptions.IsPending(i))
             {
                 return true;
             }
@@ -47,12 +33,12 @@ internal static unsafe class Draining
     internal static bool All()
     {
         bool any = false;
-        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        uint count = Subscriptions.Count;
+        for (uint i = 0; i < count; i++)
         {
-            uint queueSet = (uint)BitOperations.TrailingZeroCount(rest);
-            if (IsPending(queueSet))
+            if (Subscriptions.IsPending(i))
             {
-                any |= One(queueSet);
+                any |= One(Subscriptions.At(i));
             }
         }
 
@@ -60,14 +46,8 @@ internal static unsafe class Draining
     }
 
     /// <summary>Drains one queue set if it has something.</summary>
-    internal static bool Of(uint queueSet) => IsPending(queueSet) && One(queueSet);
-
-    private static bool IsPending(uint queueSet)
-    {
-        RingHeader* completion = Region.Ring(queueSet, RingKind.Completion);
-        RingHeader* receive = Region.Ring(queueSet, RingKind.Receive);
-        return Volatile.Read(ref completion->Tail) != completion->Head || Volatile.Read(ref receive->Tail) != receive->Head;
-    }
+    internal static bool Of(uint queueSet) =>
+        Subscriptions.IsPending(Region.Ring(queueSet, RingKind.Completion), Region.Ring(queueSet, RingKind.Receive)) && One(queueSet);
 
     private static bool One(uint queueSet)
     {
@@ -176,14 +156,9 @@ internal static unsafe class Draining
     private static void Happened(SocketSlot* s, uint id)
     {
         s->Events++;
-        for (ulong rest = Volatile.Read(ref s->Holders); rest != 0; rest &= rest - 1)
+        uint most = Region.Layout.Counts.QueueSets;
+        for (uint process = s->Holders.Next(0); process < most; process = s->Holders.Next(process + 1))
         {
-            uint process = (uint)BitOperations.TrailingZeroCount(rest);
-            if (process >= Region.Layout.Counts.QueueSets)
-            {
-                return;
-            }
-
             ulong* word = (ulong*)(Region.Control + Region.Layout.DirtyOf(process)) + (id >> 6);
             ulong bit = 1ul << (int)(id & 63);
             if ((Volatile.Read(ref *word) & bit) == 0)

@@ -1,4 +1,3 @@
-using System.Numerics;
 using NetKernel.Channel;
 
 namespace NetKernel.GuestLib;
@@ -109,6 +108,7 @@ internal static unsafe class Forking
         Pid = Libc.getpid();
         Attaching.AfterFork();
         Reviving.AfterFork();
+        Subscriptions.AfterFork();
         Epoll.AfterFork();
         if (!Region.Attached || Region.Dead)
         {
@@ -141,20 +141,30 @@ internal static unsafe class Forking
     /// <summary>Sets or clears a child's bit in every socket that this process holds, and in their queue sets.</summary>
     private static void Share(uint slot, bool set)
     {
-        ulong bit = 1ul << (int)slot;
         uint high = Region.Header->SocketHigh < Region.Sockets ? Region.Header->SocketHigh : Region.Sockets;
         for (uint id = 0; id < high; id++)
         {
             if (Fds.Holds(id))
             {
-                _ = set ? Interlocked.Or(ref Region.Socket(id)->Holders, bit) : Interlocked.And(ref Region.Socket(id)->Holders, ~bit);
+                Mark(ref Region.Socket(id)->Holders, slot, set);
             }
         }
 
-        for (ulong rest = Region.Subscribed; rest != 0; rest &= rest - 1)
+        for (uint i = 0; i < Subscriptions.Count; i++)
         {
-            QueueSetHeader* queueSet = Region.QueueSet((uint)BitOperations.TrailingZeroCount(rest));
-            _ = set ? Interlocked.Or(ref queueSet->Subscribers, bit) : Interlocked.And(ref queueSet->Subscribers, ~bit);
+            Mark(ref Region.QueueSet(Subscriptions.At(i))->Subscribers, slot, set);
+        }
+    }
+
+    private static void Mark(ref ProcessMask mask, uint slot, bool set)
+    {
+        if (set)
+        {
+            mask.Share(slot);
+        }
+        else
+        {
+            _ = mask.Unshare(slot);
         }
     }
 
@@ -177,10 +187,10 @@ internal static unsafe class Forking
             for (uint id = 0; id < high; id++)
             {
                 SocketSlot* s = Region.Socket(id);
-                if (s->State == SocketState.Open && s->Inode == stat.Inode && (s->Holders & Region.SlotBit) != 0)
+                if (s->State == SocketState.Open && s->Inode == stat.Inode && s->Holders.Has(Region.Slot))
                 {
                     Fds.Set(fd, FdKind.Socket, id);
-                    Region.Subscribed |= 1ul << (int)s->QueueSet;
+                    Subscriptions.Add(s->QueueSet);
                     break;
                 }
             }
@@ -188,9 +198,9 @@ internal static unsafe class Forking
 
         for (uint id = 0; id < high; id++)
         {
-            if (!Fds.Holds(id) && (Region.Socket(id)->Holders & Region.SlotBit) != 0)
+            if (!Fds.Holds(id) && Region.Socket(id)->Holders.Has(Region.Slot))
             {
-                Closing.Release(id);
+                Holding.Leave(id);
             }
         }
     }

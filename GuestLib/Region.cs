@@ -22,12 +22,6 @@ internal static unsafe class Region
     /// <summary>This process's slot, which is its queue set too.</summary>
     internal static uint Slot;
 
-    /// <summary>The slot's bit in masks of processes.</summary>
-    internal static ulong SlotBit;
-
-    /// <summary>Queue sets that this process subscribes to, a bit each.</summary>
-    internal static ulong Subscribed;
-
     /// <summary>Attached, and CoreEngine was alive when last looked at.</summary>
     internal static bool Attached;
 

@@ -1,4 +1,3 @@
-using System.Numerics;
 using NetKernel.Channel;
 
 namespace NetKernel.GuestLib;
@@ -146,16 +145,10 @@ internal static unsafe class Reviving
                 continue;
             }
 
-            uint queueSet = s->QueueSet;
-            if (queueSet >= Region.Layout.Counts.QueueSets || Interlocked.Or(ref s->Holders, Region.SlotBit) == 0)
+            if (Holding.TryJoin(id, inode))
             {
-                Interlocked.And(ref s->Holders, ~Region.SlotBit);
-                continue; // its last holder was just leaving
+                return true;
             }
-
-            Region.Subscribed |= 1ul << (int)queueSet;
-            Interlocked.Or(ref Region.QueueSet(queueSet)->Subscribers, Region.SlotBit);
-            return true;
         }
 
         return false;
@@ -179,7 +172,7 @@ internal static unsafe class Reviving
             return true;
         }
 
-        Closing.Release(id);
+        Holding.Leave(id);
         return false;
     }
 }

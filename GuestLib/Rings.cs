@@ -47,13 +47,12 @@ internal static unsafe class Rings
         s_quiet = 0;
         uint loop = queueSet % Region.Loops;
         LoopBell* bell = Region.Bell(loop);
-        ulong bit = 1ul << (int)queueSet;
 
         // Full fence: the tail must be visible before Pending and Asleep are looked at (pairs with the loop's fence after Asleep = 1).
         Interlocked.MemoryBarrier();
-        if ((Volatile.Read(ref bell->Pending) & bit) == 0)
+        if (!bell->Pending.Has(queueSet))
         {
-            Interlocked.Or(ref bell->Pending, bit);
+            bell->Pending.Share(queueSet);
         }
 
         if (Volatile.Read(ref bell->Asleep) != 0 && Interlocked.Exchange(ref bell->Asleep, 0) != 0)
@@ -90,7 +89,14 @@ internal static unsafe class Rings
                 for (uint loop = 0; loop < Region.Loops; loop++)
                 {
                     bell = Region.Bell(loop);
-                    Interlocked.Or(ref bell->Pending, ulong.MaxValue >> (int)(64 - Region.Layout.Counts.QueueSets));
+                    for (uint queueSet = loop; queueSet < Region.Layout.Counts.QueueSets; queueSet += Region.Loops)
+                    {
+                        if (Region.Process(queueSet)->State != ProcessState.Free)
+                        {
+                            bell->Pending.Share(queueSet);
+                        }
+                    }
+
                     if (Interlocked.Exchange(ref bell->Asleep, 0) != 0)
                     {
                         Attaching.RingLoop(loop);

@@ -55,7 +55,7 @@ internal static unsafe class Slots
         s->RxLock = s->TxLock = s->ControlLock = 0;
         s->RxTail = s->RxHead = s->RxOffset = 0;
         ((RxEntry*)s->Entries)->Position = 0;
-        s->Holders = Region.SlotBit;
+        s->Holders = ProcessMask.Of(Region.Slot);
         Volatile.Write(ref s->State, SocketState.Open); // Release: whoever sees Open sees the rest.
         return true;
     }

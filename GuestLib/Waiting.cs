@@ -205,7 +205,7 @@ internal static unsafe class Waiting
         if (Volatile.Read(ref s_followers) != 0)
         {
             // Events of foreign queue sets may have been applied by another process, which knows nothing of our followers.
-            WakeFollowers(AnySocket, 0, all: Region.Subscribed != Region.SlotBit || Region.Dead);
+            WakeFollowers(AnySocket, 0, all: Subscriptions.Count > 1 || Region.Dead);
             if (rung)
             {
                 _ = Draining.All();

@@ -17,7 +17,7 @@ public unsafe struct QueueSet
     public RingConsumer Send;
 
     private readonly LoopBell* _bell;
-    private readonly ulong _bit;
+    private readonly uint _number;
     private readonly int _bellFd;
     private RingProducer _completion;
     private RingProducer _receive;
@@ -33,11 +33,11 @@ public unsafe struct QueueSet
         _completion = new RingProducer(region + layout.RingOf(number, RingKind.Completion), slots);
         _receive = new RingProducer(region + layout.RingOf(number, RingKind.Receive), slots);
         _bell = (LoopBell*)(region + ControlLayout.LoopBellOf(number % layout.Counts.Loops));
-        _bit = 1ul << (int)number;
+        _number = number;
         _bellFd = bellFd;
 
         // CoreEngine rings only processes that subscribed; the NSM is process 0 of its region.
-        ((QueueSetHeader*)(region + layout.QueueSetOf(number)))->Subscribers = 1;
+        ((QueueSetHeader*)(region + layout.QueueSetOf(number)))->Subscribers = ProcessMask.Of(0);
     }
 
     /// <summary>One of the rings has impossible indices.</summary>
@@ -120,9 +120,9 @@ public unsafe struct QueueSet
 
         // The fence orders the tails before the look at Pending and Asleep; it pairs with the loop's between "asleep" and its last look.
         Interlocked.MemoryBarrier();
-        if ((Volatile.Read(ref _bell->Pending) & _bit) == 0)
+        if (!_bell->Pending.Has(_number))
         {
-            _ = Interlocked.Or(ref _bell->Pending, _bit);
+            _bell->Pending.Share(_number);
         }
 
         if (Volatile.Read(ref _bell->Asleep) == 1 && Interlocked.Exchange(ref _bell->Asleep, 0) == 1)

@@ -20,7 +20,7 @@ public unsafe struct ControlHeader
     public const ulong NsmMagic = 0x3130524D534E4B4E;
 
     /// <summary>Raised with every change of a layout; both sides must agree.</summary>
-    public const uint Version = 1;
+    public const uint Version = 2;
 
     /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -117,14 +117,14 @@ public struct LoopBell
     [FieldOffset(0)] public uint Asleep;
 
     /// <summary>A bit per queue set with news for the loop. Set by the producer, taken by the loop (exchange with 0).</summary>
-    [FieldOffset(128)] public ulong Pending;
+    [FieldOffset(128)] public ProcessMask Pending;
 }
 
 /// <summary>The counts from which the layout of a control region follows.</summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct ControlCounts
 {
-    /// <summary>Queue sets, and processes; at most 64.</summary>
+    /// <summary>Queue sets, and processes; at most 256.</summary>
     public uint QueueSets;
 
     /// <summary>Slots of every ring, a power of two.</summary>

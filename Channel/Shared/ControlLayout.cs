@@ -7,8 +7,8 @@ namespace NetKernel.Channel;
 /// </summary>
 public readonly struct ControlLayout
 {
-    /// <summary>The most queue sets and processes of a guest: their sets are 64-bit masks.</summary>
-    public const uint MaxQueueSets = 64;
+    /// <summary>The most queue sets and processes of a guest: an NQE names its queue set in a byte.</summary>
+    public const uint MaxQueueSets = ProcessMask.Bits;
 
     private const ulong LineMask = 127;
     private readonly ControlCounts _counts;
@@ -19,11 +19,11 @@ public readonly struct ControlLayout
     /// <summary>The counts.</summary>
     public ControlCounts Counts => _counts;
 
-    /// <summary>A guest's default: 64 queue sets of 1,024-slot rings, 16,384 sockets.</summary>
+    /// <summary>A guest's default: 256 queue sets of 1,024-slot rings, 16,384 sockets.</summary>
     public static ControlCounts GuestDefault(PoolLayout pool, uint loops)
     {
         ControlCounts counts = default;
-        counts.QueueSets = 64;
+        counts.QueueSets = MaxQueueSets;
         counts.RingSlots = 1024;
         counts.Sockets = 16384;
         counts.TxChunks = (pool.Tx.Total + 15) & ~15u;

@@ -9,11 +9,11 @@ public struct QueueSetHeader
     /// <summary>Bytes.</summary>
     public const int Length = 512;
 
-    /// <summary>Process slots (a bit each) that hold sockets of this queue set: CoreEngine rings those of them that sleep. Written by the guest, cleared by CoreEngine for a process that ended.</summary>
-    [FieldOffset(0)] public ulong Subscribers;
+    /// <summary>Process slots that hold sockets of this queue set: of those that sleep, CoreEngine rings the holders of the sockets that have news. Written by the guest, cleared by CoreEngine for a process that ended.</summary>
+    [FieldOffset(0)] public ProcessMask Subscribers;
 
     /// <summary>Not 0 while somebody waits for TX space: only then does a SendDone ring the doorbell. Written by the guest.</summary>
-    [FieldOffset(8)] public uint WantsSpace;
+    [FieldOffset(32)] public uint WantsSpace;
 
     /// <summary>The guest's lock for draining the completion and receive rings (<c>process slot + 1 &lt;&lt; 48 | thread</c>; 0: free).</summary>
     [FieldOffset(128)] public ulong DrainLock;

@@ -26,6 +26,17 @@ public unsafe struct RingConsumer
         _broken = false;
     }
 
+    /// <summary>Attaches to an empty ring whose indices both stand at <paramref name="position"/>, without touching its memory: it takes none before it is used.</summary>
+    public RingConsumer(byte* ring, uint slots, uint position)
+    {
+        _ring = (RingHeader*)ring;
+        _slots = (Nqe*)(ring + RingHeader.SlotsOffset);
+        _capacity = slots;
+        _head = position;
+        _cachedTail = position;
+        _broken = false;
+    }
+
     /// <summary>The producer's index was impossible: the ring can no longer be trusted.</summary>
     public readonly bool IsBroken => _broken;
 

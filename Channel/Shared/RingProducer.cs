@@ -26,8 +26,22 @@ public unsafe struct RingProducer
         _broken = _tail - _cachedHead > slots;
     }
 
+    /// <summary>Attaches to an empty ring whose indices both stand at <paramref name="position"/>, without touching its memory: it takes none before it is used.</summary>
+    public RingProducer(byte* ring, uint slots, uint position)
+    {
+        _ring = (RingHeader*)ring;
+        _slots = (Nqe*)(ring + RingHeader.SlotsOffset);
+        _capacity = slots;
+        _tail = position;
+        _cachedHead = position;
+        _broken = false;
+    }
+
     /// <summary>The consumer's index was impossible: the ring can no longer be trusted.</summary>
     public readonly bool IsBroken => _broken;
+
+    /// <summary>The element at a position, as it lies in shared memory now.</summary>
+    public readonly Nqe* At(uint position) => &_slots[position & (_capacity - 1)];
 
     /// <summary>Elements staged but not yet published.</summary>
     public readonly uint Staged => _tail - _ring->Tail;

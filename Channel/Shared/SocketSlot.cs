@@ -30,9 +30,6 @@ public unsafe struct SocketSlot
     /// <summary>Queue set that the socket's requests and events use.</summary>
     [FieldOffset(4)] public uint QueueSet;
 
-    /// <summary>Process slots that hold the socket, a bit each. When the last one goes, the socket is closed.</summary>
-    [FieldOffset(8)] public ulong Holders;
-
     /// <summary>AF_INET or AF_INET6.</summary>
     [FieldOffset(20)] public ushort Domain;
 
@@ -50,6 +47,12 @@ public unsafe struct SocketSlot
 
     /// <summary>Backlog of a listener.</summary>
     [FieldOffset(40)] public int Backlog;
+
+    /// <summary>
+    /// Process slots that hold the socket. Who takes the last one out closes the socket, if it can exchange <see cref="State"/> from Open to
+    /// <see cref="SocketState.ClosedBy"/>: of several that see none left only one can.
+    /// </summary>
+    [FieldOffset(64)] public ProcessMask Holders;
 
     // --- line 1: status; written with interlocked operations ---
 
@@ -178,14 +181,20 @@ public static class SocketState
     /// <summary>In use in the guest; CoreEngine may or may not know it.</summary>
     public const uint Open = 1;
 
-    /// <summary>Closed by its last holder; CoreEngine frees the slot when the NSM has finished.</summary>
+    /// <summary>Nobody holds it any more; CoreEngine frees the slot when the NSM has finished. Bits 8 to 15: the process that sends its Close, see <see cref="ClosedBy"/>.</summary>
     public const uint Closing = 2;
 
     /// <summary>Being initialised by the process whose slot is in bits 8 to 15; freed by CoreEngine if that process ends before it is Open.</summary>
     public const uint Claiming = 3;
 
+    /// <summary>A state without the process that it names.</summary>
+    public static uint KindOf(uint state) => state & 0xFF;
+
     /// <summary>The state of a slot that a process is initialising.</summary>
     public static uint ClaimedBy(uint process) => Claiming | (process << 8);
+
+    /// <summary>The state of a slot that a process closes: if that process ends, CoreEngine does what it may have left undone.</summary>
+    public static uint ClosedBy(uint process) => Closing | (process << 8);
 }
 
 /// <summary>Bits of <see cref="SocketSlot.Status"/>.</summary>

@@ -164,9 +164,10 @@ internal sealed unsafe partial class Engine : IDisposable
                 Log.Warn("listeners-lost", ("guest", guest.Name), ("count", lost), ("reason", "the new NSM could not make them again"));
             }
 
-            for (ulong reaped = Interlocked.Exchange(ref port.Reaped, 0); reaped != 0; reaped &= reaped - 1)
+            for (uint slot = port.Reaped.Next(0); slot != ProcessMask.None; slot = port.Reaped.Next(slot + 1))
             {
-                Reaped(guest, (uint)System.Numerics.BitOperations.TrailingZeroCount(reaped));
+                _ = port.Reaped.Unshare(slot);
+                Reaped(guest, slot);
             }
         }
     }

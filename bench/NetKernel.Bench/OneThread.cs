@@ -50,7 +50,7 @@ internal sealed unsafe class OneThread
         _loop.AddNsm(nsm);
         _loop.AddGuest(_guest);
         _loop.Route(_guest, 1);
-        _bell->Pending = 1;
+        _bell->Pending = ProcessMask.Of(0);
         Nqe* seen = stackalloc Nqe[2];
         for (uint socket = 0; socket < Connections; socket++)
         {

@@ -7,7 +7,7 @@ public class ControlLayoutTests
 {
     public static TheoryData<uint, uint, uint, uint, uint> Counts() => new()
     {
-        { 64, 1024, 16384, 4864, 1 }, { 1, 16, 0, 0, 1 }, { 8, 4096, 0, 0, 8 }, { 64, 65536, 1 << 20, 1 << 20, 8 }, { 3, 64, 4096, 16, 2 },
+        { 256, 1024, 16384, 4864, 1 }, { 1, 16, 0, 0, 1 }, { 8, 4096, 0, 0, 8 }, { 64, 65536, 1 << 20, 1 << 20, 8 }, { 3, 64, 4096, 16, 2 },
     };
 
     [Theory]
@@ -59,7 +59,7 @@ public class ControlLayoutTests
 
     [Theory]
     [InlineData(0, 1024, 0, 0, 1)]
-    [InlineData(65, 1024, 0, 0, 1)]
+    [InlineData(257, 1024, 0, 0, 1)]
     [InlineData(1, 1000, 0, 0, 1)]
     [InlineData(1, 8, 0, 0, 1)]
     [InlineData(1, 1 << 17, 0, 0, 1)]

@@ -10,10 +10,11 @@ public class LayoutTests
     public static TheoryData<Type, string> Layouts() => new()
     {
         { typeof(Nqe), "Op 0 VmLow 1 QueueSet 2 Socket 3 OpData 7 DataPtr 15 Size 23 VmHigh 27 Aux 29 Flags 31" },
+        { typeof(ProcessMask), "_first 0 _second 8 _third 16 _fourth 24" },
         { typeof(RingHeader), "Tail 0 Head 128" },
         { typeof(LoopBell), "Asleep 0 Pending 128" },
         { typeof(ProcessSlot), "State 0 Pid 4 Parent 8 Refused 12 Name 16 Asleep 128" },
-        { typeof(QueueSetHeader), "Subscribers 0 WantsSpace 8 DrainLock 128 JobLock 256 SendLock 384" },
+        { typeof(QueueSetHeader), "Subscribers 0 WantsSpace 32 DrainLock 128 JobLock 256 SendLock 384" },
         {
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
@@ -21,7 +22,7 @@ public class LayoutTests
         },
         {
             typeof(SocketSlot),
-            "State 0 QueueSet 4 Holders 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 OptionMask 36 Backlog 40 "
+            "State 0 QueueSet 4 Domain 20 Type 22 Inode 24 NsmEpoch 32 OptionMask 36 Backlog 40 Holders 64 "
             + "Status 128 Error 132 Events 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
             + "RxBytes 176 RxLoud 180 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 RxLock 320 TxLock 328 ControlLock 336 "
             + "RxTail 384 RxHead 448 RxOffset 452 Entries 512"
@@ -62,6 +63,7 @@ public class LayoutTests
         Assert.Equal((4096, 4096), (ControlHeader.Length, Unsafe.SizeOf<ControlHeader>()));
         Assert.Equal((256, 256), (LoopBell.Length, Unsafe.SizeOf<LoopBell>()));
         Assert.Equal((256, 256), (ProcessSlot.Length, Unsafe.SizeOf<ProcessSlot>()));
+        Assert.Equal((32, 32), (ProcessMask.Length, Unsafe.SizeOf<ProcessMask>()));
         Assert.Equal((512, 512), (QueueSetHeader.Length, Unsafe.SizeOf<QueueSetHeader>()));
         Assert.Equal((1536, 1536), (SocketSlot.Length, Unsafe.SizeOf<SocketSlot>()));
         Assert.Equal((256, 256), (AttachMessage.Length, Unsafe.SizeOf<AttachMessage>()));

@@ -64,7 +64,7 @@ public sealed unsafe class LoopsTests : IDisposable
         for (uint q = 0; q < 3; q++)
         {
             _ = Make.Connected(_guest, _nsm, socket: q, q, subscribe: true);
-            _guest.SlotOf(q)->Holders = 1ul << (int)slot;
+            _guest.SlotOf(q)->Holders = ProcessMask.Of(slot);
         }
 
         other.Kill();

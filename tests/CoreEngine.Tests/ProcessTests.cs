@@ -25,7 +25,7 @@ public sealed unsafe class ProcessTests : IDisposable
         using var other = new OtherProcess("attach", _host.GuestSocket(1));
         uint slot = other.Ready();
         Assert.Equal((uint)other.Id, _guest.ProcessOf(slot)->Pid);
-        ulong bit = 1ul << (int)slot;
+        ProcessMask bit = ProcessMask.Of(slot);
 
         // What it holds, set up on its behalf: a socket of its own on its queue set, one shared with us, one half claimed.
         uint own = Make.Connected(_guest, _nsm, socket: 1);
@@ -35,9 +35,9 @@ public sealed unsafe class ProcessTests : IDisposable
         _guest.Claim(2, slot);
         _guest.SlotOf(2)->Holders = bit;
         uint shared = Make.Connected(_guest, _nsm, socket: 3);
-        _guest.SlotOf(3)->Holders |= bit;
+        _guest.SlotOf(3)->Holders.Set(slot);
         _guest.Claim(4, 0);
-        _guest.SlotOf(4)->Holders = 0;
+        _guest.SlotOf(4)->Holders = default;
         _guest.SlotOf(4)->State = SocketState.ClaimedBy(slot);
         _guest.TxOwners[0] = TxOwner.Filling | slot;
         _guest.TxOwners[1] = TxOwner.Filling | 0;
@@ -56,11 +56,11 @@ public sealed unsafe class ProcessTests : IDisposable
         var closed = new HashSet<uint> { _nsm.Expect(Op.Close, RingKind.Send).Socket, _nsm.Expect(Op.Close, RingKind.Send).Socket };
         Assert.Equal([own, onItsSet], closed);
         Waiting.Until(() => _guest.ProcessOf(slot)->State == ProcessState.Free, "the slot is free");
-        Assert.Equal((SocketState.Open, 1ul), (_guest.SlotOf(3)->State, _guest.SlotOf(3)->Holders));
+        Assert.Equal((SocketState.Open, ProcessMask.Of(0)), (_guest.SlotOf(3)->State, _guest.SlotOf(3)->Holders));
         Assert.Equal(SocketState.Free, _guest.SlotOf(4)->State);
         Assert.Equal((0u, TxOwner.Filling), (_guest.TxOwners[0], _guest.TxOwners[1]));
         Assert.Equal((0ul, 0ul, (1ul << 48) | 1), (_guest.HeaderOf(slot)->SendLock, _guest.SlotOf(3)->RxLock, _guest.SlotOf(3)->TxLock));
-        Assert.Equal(0ul, _guest.HeaderOf(slot)->Subscribers);
+        Assert.True(_guest.HeaderOf(slot)->Subscribers.IsEmpty);
 
         // Nobody drains its queue set: CoreEngine settles what still comes.
         foreach (uint id in closed)
@@ -81,8 +81,8 @@ public sealed unsafe class ProcessTests : IDisposable
         using var other = new OtherProcess("attach", _host.GuestSocket(1));
         uint slot = other.Ready();
         uint id = Make.Connected(_guest, _nsm, socket: 1, q: slot, subscribe: true);
-        _guest.SlotOf(1)->Holders = 1ul << (int)slot;
-        _ = Interlocked.And(ref _guest.HeaderOf(slot)->Subscribers, 1ul << (int)slot);
+        _guest.SlotOf(1)->Holders = ProcessMask.Of(slot);
+        _guest.HeaderOf(slot)->Subscribers = ProcessMask.Of(slot);
         for (uint chunk = 0; chunk < 3; chunk++)
         {
             _guest.TxOwners[chunk] = TxOwner.InFlight | 1;
@@ -108,15 +108,74 @@ public sealed unsafe class ProcessTests : IDisposable
         uint child = 5;
         _guest.ProcessOf(child)->Parent = 0;
         _guest.ProcessOf(child)->State = ProcessState.Forking;
-        _guest.SlotOf(1)->Holders |= 1ul << (int)child;
-        _ = Interlocked.Or(ref _guest.HeaderOf(0)->Subscribers, 1ul << (int)child);
+        _guest.SlotOf(1)->Holders.Set(child);
+        _guest.HeaderOf(0)->Subscribers.Share(child);
         using var other = new OtherProcess("fork", _host.GuestSocket(1), $"{child}");
         _ = other.Ready();
         Waiting.Until(() => _guest.ProcessOf(child)->Pid == (uint)other.Id, "the child is known");
         _guest.ProcessOf(child)->State = ProcessState.Live;
         other.Kill();
         Waiting.Until(() => _guest.ProcessOf(child)->State == ProcessState.Free, "the child's slot is free");
-        Assert.Equal((1ul, 1ul, SocketState.Open), (_guest.SlotOf(1)->Holders, _guest.HeaderOf(0)->Subscribers, _guest.SlotOf(1)->State));
+        Assert.Equal((ProcessMask.Of(0), ProcessMask.Of(0), SocketState.Open), (_guest.SlotOf(1)->Holders, _guest.HeaderOf(0)->Subscribers, _guest.SlotOf(1)->State));
+    }
+
+    [Fact]
+    public void Of_many_processes_on_a_queue_set_only_the_holders_of_a_socket_are_woken_for_it()
+    {
+        uint id = Make.Connected(_guest, _nsm, socket: 1, subscribe: true);
+        uint[] others = [3, 70, 255];
+        foreach (uint process in others)
+        {
+            _guest.HeaderOf(0)->Subscribers.Share(process);
+            _guest.ProcessOf(process)->Asleep = 1;
+        }
+
+        _guest.SlotOf(1)->Holders.Share(70);
+        ulong offset = _guest.PoolLayout.RxOffset;
+        _nsm.Post(RingKind.Receive, Make.Nqe(Op.Data, id, dataPtr: offset, size: 1));
+        Assert.Equal(Op.Data, _guest.Take(0, RingKind.Receive).Op);
+        Waiting.Until(() => _guest.ProcessOf(70)->Asleep == 0, "the other holder is woken");
+        Assert.Equal((1u, 1u), (_guest.ProcessOf(3)->Asleep, _guest.ProcessOf(255)->Asleep));
+
+        // Of a socket that nobody holds any more somebody may still wait for the end: all are woken.
+        _guest.SlotOf(1)->Holders = default;
+        _guest.SlotOf(1)->State = SocketState.ClosedBy(0);
+        _guest.Post(0, RingKind.Send, Make.Nqe(Op.Close, 1));
+        _ = _nsm.Expect(Op.Close, RingKind.Send);
+        _guest.HeaderOf(0)->WantsSpace = 1;
+        _nsm.Post(RingKind.Completion, Make.Nqe(Op.Closed, id));
+        Waiting.Until(() => _guest.ProcessOf(3)->Asleep == 0 && _guest.ProcessOf(255)->Asleep == 0, "all are woken");
+    }
+
+    [Fact]
+    public void Two_hundred_and_fifty_six_processes_and_no_more()
+    {
+        var others = new List<OtherProcess>();
+        try
+        {
+            for (uint slot = 1; slot < 256; slot++)
+            {
+                _guest.ProcessOf(slot)->State = slot < 252 ? ProcessState.Live : ProcessState.Free;
+            }
+
+            for (int i = 0; i < 4; i++)
+            {
+                others.Add(new OtherProcess("attach", _host.GuestSocket(1)));
+                Assert.Equal(252u + (uint)i, others[^1].Ready());
+            }
+
+            uint id = Make.Connected(_guest, _nsm, socket: 1, q: 255, subscribe: true);
+            _guest.SlotOf(1)->Holders = ProcessMask.Of(255);
+            others[3].Kill();
+            Assert.Equal(id, _nsm.Expect(Op.Close, RingKind.Send).Socket);
+            Waiting.Until(() => _guest.ProcessOf(255)->State == ProcessState.Free, "the last slot is free");
+            others[3] = new OtherProcess("attach", _host.GuestSocket(1));
+            Assert.Equal(255u, others[3].Ready());
+        }
+        finally
+        {
+            others.ForEach(other => other.Kill());
+        }
     }
 
     [Fact]
@@ -127,10 +186,11 @@ public sealed unsafe class ProcessTests : IDisposable
         _guest.ProcessOf(9)->Parent = slot;
         _guest.ProcessOf(9)->State = ProcessState.Forking;
         _guest.Claim(1, slot);
-        _guest.SlotOf(1)->Holders = (1ul << (int)slot) | (1ul << 9);
+        _guest.SlotOf(1)->Holders = ProcessMask.Of(slot);
+        _guest.SlotOf(1)->Holders.Set(9);
         other.Kill();
         Waiting.Until(() => _guest.ProcessOf(9)->State == ProcessState.Free, "the claimed slot is free");
-        Assert.Equal((SocketState.Free, 0ul), (_guest.SlotOf(1)->State, _guest.SlotOf(1)->Holders));
+        Assert.Equal((SocketState.Free, default), (_guest.SlotOf(1)->State, _guest.SlotOf(1)->Holders));
     }
 
     [Fact]
@@ -147,7 +207,7 @@ public sealed unsafe class ProcessTests : IDisposable
     [Fact]
     public void A_guest_full_of_processes_is_told_so()
     {
-        for (uint slot = 1; slot < 64; slot++)
+        for (uint slot = 1; slot < 256; slot++)
         {
             _guest.ProcessOf(slot)->State = ProcessState.Live;
         }

@@ -152,7 +152,7 @@ public sealed unsafe class ProgramTests : IDisposable
             using var other = new OtherProcess("attach", _directory.GuestSocket("g1"));
             uint slot = other.Ready();
             uint id = Make.Connected(guest, nsm, socket: 1);
-            guest.SlotOf(1)->Holders = 1ul << (int)slot;
+            guest.SlotOf(1)->Holders = ProcessMask.Of(slot);
             other.Kill();
             Assert.Equal(id, nsm.Expect(Op.Close, RingKind.Send).Socket);
             nsm.Post(RingKind.Completion, Make.Nqe(Op.Closed, id));

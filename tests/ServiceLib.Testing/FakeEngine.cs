@@ -126,7 +126,7 @@ public sealed unsafe class FakeEngine : IDisposable
 
         Interlocked.MemoryBarrier();
         ProcessSlot* slot = (ProcessSlot*)(_region.Start + _layout.ProcessOf(0));
-        if ((queues.Header->Subscribers & 1) != 0 && Volatile.Read(ref slot->Asleep) == 1 && Interlocked.Exchange(ref slot->Asleep, 0) == 1)
+        if (queues.Header->Subscribers.Has(0) && Volatile.Read(ref slot->Asleep) == 1 && Interlocked.Exchange(ref slot->Asleep, 0) == 1)
         {
             ulong one = 1;
             _ = Libc.WriteFast(_nsmBell, &one, 8);
@@ -140,7 +140,7 @@ public sealed unsafe class FakeEngine : IDisposable
         bool any = false;
         for (uint q = 0; q < _queues.Length; q++)
         {
-            _ = Interlocked.Exchange(ref BellOf(q)->Pending, 0);
+            _ = Interlocked.Exchange(ref BellOf(q)->Pending.Word(0), 0);
             any |= Take(q, ref _queues[q].Completion) | Take(q, ref _queues[q].Receive);
         }
 
@@ -265,7 +265,7 @@ public sealed unsafe class FakeEngine : IDisposable
         PollFd* fds = stackalloc PollFd[_bells.Length];
         for (uint q = 0; q < _queues.Length; q++)
         {
-            pending |= Volatile.Read(ref BellOf(q)->Pending);
+            pending |= Volatile.Read(ref BellOf(q)->Pending.Word(0));
             fds[q] = new PollFd { Fd = _bells[q], Events = 1 };
         }
 

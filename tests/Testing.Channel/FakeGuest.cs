@@ -102,7 +102,7 @@ public sealed unsafe class FakeGuest : IDisposable
     public LoopBell* BellOf(uint loop) => (LoopBell*)(Control.Start + ControlLayout.LoopBellOf(loop));
 
     /// <summary>Makes this process one that is woken for a queue set.</summary>
-    public void Subscribe(uint q) => Interlocked.Or(ref HeaderOf(q)->Subscribers, 1ul << (int)Slot);
+    public void Subscribe(uint q) => HeaderOf(q)->Subscribers.Share(Slot);
 
     /// <summary>Claims a socket slot as the guest library does.</summary>
     public void Claim(uint socket, uint q)
@@ -110,7 +110,7 @@ public sealed unsafe class FakeGuest : IDisposable
         SocketSlot* s = SlotOf(socket);
         s->State = SocketState.Open;
         s->QueueSet = q;
-        s->Holders = 1ul << (int)Slot;
+        s->Holders = ProcessMask.Of(Slot);
         Header->SocketHigh = Math.Max(Header->SocketHigh, socket + 1);
     }
 
@@ -138,10 +138,9 @@ public sealed unsafe class FakeGuest : IDisposable
         uint loop = q % Layout.Counts.Loops;
         LoopBell* bell = BellOf(loop);
         Interlocked.MemoryBarrier();
-        ulong bit = 1ul << (int)q;
-        if ((Volatile.Read(ref bell->Pending) & bit) == 0)
+        if (!bell->Pending.Has(q))
         {
-            _ = Interlocked.Or(ref bell->Pending, bit);
+            bell->Pending.Share(q);
         }
 
         if (Volatile.Read(ref bell->Asleep) == 1 && Interlocked.Exchange(ref bell->Asleep, 0u) == 1)

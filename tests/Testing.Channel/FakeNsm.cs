@@ -134,9 +134,9 @@ public sealed unsafe class FakeNsm : IDisposable
     {
         LoopBell* bell = (LoopBell*)(Region.Start + ControlLayout.LoopBellOf(loop));
         Interlocked.MemoryBarrier();
-        if ((Volatile.Read(ref bell->Pending) & (1ul << (int)loop)) == 0)
+        if (!bell->Pending.Has(loop))
         {
-            _ = Interlocked.Or(ref bell->Pending, 1ul << (int)loop);
+            bell->Pending.Share(loop);
         }
 
         if (Volatile.Read(ref bell->Asleep) == 1 && Interlocked.Exchange(ref bell->Asleep, 0u) == 1)

@@ -10,7 +10,7 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.connect(path)
 r, w = os.pipe()
 hello = bytearray(256)
-struct.pack_into("<IiIIIIII", hello, 0, 48, 0, 1, 0, 0, 0, 0, 1)
+struct.pack_into("<IiIIIIII", hello, 0, 48, 0, 2, 0, 0, 0, 0, 1)
 hello[56:63] = b"hostile"
 s.sendmsg([hello], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [w]))])
 os.close(w)
@@ -40,7 +40,7 @@ def u32(at, v):
 
 
 def bell():
-    struct.pack_into("<Q", control, 256 + 128, (1 << queue_sets) - 1 if rnd.random() < 0.2 else 1 << slot)
+    control[256 + 128 : 256 + 160] = ((1 << queue_sets) - 1 if rnd.random() < 0.2 else 1 << slot).to_bytes(32, "little")
     u32(256, 0)
     os.write(fds[2], struct.pack("<Q", 1))
 
@@ -72,12 +72,12 @@ def scribble():
     elif what < 0.84:
         u32(owners_at + 4 * rnd.randrange(tx_chunks), rnd.randrange(1 << 32))
     elif what < 0.93:
-        at = sockets_at + 1536 * rnd.randrange(64) + rnd.choice((0, 4, 8, 12, 16, 320, 328, 336))
+        at = sockets_at + 1536 * rnd.randrange(64) + rnd.choice((0, 4, 8, 12, 16, 64, 72, 88, 320, 328, 336))
         u32(at, rnd.choice((0, 1, 2, rnd.randrange(1 << 32))))
     elif what < 0.96:
         control[4096 + rnd.randrange(256 * queue_sets)] = rnd.randrange(256)
     elif what < 0.99:
-        u32(sets + set_bytes * rnd.randrange(queue_sets) + rnd.choice((0, 4, 8, 128, 256, 384)), rnd.randrange(1 << 32))
+        u32(sets + set_bytes * rnd.randrange(queue_sets) + rnd.choice((0, 4, 24, 32, 128, 256, 384)), rnd.randrange(1 << 32))
     elif what < 0.997:
         control[rnd.randrange(4096)] = rnd.randrange(256)
     else:               # impossible indices
