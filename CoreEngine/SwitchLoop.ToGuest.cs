@@ -30,7 +30,7 @@ internal sealed unsafe partial class SwitchLoop
                 *slot = *element;
                 set->CompletionProduced++;
                 Touch(guest);
-guest.TouchedCompletion.Set(q);
+                guest.TouchedCompletion.Set(q);
 
                 // Quiet ones gather behind a process that sleeps: now and then it gets to free what they stand for, long before the ring is full.
                 if (loud || set->CompletionProduced % MostQuiet == 0)

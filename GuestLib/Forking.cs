@@ -13,6 +13,9 @@ internal static unsafe class Forking
     /// <summary>How long a parent waits for its child to have introduced itself.</summary>
     private const long Patience = 2_000_000_000;
 
+    /// <summary>How often to look for a free slot, a millisecond apart.</summary>
+    private const int SlotTurns = 50;
+
     private static uint s_child;
 
     /// <summary>The process these books are for. Differs from getpid() in a vfork child, which borrows the memory.</summary>
@@ -34,6 +37,27 @@ internal static unsafe class Forking
         }
 
         int errno = Libc.Errno;
+        for (int turn = 0; turn < SlotTurns && !TryClaimSlot(); turn++)
+        {
+            // All taken. That of a process that has just ended is free as soon as CoreEngine has tidied up after it.
+            TimeSpec nap = new() { Nanoseconds = 1_000_000 };
+            _ = Real.ppoll(null, 0, &nap, null);
+        }
+
+        if (s_child == NoSlot)
+        {
+            Report.Line("this guest has as many processes with sockets as it can have (256): a forked child cannot use its parent's"u8);
+        }
+        else
+        {
+            Share(s_child, true);
+        }
+
+        Libc.Errno = errno;
+    }
+
+    private static bool TryClaimSlot()
+    {
         for (uint slot = 0; slot < Region.Layout.Counts.QueueSets; slot++)
         {
             ProcessSlot* p = Region.Process(slot);
@@ -43,20 +67,11 @@ internal static unsafe class Forking
                 p->Parent = Region.Slot;
                 p->Asleep = 0;
                 s_child = slot;
-                break;
+                return true;
             }
         }
 
-        if (s_child == NoSlot)
-        {
-            Report.Line("this guest's process slots are used up: the child cannot use its parent's connections"u8);
-        }
-        else
-        {
-            Share(s_child, true);
-        }
-
-        Libc.Errno = errno;
+        return false;
     }
 
     private static void InParent()

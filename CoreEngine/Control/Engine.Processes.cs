@@ -110,21 +110,50 @@ internal sealed unsafe partial class Engine
             ProcessEnded(before);
         }
 
-        for (uint slot = 0; slot < guest.Layout.Counts.QueueSets; slot++)
+        if (TryTakeSlot(guest, out uint slot))
         {
-            if (guest.Processes[slot] == null
-                && Interlocked.CompareExchange(ref guest.SlotOf(slot)->State, ProcessState.Live, ProcessState.Free) == ProcessState.Free)
-            {
-                Admit(guest, slot, pid, watch, pipe);
-                SetName(guest, slot, ref message);
-                message.Slot = slot;
-                return true;
-            }
+            Admit(guest, slot, pid, watch, pipe);
+            SetName(guest, slot, ref message);
+            message.Slot = slot;
+            return true;
         }
 
         _ = Libc.Close(watch);
-        (error, text) = (Libc.EMFILE, $"guest {guest.Name} has {guest.Layout.Counts.QueueSets} processes already");
+        (error, text) = (Libc.EMFILE, $"guest {guest.Name} has as many processes with sockets as it can have ({guest.Layout.Counts.QueueSets})");
         return false;
+    }
+
+    /// <summary>A free slot; when there is none but processes have ended, the loops get a little time to take leave of them.</summary>
+    private bool TryTakeSlot(Guest guest, out uint slot)
+    {
+        const int Turns = 50;
+        for (int turn = 0; ; turn++)
+        {
+            for (slot = 0; slot < guest.Layout.Counts.QueueSets; slot++)
+            {
+                if (guest.Processes[slot] == null
+                    && Interlocked.CompareExchange(ref guest.SlotOf(slot)->State, ProcessState.Live, ProcessState.Free) == ProcessState.Free)
+                {
+                    return true;
+                }
+            }
+
+            foreach (GuestProcess? process in guest.Processes)
+            {
+                if (turn == 0 && process is { Ending: false, Fd: >= 0 } && HasEnded(process.Fd))
+                {
+                    ProcessEnded(process);
+                }
+            }
+
+            if (turn == Turns || !Array.Exists(guest.Processes, process => process is { Ending: true }))
+            {
+                return false;
+            }
+
+            Thread.Sleep(1);
+            TakeReaped(guest);
+        }
     }
 
     /// <summary>A child of a process that has claimed a slot for it.</summary>
@@ -231,6 +260,19 @@ internal sealed unsafe partial class Engine
         if (pipe >= 0)
         {
             _ = Libc.Close(pipe);
+        }
+    }
+
+    /// <summary>Takes note of the processes that loops have taken leave of.</summary>
+    private void TakeReaped(Guest guest)
+    {
+        foreach (GuestPort port in guest.Ports)
+        {
+            for (uint slot = port.Reaped.Next(0); slot != ProcessMask.None; slot = port.Reaped.Next(slot + 1))
+            {
+                _ = port.Reaped.Unshare(slot);
+                Reaped(guest, slot);
+            }
         }
     }
 

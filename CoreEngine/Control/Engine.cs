@@ -163,13 +163,9 @@ internal sealed unsafe partial class Engine : IDisposable
             {
                 Log.Warn("listeners-lost", ("guest", guest.Name), ("count", lost), ("reason", "the new NSM could not make them again"));
             }
-
-            for (uint slot = port.Reaped.Next(0); slot != ProcessMask.None; slot = port.Reaped.Next(slot + 1))
-            {
-                _ = port.Reaped.Unshare(slot);
-                Reaped(guest, slot);
-            }
         }
+
+        TakeReaped(guest);
     }
 
     private void MakeDirectories()

@@ -1,0 +1,59 @@
+using System.Globalization;
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>
+/// programs/processes: what becomes of sockets when processes fork, execute, hand them over and die. The kernel is the oracle: each program runs over
+/// its own loopback first, and must print the same in a guest.
+/// </summary>
+[Collection(SharedInstance.Name)]
+public sealed partial class ProcessModelTests(InstanceFixture fixture)
+{
+    private NkInstance Nk => fixture.Nk;
+
+    [Fact]
+    public void Forks() => Check("forks.py", 7300);
+
+    [Fact]
+    public void More_processes_than_a_guest_can_have_are_told_so_and_a_place_is_free_again_at_once()
+    {
+        Nk.CreateGuest("full");
+        using GuestProcess peer = Nk.Outside.Start("python3", Script("peer.py"), "0.0.0.0", "7301");
+        Programs.AwaitLine(peer, "ready");
+        CommandResult result = Nk.Run("full", TimeSpan.FromSeconds(120), "python3", Script("full.py"), Nk.Outside.Ipv4, "7301");
+        Assert.Equal("served 255 then ['EMFILE ECONNRESET']\nagain ['+']\n", result.Output);
+        Assert.Contains("netkernel: this guest has as many processes with sockets as it can have (256)", result.Error, StringComparison.Ordinal);
+    }
+
+    private static string Script(string name) => Programs.Path(Path.Combine("processes", name));
+
+    private void Check(string program, int port)
+    {
+        string expected = RunNatively(program);
+        string number = port.ToString(CultureInfo.InvariantCulture);
+        using GuestProcess peer = Nk.Outside.Start("python3", Script("peer.py"), "0.0.0.0", number);
+        Programs.AwaitLine(peer, "ready");
+        CommandResult result = Nk.Run("a", TimeSpan.FromSeconds(240), "python3", Script(program), Nk.Outside.Ipv4, number);
+        Assert.True(expected == result.Output && result.Succeeded, $"natively:\n{expected}\n{result}");
+    }
+
+    private static string RunNatively(string program)
+    {
+        string folder = Directory.CreateTempSubdirectory("nk-native").FullName;
+        try
+        {
+            using GuestProcess peer = GuestProcess.Start(folder, 1, ["python3", Script("peer.py"), "127.0.0.1", "0"]);
+            Programs.AwaitLine(peer, "ready");
+            string port = peer.Output.Split()[1];
+            using GuestProcess process = GuestProcess.Start(folder, 2, ["python3", Script(program), "127.0.0.1", port]);
+            CommandResult result = process.Wait(TimeSpan.FromSeconds(240));
+            Assert.True(result.Succeeded, result.ToString());
+            return result.Output;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}
