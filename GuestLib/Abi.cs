@@ -106,3 +106,17 @@ internal struct Stat
     [FieldOffset(8)] internal ulong Inode;
     [FieldOffset(24)] internal uint Mode;
 }
+
+/// <summary>struct addrinfo of netdb.h, as far as getaddrinfo(3) reads it in hints.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct AddressHints
+{
+    internal int Flags;
+    internal int Family;
+    internal int Type;
+    internal int Protocol;
+    internal uint Length;
+    internal nint Address;
+    internal nint CanonicalName;
+    internal nint Next;
+}

@@ -124,6 +124,7 @@ internal static unsafe class Forking
         Attaching.AfterFork();
         Reviving.AfterFork();
         Subscriptions.AfterFork();
+        Names.Service.AfterFork();
         Epoll.AfterFork();
         if (!Region.Attached || Region.Dead)
         {

@@ -57,6 +57,18 @@ internal static unsafe class Libc
     [RuntimeImport("*", "memmove"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void* memmove(void* destination, void* source, nuint bytes);
 
+    [RuntimeImport("*", "secure_getenv"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern byte* secure_getenv(byte* name);
+
+    [RuntimeImport("*", "malloc"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void* malloc(nuint bytes);
+
+    [RuntimeImport("*", "free"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void free(void* memory);
+
+    [RuntimeImport("*", "open64"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int open(byte* path, int flags);
+
     internal static int Errno
     {
         get => *errno_location();
