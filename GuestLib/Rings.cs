@@ -12,7 +12,7 @@ internal static unsafe class Rings
     private const uint QuietCredits = 32;
     private const uint QuietBytes = 128 << 10;
 
-    private static ulong s_quiet; // process-private: credits in the low half, bytes in the high half; approximate is enough
+    private static QuietCounts s_quiet; // process-private; approximate is enough
 
     /// <summary>Enqueues a control request. False when the region is dead or this thread holds the lock already.</summary>
     internal static bool Job(uint queueSet, Nqe* elements, uint count)
@@ -37,14 +37,14 @@ internal static unsafe class Rings
             return false;
         }
 
-        s_quiet += count | ((ulong)bytes << 32);
-        return ((uint)s_quiet < QuietCredits && (uint)(s_quiet >> 32) < QuietBytes) || Wake(queueSet);
+        ulong quiet = s_quiet.Sets[queueSet] += count | ((ulong)bytes << 32);
+        return ((uint)quiet < QuietCredits && (uint)(quiet >> 32) < QuietBytes) || Wake(queueSet);
     }
 
     /// <summary>Tells CoreEngine that a queue set has news: its bit in Pending, and the doorbell if the loop sleeps.</summary>
     internal static bool Wake(uint queueSet)
     {
-        s_quiet = 0;
+        s_quiet.Sets[queueSet] = 0;
         uint loop = queueSet % Region.Loops;
         LoopBell* bell = Region.Bell(loop);
 
@@ -117,5 +117,11 @@ internal static unsafe class Rings
         Volatile.Write(ref ring->Tail, tail); // Release: pairs with CoreEngine's acquire of Tail.
         Locks.Leave(ref word);
         return true;
+    }
+
+    /// <summary>What lies unannounced, by queue set (a relay may read from one and write to another): credits in the low half, bytes in the high half.</summary>
+    private unsafe struct QuietCounts
+    {
+        public fixed ulong Sets[(int)ControlLayout.MaxQueueSets];
     }
 }

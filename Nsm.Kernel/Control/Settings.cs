@@ -153,6 +153,8 @@ internal sealed unsafe class Settings
             CongestionName = Encoding.ASCII.GetBytes(wanted);
         }
 
-        _allowed = (allowed.Length > 0 ? allowed : available).Select(Encoding.ASCII.GetBytes).ToArray();
+        // The one that is in use anyway may be asked for, too: the kernel refuses nobody the algorithm that his socket has already.
+        string[] mine = Congestion is null ? [] : [Congestion];
+        _allowed = (allowed.Length > 0 ? allowed : available).Union(mine).Select(Encoding.ASCII.GetBytes).ToArray();
     }
 }

@@ -13,20 +13,14 @@ internal sealed class NativeNet : INet, IDisposable
     public NativeNet(string folder)
     {
         _folder = Directory.CreateDirectory(Path.Combine(folder, "runs")).FullName;
-        OutsideNamespace.Ip(null, $"netns add {_prefix}-br");
-        OutsideNamespace.Ip(_prefix + "-br", "link set lo up", "link add br0 type bridge", "link set br0 up");
-        foreach (string machine in Machines.All)
+        try
         {
-            string space = NamespaceOf(machine);
-            OutsideNamespace.Ip(null, $"netns add {space}");
-            OutsideNamespace.Ip(
-                space,
-                "link set lo up",
-                $"link add eth0 type veth peer name {machine} netns {_prefix}-br",
-                "link set eth0 up",
-                $"addr add {Machines.Ipv4(machine)}/16 dev eth0",
-                $"addr add {Machines.Ipv6(machine)}/64 dev eth0 nodad");
-            OutsideNamespace.Ip(_prefix + "-br", $"link set {machine} master br0", $"link set {machine} up");
+            Make();
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 
@@ -49,6 +43,25 @@ internal sealed class NativeNet : INet, IDisposable
             {
                 OutsideNamespace.Ip(null, $"netns del {NamespaceOf(name)}");
             }
+        }
+    }
+
+    private void Make()
+    {
+        OutsideNamespace.Ip(null, $"netns add {_prefix}-br");
+        OutsideNamespace.Ip(_prefix + "-br", "link set lo up", "link add br0 type bridge", "link set br0 up");
+        foreach (string machine in Machines.All)
+        {
+            string space = NamespaceOf(machine);
+            OutsideNamespace.Ip(null, $"netns add {space}");
+            OutsideNamespace.Ip(
+                space,
+                "link set lo up",
+                $"link add eth0 type veth peer name {machine} netns {_prefix}-br",
+                "link set eth0 up",
+                $"addr add {Machines.Ipv4(machine)}/16 dev eth0",
+                $"addr add {Machines.Ipv6(machine)}/64 dev eth0 nodad");
+            OutsideNamespace.Ip(_prefix + "-br", $"link set {machine} master br0", $"link set {machine} up");
         }
     }
 }

@@ -1,0 +1,25 @@
+using NetKernel.Matrix.Tests.Framework;
+
+namespace NetKernel.Matrix.Tests.Programs;
+
+/// <summary>iperf3 in all its TCP modes; amounts are given in bytes, so that both ends can say that all has come.</summary>
+[Collection(MatrixFixture.Name)]
+public sealed class IperfTests(MatrixFixture matrix)
+{
+    private static readonly string Show = $" | /usr/bin/python3 {World.Own("iperf_show.py")}";
+
+    [ProgramTheory, EveryNsm]
+    public void Every_direction(string nsm) => matrix.Same(nsm, connections: 20, bytes: 200L << 20, world =>
+    {
+        RunningProgram server = world.Server.Serve(5201, "iperf3", "-s");
+        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M" + Show);
+        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M -R" + Show);
+        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M --bidir" + Show);
+        world.Client.Shows("iperf3 -J -C cubic -6 -c $SERVER6 -n 30M -P 4" + Show);
+        world.Outside.Shows("iperf3 -J -C cubic -c $SERVER -n 30M" + Show);
+        world.Outside.Shows("iperf3 -J -C cubic -6 -c $SERVER6 -n 30M -R" + Show);
+        world.Client.Shows("iperf3 -J -c $SERVER -n 30M -Z -C reno -w 256K -M 1400 -N -S 0x10" + Show);
+        world.Client.Shows("iperf3 -c $SERVER -p 5202 -n 1M");
+        server.Stop();
+    });
+}
