@@ -62,12 +62,7 @@ internal static unsafe class Closing
         uint id = Fds.IdOf(fd);
         if (kind == FdKind.Epoll)
         {
-            Epoll.Drop(id);
-        }
-
-        if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost)
-        {
-            Epoll.RemoveFd(fd, id, kind == FdKind.Dead);
+            Epoll.Drop(id, fd);
         }
 
         if (kind == FdKind.Lost)
@@ -75,7 +70,14 @@ internal static unsafe class Closing
             Reviving.Forget(id);
         }
 
-        if (Fds.Clear(fd))
+        // What epoll watches is the socket, not the fd: it stays while a dup is open.
+        bool last = Fds.Clear(fd);
+        if (last || (kind is FdKind.Dead or FdKind.Lost && Fds.Find(kind, id, -1) < 0))
+        {
+            Epoll.RemoveSocket(id, kind);
+        }
+
+        if (last)
         {
             Holding.Leave(id);
         }

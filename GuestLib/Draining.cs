@@ -113,10 +113,12 @@ internal static unsafe class Draining
                 break;
             case Op.PeerClosed:
                 Interlocked.Or(ref s->Status, SocketStatus.PeerClosed);
+                Changed(s);
                 break;
             case Op.Reset:
                 s->Error = (int)nqe->OpData;
                 Interlocked.Or(ref s->Status, SocketStatus.Reset);
+                Changed(s);
                 break;
             case Op.ConnectDone:
                 Connected(s, nqe);
@@ -152,10 +154,12 @@ internal static unsafe class Draining
         Happened(s, nqe->Socket);
     }
 
-    /// <summary>Marks the socket in the dirty bitmap of every process that holds it.</summary>
-    private static void Happened(SocketSlot* s, uint id)
+    /// <summary>Counts a change of the socket's state; see <see cref="Happened"/>.</summary>
+    internal static void Changed(SocketSlot* s) => Interlocked.Increment(ref s->EventsState);
+
+    /// <summary>Marks the socket in the dirty bitmap of every process that holds it. What happened says a count in its slot, raised before.</summary>
+    internal static void Happened(SocketSlot* s, uint id)
     {
-        s->Events++;
         uint most = Region.Layout.Counts.QueueSets;
         for (uint process = s->Holders.Next(0); process < most; process = s->Holders.Next(process + 1))
         {
@@ -190,6 +194,7 @@ internal static unsafe class Draining
         {
             s->Error = Abi.EIO; // The NSM broke its promise: this connection cannot go on.
             Interlocked.Or(ref s->Status, SocketStatus.Reset);
+            Changed(s);
             return;
         }
 
@@ -204,6 +209,7 @@ internal static unsafe class Draining
 
         Interlocked.Add(ref s->RxBytes, (int)nqe->Size);
         Volatile.Write(ref s->RxTail, tail + 1); // Release: pairs with the reader's acquire of RxTail.
+        s->EventsIn++;
     }
 
     /// <summary>Ring position and place: different for any two elements that can be told apart at all.</summary>
@@ -221,6 +227,7 @@ internal static unsafe class Draining
         if ((Volatile.Read(ref s->Status) & Status.NoSpace) != 0 && Sending.HasRoom(s))
         {
             Readiness.GotRoom(s);
+            s->EventsOut++;
             Happened(s, nqe->Socket);
         }
     }
@@ -246,6 +253,7 @@ internal static unsafe class Draining
         entry->Handle = nqe->Size;
         entry->Position = Stamp(nqe, position);
         Volatile.Write(ref s->RxTail, tail + 1);
+        s->EventsIn++;
     }
 
     private static void Connected(SocketSlot* s, Nqe* nqe)
@@ -264,6 +272,7 @@ internal static unsafe class Draining
         }
 
         Interlocked.And(ref s->Status, ~SocketStatus.Connecting);
+        Changed(s);
     }
 
     private static void Accepted(SocketSlot* s, Nqe* nqe)
@@ -278,6 +287,7 @@ internal static unsafe class Draining
         {
             s->Error = (int)nqe->Size;
             Interlocked.Or(ref s->Status, SocketStatus.Reset);
+            Changed(s);
         }
     }
 }

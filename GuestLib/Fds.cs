@@ -110,12 +110,12 @@ internal static unsafe class Fds
         }
     }
 
-    /// <summary>An fd of a waiting listener; -1: none.</summary>
-    internal static int FindLost(uint oldId)
+    /// <summary>An fd of a kind and id, other than a given one; -1: none.</summary>
+    internal static int Find(FdKind kind, uint id, int except)
     {
         for (int fd = 0; fd < High; fd++)
         {
-            if (s_entries[fd].Kind == FdKind.Lost && s_entries[fd].Id == oldId)
+            if (s_entries[fd].Kind == kind && s_entries[fd].Id == id && fd != except)
             {
                 return fd;
             }

@@ -33,6 +33,7 @@ internal static unsafe class Forking
         s_child = NoSlot;
         if (!Region.Attached || Region.Dead)
         {
+            Epoll.BeforeFork();
             return;
         }
 
@@ -53,6 +54,8 @@ internal static unsafe class Forking
             Share(s_child, true);
         }
 
+        // After the child holds the sockets: from here on their events are noted for it as well.
+        Epoll.BeforeFork();
         Libc.Errno = errno;
     }
 
@@ -76,6 +79,7 @@ internal static unsafe class Forking
 
     private static void InParent()
     {
+        Epoll.AfterForkInParent();
         if (s_child == NoSlot)
         {
             return;
@@ -150,7 +154,6 @@ internal static unsafe class Forking
             Waiting.Died();
         }
 
-        Epoll.AllDirty();
         Libc.Errno = errno;
     }
 

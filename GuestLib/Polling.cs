@@ -15,7 +15,7 @@ internal static unsafe class Polling
         for (nuint i = 0; i < count; i++)
         {
             FdKind kind = fds[i].Fd < 0 ? FdKind.Native : Fds.KindOf(fds[i].Fd);
-            if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost or FdKind.Hidden && !IsNative(fds[i].Fd, kind))
+            if (kind != FdKind.Native && !IsNative(fds[i].Fd, kind))
             {
                 key = ours++ == 0 && kind == FdKind.Socket ? Fds.IdOf(fds[i].Fd) : Waiting.AnySocket;
             }
@@ -51,8 +51,13 @@ internal static unsafe class Polling
         return result;
     }
 
-    private static bool IsNative(int fd, FdKind kind) =>
-        kind == FdKind.Socket && (Volatile.Read(ref Fds.SocketOf(fd)->Status) & SocketStatus.Native) != 0;
+    private static bool IsNative(int fd, FdKind kind) => kind switch
+    {
+        FdKind.Native => true,
+        FdKind.Epoll => !Epoll.HasItems(fd),
+        FdKind.Socket => (Volatile.Read(ref Fds.SocketOf(fd)->Status) & SocketStatus.Native) != 0,
+        _ => false,
+    };
 
     private static int Native(PollFd* fds, nuint count, long deadline, void* signals)
     {
@@ -86,7 +91,7 @@ internal static unsafe class Polling
                 }
 
                 FdKind kind = Fds.KindOf(fds[i].Fd);
-                if (kind is FdKind.Native or FdKind.Epoll || IsNative(fds[i].Fd, kind))
+                if (IsNative(fds[i].Fd, kind))
                 {
                     natives++;
                     continue;
@@ -160,9 +165,14 @@ internal static unsafe class Polling
             return 0;
         }
 
+        if (kind == FdKind.Epoll)
+        {
+            nativeToo = true;
+            return Epoll.StateOf(fd);
+        }
+
         SocketSlot* s = Fds.SocketOf(fd);
-        uint status = Volatile.Read(ref s->Status);
-        nativeToo = (status & (SocketStatus.Listening | SocketStatus.NativeBound)) == (SocketStatus.Listening | SocketStatus.NativeBound);
+        nativeToo = Readiness.HasNativeHalf(s);
         return Readiness.Of(s);
     }
 
@@ -182,7 +192,7 @@ internal static unsafe class Polling
             {
                 fdCount++;
                 FdKind kind = Fds.KindOf(fd);
-                native &= kind is FdKind.Native or FdKind.Epoll || IsNative(fd, kind);
+                native &= IsNative(fd, kind);
             }
         }
 

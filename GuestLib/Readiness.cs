@@ -7,6 +7,16 @@ internal static unsafe class Readiness
 {
     internal const uint Broken = Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLERR | Abi.EPOLLHUP | Abi.EPOLLRDHUP;
 
+    /// <summary>What arriving data or connections can mean to a waiter, and what room can; a change of state can mean anything.</summary>
+    internal const uint InBits = Abi.EPOLLIN | Abi.EPOLLPRI | Abi.EPOLLRDNORM | Abi.EPOLLRDBAND, OutBits = Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLWRBAND;
+
+    /// <summary>Whether the kernel socket behind the fd has events of its own: the loopback half of a listener.</summary>
+    internal static bool HasNativeHalf(SocketSlot* s)
+    {
+        const uint Half = SocketStatus.Listening | SocketStatus.NativeBound;
+        return (Volatile.Read(ref s->Status) & Half) == Half;
+    }
+
     /// <summary>The events that hold now. When OUT does not, SendDone will be news.</summary>
     internal static uint Of(SocketSlot* s)
     {

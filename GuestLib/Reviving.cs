@@ -116,7 +116,7 @@ internal static unsafe class Reviving
 
     private static void Revive(Listener* lost)
     {
-        int fd = Fds.FindLost(lost->OldId);
+        int fd = Fds.Find(FdKind.Lost, lost->OldId, -1);
         if (fd < 0)
         {
             return;

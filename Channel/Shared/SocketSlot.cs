@@ -62,8 +62,8 @@ public unsafe struct SocketSlot
     /// <summary>The pending error (SO_ERROR), an errno; taken by exchange with 0.</summary>
     [FieldOffset(132)] public int Error;
 
-    /// <summary>Raised with every event: what edge-triggered waiters compare.</summary>
-    [FieldOffset(136)] public uint Events;
+    /// <summary>Raised with everything that arrives to be read or accepted: what edge-triggered waiters compare.</summary>
+    [FieldOffset(136)] public uint EventsIn;
 
     /// <summary>Bytes in flight in TX chunks.</summary>
     [FieldOffset(140)] public uint TxBytes;
@@ -91,6 +91,12 @@ public unsafe struct SocketSlot
 
     /// <summary>Not 0: the NSM's pool is nearly used up, the next credits must be announced (Data with Sync).</summary>
     [FieldOffset(180)] public uint RxLoud;
+
+    /// <summary>Raised when there is room again for who found none.</summary>
+    [FieldOffset(184)] public uint EventsOut;
+
+    /// <summary>Raised with every change of the socket's state, by whoever makes it.</summary>
+    [FieldOffset(188)] public uint EventsState;
 
     // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
 

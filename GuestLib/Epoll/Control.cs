@@ -2,26 +2,30 @@ using NetKernel.Channel;
 
 namespace NetKernel.GuestLib;
 
-/// <content>Epoll_ctl(2).</content>
+/// <content>epoll_ctl(2).</content>
 internal static unsafe partial class Epoll
 {
+    private const int ENOENT = 2, EEXIST = 17;
+
+    /// <summary>What EPOLLEXCLUSIVE goes together with (epoll_ctl(2)).</summary>
+    private const uint ExclusiveBits = Abi.EPOLLIN | Abi.EPOLLOUT | Abi.EPOLLERR | Abi.EPOLLHUP | Abi.EPOLLWAKEUP | Abi.EPOLLET | Abi.EPOLLEXCLUSIVE;
+
     internal static int Control(int epoll, int operation, int fd, EpollEvent* e)
     {
-        SocketSlot* s = Fds.SocketOf(fd);
-        bool dead = s == null && Fds.KindOf(fd) is FdKind.Dead or FdKind.Lost;
-        if (!dead && (s == null || (Volatile.Read(ref s->Status) & SocketStatus.Native) != 0))
+        switch (Fds.KindOf(fd))
         {
-            int result = Real.epoll_ctl(epoll, operation, fd, e);
-            Set* set = SetOf(epoll);
-            if (result == 0 && set != null)
-            {
-                set->Natives += operation == Abi.EPOLL_CTL_ADD ? 1 : operation == Abi.EPOLL_CTL_DEL && set->Natives > 0 ? -1 : 0;
-            }
-
-            return result;
+            case FdKind.Hidden:
+                return Libc.Fail(Abi.EBADF);
+            case FdKind.Epoll:
+                return ControlSet(epoll, operation, fd, e);
+            case FdKind.Native:
+            case FdKind.Socket when Fds.Ours(fd) == null:
+                return ControlNative(epoll, operation, fd, e);
+            default:
+                break;
         }
 
-        if (e == null && operation != Abi.EPOLL_CTL_DEL)
+        if (operation != Abi.EPOLL_CTL_DEL && !IsReadable(e))
         {
             return Libc.Fail(Abi.EFAULT);
         }
@@ -36,16 +40,59 @@ internal static unsafe partial class Epoll
             return Libc.Fail(Abi.EAGAIN);
         }
 
-        int error = Change(Fds.IdOf(epoll), operation, fd, Fds.IdOf(fd), s, e);
+        int error = Change(Fds.IdOf(epoll) + 1, operation, fd, e);
         Leave();
         return error == 0 ? 0 : Libc.Fail(error);
     }
 
-    /// <summary>Makes a set of an epoll fd, once it gets its first socket of ours. False with errno when it is none.</summary>
+    private static int ControlNative(int epoll, int operation, int fd, EpollEvent* e)
+    {
+        int result = Real.epoll_ctl(epoll, operation, fd, e);
+        Set* set = SetOf(epoll);
+        if (result == 0 && set != null)
+        {
+            set->Natives += operation == Abi.EPOLL_CTL_ADD ? 1 : operation == Abi.EPOLL_CTL_DEL && set->Natives > 0 ? -1 : 0;
+        }
+
+        return result;
+    }
+
+    /// <summary>A set within a set: the kernel has both, checks for circles and depth, and watches the native fds of the inner one.</summary>
+    private static int ControlSet(int epoll, int operation, int fd, EpollEvent* e)
+    {
+        int result = Real.epoll_ctl(epoll, operation, fd, e);
+        if (result != 0 || !ReserveItems() || (SetOf(epoll) == null && !Adopt(epoll, fd)) || !Enter())
+        {
+            return result;
+        }
+
+        uint set = Fds.IdOf(epoll) + 1;
+        uint inner = Fds.IdOf(fd);
+        uint at = Find(set, fd, s_sets[inner].FirstParent, 0);
+        if (operation == Abi.EPOLL_CTL_ADD && at == 0 && Add(set, fd, inner, ItemFlags.IsSet | ItemFlags.NativeToo, e) == 0)
+        {
+            _ = Real.epoll_ctl(epoll, Abi.EPOLL_CTL_DEL, fd, e);
+            result = Libc.Fail(Abi.ENOMEM);
+        }
+        else if (operation == Abi.EPOLL_CTL_MOD && at != 0)
+        {
+            Arm(&s_items[at - 1], at, e);
+        }
+        else if (operation == Abi.EPOLL_CTL_DEL && at != 0)
+        {
+            s_items[at - 1].Flags &= ~ItemFlags.NativeToo; // the kernel has forgotten it already
+            Remove(at);
+        }
+
+        Leave();
+        return result;
+    }
+
+    /// <summary>Makes a set of an epoll fd that this library has not seen being made. False with errno when it is none.</summary>
     private static bool Adopt(int epoll, int fd)
     {
         EpollEvent none = default;
-        if (Real.epoll_ctl(epoll, Abi.EPOLL_CTL_DEL, fd, &none) != 0 && Libc.Errno != 2) // ENOENT: an epoll set without this fd
+        if (Real.epoll_ctl(epoll, Abi.EPOLL_CTL_MOD, fd, &none) != 0 && Libc.Errno != ENOENT) // an epoll set, with or without this fd
         {
             return false;
         }
@@ -54,65 +101,46 @@ internal static unsafe partial class Epoll
         return TryMake(epoll, 1) || Libc.Fail(Abi.ENOMEM) == 0;
     }
 
-    private static int Change(uint setIndex, int operation, int fd, uint socket, SocketSlot* s, EpollEvent* e)
+    private static int Change(uint set, int operation, int fd, EpollEvent* e)
     {
-        uint at = Find(setIndex, fd, socket);
-        Set* set = &s_sets[setIndex];
+        uint socket = Fds.IdOf(fd);
+        FdKind kind = Fds.KindOf(fd);
+        ItemFlags life = kind == FdKind.Lost ? ItemFlags.Lost : kind == FdKind.Dead ? ItemFlags.Dead : 0;
+        if (operation != Abi.EPOLL_CTL_DEL && (e->Events & Abi.EPOLLEXCLUSIVE) != 0
+            && (operation == Abi.EPOLL_CTL_MOD || (e->Events & ~ExclusiveBits) != 0))
+        {
+            return Abi.EINVAL;
+        }
+
+        uint at = Find(set, fd, s_first[socket], life);
+        Item* item = at == 0 ? null : &s_items[at - 1];
         switch (operation)
         {
             case Abi.EPOLL_CTL_ADD:
                 if (at != 0)
                 {
-                    return 17; // EEXIST
+                    return EEXIST;
                 }
 
-                at = New();
-                if (at == 0)
-                {
-                    return Abi.ENOMEM;
-                }
-
-                Item* added = &s_items[at - 1];
-                added->Fd = fd;
-                added->Socket = socket;
-                added->Set = setIndex + 1;
-                added->Lost = Fds.KindOf(fd) == FdKind.Lost;
-                added->Dead = s == null && !added->Lost;
-                added->NextOfSocket = s_first[socket];
-                s_first[socket] = at;
-                set->Items++;
-                s_count++;
-                Arm(added, at, s, e);
-                if (s != null && (s->Status & (SocketStatus.Listening | SocketStatus.NativeBound)) == (SocketStatus.Listening | SocketStatus.NativeBound)
-                    && Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_ADD, fd, e) == 0)
-                {
-                    added->NativeToo = true;
-                    set->Natives++;
-                }
-
-                return 0;
+                bool both = life == 0 && Readiness.HasNativeHalf(Region.Socket(socket)) && Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, e) == 0;
+                return Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e) != 0 ? 0 : Abi.ENOMEM;
             case Abi.EPOLL_CTL_MOD:
-                if (at == 0)
+                if (at == 0 || (item->Events & Abi.EPOLLEXCLUSIVE) != 0)
                 {
-                    return 2; // ENOENT
+                    return at == 0 ? ENOENT : Abi.EINVAL;
                 }
 
-                if ((e->Events & Abi.EPOLLEXCLUSIVE) != 0)
+                Arm(item, at, e);
+                if (Is(item, ItemFlags.NativeToo))
                 {
-                    return Abi.EINVAL;
-                }
-
-                Arm(&s_items[at - 1], at, s, e);
-                if (s_items[at - 1].NativeToo)
-                {
-                    _ = Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_MOD, fd, e);
+                    _ = Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, e);
                 }
 
                 return 0;
             case Abi.EPOLL_CTL_DEL:
                 if (at == 0)
                 {
-                    return 2;
+                    return ENOENT;
                 }
 
                 Remove(at);
@@ -120,5 +148,21 @@ internal static unsafe partial class Epoll
             default:
                 return Abi.EINVAL;
         }
+    }
+
+    /// <summary>Whether the pointer can be read. On the caller's stack, where nearly all of them lie, it can; otherwise the kernel is asked.</summary>
+    private static bool IsReadable(EpollEvent* e)
+    {
+        byte here;
+        if ((nuint)e - (nuint)(&here) < 4096)
+        {
+            return true;
+        }
+
+        int errno = Libc.Errno;
+        _ = Real.epoll_ctl(-1, Abi.EPOLL_CTL_ADD, -1, e); // copies the event before it looks at the fds
+        bool readable = Libc.Errno != Abi.EFAULT;
+        Libc.Errno = errno;
+        return readable;
     }
 }

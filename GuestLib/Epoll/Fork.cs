@@ -1,20 +1,30 @@
 namespace NetKernel.GuestLib;
 
-/// <content>In a forked child.</content>
+/// <content>fork(2): the child has a copy of the sets. The kernel's part of a set is one for both.</content>
 internal static unsafe partial class Epoll
 {
-    internal static void AfterFork() => s_lock = 0;
+    private static bool s_held;
 
-    /// <summary>In a forked child: whatever is ready now is news to it.</summary>
-    internal static void AllDirty()
+    /// <summary>Before the fork: what has happened is on the lists, nobody is in the middle of changing them, and either side may add native fds that the other's books miss.</summary>
+    internal static void BeforeFork()
     {
-        for (uint at = 1; at <= s_used; at++)
+        Collect();
+        s_held = Enter();
+        for (uint i = 0; s_sets != null && i < MaxSets && s_used != 0; i++)
         {
-            Item* item = &s_items[at - 1];
-            if (item->Set != 0 && !item->Dead && !item->Lost && (Mask(item) & Readiness.Of(Region.Socket(item->Socket))) != 0)
-            {
-                Link(item, at);
-            }
+            s_sets[i].Natives += s_sets[i].Items != 0 && s_sets[i].Natives == 0 ? 1 : 0;
         }
     }
+
+    /// <summary>In the parent, or when there was no fork after all.</summary>
+    internal static void AfterForkInParent()
+    {
+        if (s_held)
+        {
+            Leave();
+        }
+    }
+
+    /// <summary>In the child.</summary>
+    internal static void AfterFork() => s_lock = 0;
 }

@@ -2,7 +2,7 @@ using NetKernel.Channel;
 
 namespace NetKernel.GuestLib;
 
-/// <content>A socket of ours in a set.</content>
+/// <content>What a set watches: a socket of ours, or another set.</content>
 internal static unsafe partial class Epoll
 {
     private const uint MaxItems = 1 << 17;
@@ -11,16 +11,53 @@ internal static unsafe partial class Epoll
     {
         internal ulong Data;
         internal uint Events;
+
+        /// <summary>The fd it was added by, which may be closed by now (epoll(7), question 6).</summary>
         internal int Fd;
-        internal uint Socket;
-        internal uint Set; // index + 1; 0: free
-        internal uint NextOfSocket;
+
+        /// <summary>Socket id, or index of a set.</summary>
+        internal uint Target;
+
+        /// <summary>The set it is in; 0: the item is free.</summary>
+        internal uint Set;
+
+        internal ItemFlags Flags;
+        internal uint NextOfTarget; // of the free ones: the next
+        internal uint NextOfSet;
+        internal uint PreviousOfSet;
         internal uint NextReady;
-        internal bool Linked;
-        internal bool Dead;
-        internal bool Lost;
-        internal bool NativeToo;
-        internal bool Disarmed;
+        internal uint PreviousReady;
+        internal uint NextBoth;
+
+        /// <summary>Where in the program's array it was last reported.</summary>
+        internal uint Reported;
+
+        /// <summary>The socket's counts of events that this item has seen.</summary>
+        internal uint SeenIn;
+        internal uint SeenOut;
+        internal uint SeenState;
+    }
+
+    [Flags]
+    private enum ItemFlags : uint
+    {
+        /// <summary>The target is a set.</summary>
+        IsSet = 1,
+
+        /// <summary>On the ready list.</summary>
+        Ready = 2,
+
+        /// <summary>The kernel's set has it too: a listener's loopback half, an inner set's native fds.</summary>
+        NativeToo = 4,
+
+        /// <summary>EPOLLONESHOT has fired.</summary>
+        Disarmed = 8,
+
+        /// <summary>The socket's CoreEngine is gone.</summary>
+        Dead = 16,
+
+        /// <summary>A listener that waits for the next CoreEngine.</summary>
+        Lost = 32,
     }
 
     private static Item* s_items;
@@ -29,50 +66,28 @@ internal static unsafe partial class Epoll
     private static uint s_used;
     private static uint s_count;
 
-    /// <summary>Makes room for items.</summary>
+    /// <summary>Makes room for items of so many sockets.</summary>
     internal static bool Reserve(uint sockets)
     {
-        if (s_items == null)
-        {
-            s_items = (Item*)Libc.Reserve(MaxItems * (nuint)sizeof(Item));
-            s_first = (uint*)Libc.Reserve(sockets * sizeof(uint));
-        }
-
-        return s_sets != null && s_items != null && s_first != null;
+        s_first = s_first == null ? (uint*)Libc.Reserve(sockets * sizeof(uint)) : s_first;
+        return s_sets != null && s_first != null && ReserveItems();
     }
 
-    private static void Arm(Item* item, uint at, SocketSlot* s, EpollEvent* e)
+    private static bool ReserveItems()
     {
-        item->Events = e->Events;
-        item->Data = e->Data;
-        item->Disarmed = false;
-        if ((Mask(item) & Readable(item, s)) != 0)
-        {
-            Link(item, at);
-        }
+        s_items = s_items == null ? (Item*)Libc.Reserve(MaxItems * (nuint)sizeof(Item)) : s_items;
+        return s_items != null;
     }
 
-    private static uint Mask(Item* item) => item->Disarmed ? 0 : item->Events | Abi.EPOLLERR | Abi.EPOLLHUP;
+    private static bool Is(Item* item, ItemFlags flags) => (item->Flags & flags) != 0;
 
-    private static uint Readable(Item* item, SocketSlot* s) => item->Lost ? 0 : item->Dead || s == null ? Readiness.Broken : Readiness.Of(s);
-
-    private static uint Find(uint set, int fd, uint socket)
-    {
-        uint at = s_first[socket];
-        while (at != 0 && (s_items[at - 1].Set != set + 1 || s_items[at - 1].Fd != fd))
-        {
-            at = s_items[at - 1].NextOfSocket;
-        }
-
-        return at;
-    }
-
-    private static uint New()
+    /// <summary>A new item, armed; 0 when there is no room.</summary>
+    private static uint Add(uint set, int fd, uint target, ItemFlags flags, EpollEvent* e)
     {
         uint at = s_free;
         if (at != 0)
         {
-            s_free = s_items[at - 1].NextOfSocket;
+            s_free = s_items[at - 1].NextOfTarget;
         }
         else if (s_used < MaxItems)
         {
@@ -83,7 +98,86 @@ internal static unsafe partial class Epoll
             return 0;
         }
 
-        s_items[at - 1] = default;
+        Item* item = &s_items[at - 1];
+        *item = default;
+        item->Fd = fd;
+        item->Target = target;
+        item->Set = set;
+        item->Flags = flags;
+        uint* first = FirstOf(item);
+        item->NextOfTarget = *first;
+        *first = at;
+        Set* owner = &s_sets[set - 1];
+        item->NextOfSet = owner->FirstItem;
+        if (owner->FirstItem != 0)
+        {
+            s_items[owner->FirstItem - 1].PreviousOfSet = at;
+        }
+
+        owner->FirstItem = at;
+        owner->Items++;
+        s_count++;
+        if (Is(item, ItemFlags.NativeToo))
+        {
+            JoinBoth(owner, at);
+        }
+
+        Arm(item, at, e);
+        return at;
+    }
+
+    /// <summary>What ADD and MOD do: what holds now is an event.</summary>
+    private static void Arm(Item* item, uint at, EpollEvent* e)
+    {
+        item->Events = e->Events;
+        item->Data = e->Data;
+        item->Flags &= ~ItemFlags.Disarmed;
+        _ = News(item);
+        if ((Mask(item) & State(item)) != 0)
+        {
+            Link(item, at);
+            Tell(item->Set);
+        }
+    }
+
+    /// <summary>The events that the program wants now.</summary>
+    private static uint Mask(Item* item) => Is(item, ItemFlags.Disarmed) ? 0 : item->Events | Abi.EPOLLERR | Abi.EPOLLHUP;
+
+    /// <summary>The events that hold now.</summary>
+    private static uint State(Item* item) =>
+        Is(item, ItemFlags.IsSet) ? AnyReady(&s_sets[item->Target]) ? Abi.EPOLLIN | Abi.EPOLLRDNORM : 0
+        : Is(item, ItemFlags.Lost) ? 0 : Is(item, ItemFlags.Dead) ? Readiness.Broken : Readiness.Of(Region.Socket(item->Target));
+
+    /// <summary>The kinds of events that happened to an item's socket since it was last looked at.</summary>
+    private static uint News(Item* item)
+    {
+        if (Is(item, ItemFlags.IsSet | ItemFlags.Lost | ItemFlags.Dead))
+        {
+            return 0;
+        }
+
+        SocketSlot* s = Region.Socket(item->Target);
+        uint ins = Volatile.Read(ref s->EventsIn), outs = Volatile.Read(ref s->EventsOut), states = Volatile.Read(ref s->EventsState);
+        uint news = (ins != item->SeenIn ? Readiness.InBits : 0) | (outs != item->SeenOut ? Readiness.OutBits : 0)
+            | (states != item->SeenState ? ~0u : 0);
+        item->SeenIn = ins;
+        item->SeenOut = outs;
+        item->SeenState = states;
+        return news;
+    }
+
+    private static uint* FirstOf(Item* item) => Is(item, ItemFlags.IsSet) ? &s_sets[item->Target].FirstParent : &s_first[item->Target];
+
+    /// <summary>The item of a set that was added by that fd and still means the same thing; 0: none.</summary>
+    private static uint Find(uint set, int fd, uint first, ItemFlags condition)
+    {
+        const ItemFlags Life = ItemFlags.Dead | ItemFlags.Lost;
+        uint at = first;
+        while (at != 0 && (s_items[at - 1].Set != set || s_items[at - 1].Fd != fd || (s_items[at - 1].Flags & Life) != (condition & Life)))
+        {
+            at = s_items[at - 1].NextOfTarget;
+        }
+
         return at;
     }
 
@@ -91,44 +185,49 @@ internal static unsafe partial class Epoll
     {
         Item* item = &s_items[at - 1];
         Set* set = &s_sets[item->Set - 1];
-        if (item->NativeToo)
-        {
-            EpollEvent none = default;
-            _ = Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_DEL, item->Fd, &none);
-            set->Natives--;
-        }
-
-        uint* link = &s_first[item->Socket];
+        LeaveBoth(set, at);
+        Unlink(item, at);
+        uint* link = FirstOf(item);
         while (*link != at)
         {
-            link = &s_items[*link - 1].NextOfSocket;
+            link = &s_items[*link - 1].NextOfTarget;
         }
 
-        *link = item->NextOfSocket;
-        if (item->Linked)
+        *link = item->NextOfTarget;
+        if (item->PreviousOfSet == 0)
         {
-            Unlink(set, at);
+            set->FirstItem = item->NextOfSet;
+        }
+        else
+        {
+            s_items[item->PreviousOfSet - 1].NextOfSet = item->NextOfSet;
+        }
+
+        if (item->NextOfSet != 0)
+        {
+            s_items[item->NextOfSet - 1].PreviousOfSet = item->PreviousOfSet;
         }
 
         set->Items--;
         s_count--;
         item->Set = 0;
-        item->NextOfSocket = s_free;
+        item->NextOfTarget = s_free;
         s_free = at;
     }
 
-    /// <summary>A closed fd leaves every set.</summary>
-    internal static void RemoveFd(int fd, uint socket, bool dead)
+    /// <summary>The last fd of a socket in this process is closed: it leaves every set.</summary>
+    internal static void RemoveSocket(uint socket, FdKind kind)
     {
         if (s_count == 0 || !Enter())
         {
             return;
         }
 
+        ItemFlags life = kind == FdKind.Dead ? ItemFlags.Dead : kind == FdKind.Lost ? ItemFlags.Lost : 0;
         for (uint at = s_first[socket]; at != 0;)
         {
-            uint next = s_items[at - 1].NextOfSocket;
-            if (s_items[at - 1].Fd == fd && s_items[at - 1].Dead == dead)
+            uint next = s_items[at - 1].NextOfTarget;
+            if ((s_items[at - 1].Flags & (ItemFlags.Dead | ItemFlags.Lost)) == life)
             {
                 Remove(at);
             }

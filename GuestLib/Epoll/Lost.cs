@@ -3,20 +3,22 @@ namespace NetKernel.GuestLib;
 /// <content>CoreEngine goes and comes back.</content>
 internal static unsafe partial class Epoll
 {
-    /// <summary>CoreEngine is gone: every item reports it.</summary>
+    /// <summary>CoreEngine is gone: every item reports it, except listeners, which wait.</summary>
     internal static void KillSockets()
     {
         for (uint at = 1; at <= s_used; at++)
         {
             Item* item = &s_items[at - 1];
-            if (item->Set != 0 && !item->Dead && !item->Lost)
+            if (item->Set == 0 || Is(item, ItemFlags.IsSet | ItemFlags.Dead | ItemFlags.Lost))
             {
-                item->Lost = Fds.KindOf(item->Fd) == FdKind.Lost;
-                item->Dead = !item->Lost;
-                if (item->Dead && !item->Linked)
-                {
-                    Link(item, at);
-                }
+                continue;
+            }
+
+            item->Flags |= Fds.Find(FdKind.Lost, item->Target, -1) >= 0 ? ItemFlags.Lost : ItemFlags.Dead;
+            if (Is(item, ItemFlags.Dead))
+            {
+                Link(item, at);
+                Tell(item->Set);
             }
         }
     }
@@ -34,19 +36,21 @@ internal static unsafe partial class Epoll
         {
             uint at = *link;
             Item* item = &s_items[at - 1];
-            if (!item->Lost)
+            if (!Is(item, ItemFlags.Lost))
             {
-                link = &item->NextOfSocket;
+                link = &item->NextOfTarget;
                 continue;
             }
 
-            *link = item->NextOfSocket;
-            item->Lost = false;
-            item->Socket = id;
-            item->NextOfSocket = s_first[id];
+            *link = item->NextOfTarget;
+            item->Flags &= ~ItemFlags.Lost;
+            item->Target = id;
+            item->NextOfTarget = s_first[id];
             s_first[id] = at;
+            _ = News(item);
             Link(item, at); // looked at once: connections may wait already
-            link = oldId == id ? &item->NextOfSocket : link;
+            Tell(item->Set);
+            link = oldId == id ? &item->NextOfTarget : link;
         }
 
         Leave();

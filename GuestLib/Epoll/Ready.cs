@@ -2,19 +2,20 @@ using System.Numerics;
 
 namespace NetKernel.GuestLib;
 
-/// <content>The list of items that may be ready, in the order in which they became so.</content>
+/// <content>The list of items that may be ready, in the order in which they became so, and how items get there.</content>
 internal static unsafe partial class Epoll
 {
     private static void Link(Item* item, uint at)
     {
-        if (item->Linked)
+        if (Is(item, ItemFlags.Ready))
         {
             return;
         }
 
         Set* set = &s_sets[item->Set - 1];
-        item->Linked = true;
+        item->Flags |= ItemFlags.Ready;
         item->NextReady = 0;
+        item->PreviousReady = set->ReadyTail;
         if (set->ReadyTail == 0)
         {
             set->ReadyHead = at;
@@ -28,37 +29,39 @@ internal static unsafe partial class Epoll
         set->ReadyCount++;
     }
 
-    private static void Unlink(Set* set, uint at)
+    private static void Unlink(Item* item, uint at)
     {
-        uint before = 0;
-        for (uint i = set->ReadyHead; i != at; i = s_items[i - 1].NextReady)
+        if (!Is(item, ItemFlags.Ready))
         {
-            before = i;
+            return;
         }
 
-        uint next = s_items[at - 1].NextReady;
-        if (before == 0)
-        {
-            set->ReadyHead = next;
-        }
-        else
-        {
-            s_items[before - 1].NextReady = next;
-        }
-
-        if (set->ReadyTail == at)
-        {
-            set->ReadyTail = before;
-        }
-
+        Set* set = &s_sets[item->Set - 1];
+        uint next = item->NextReady, previous = item->PreviousReady;
+        *(previous == 0 ? &set->ReadyHead : &s_items[previous - 1].NextReady) = next;
+        *(next == 0 ? &set->ReadyTail : &s_items[next - 1].PreviousReady) = previous;
         set->ReadyCount--;
-        s_items[at - 1].Linked = false;
+        item->Flags &= ~ItemFlags.Ready;
+    }
+
+    /// <summary>A set has news: who waits on it, and the sets that it is in.</summary>
+    private static void Tell(uint set)
+    {
+        Waiting.NotifySet(set);
+        for (uint at = s_sets[set - 1].FirstParent; at != 0; at = s_items[at - 1].NextOfTarget)
+        {
+            if ((Mask(&s_items[at - 1]) & (Abi.EPOLLIN | Abi.EPOLLRDNORM)) != 0)
+            {
+                Link(&s_items[at - 1], at);
+                Tell(s_items[at - 1].Set); // no deeper than the kernel lets sets be nested
+            }
+        }
     }
 
     /// <summary>Turns the sockets that events have marked dirty into ready items.</summary>
     internal static void Collect()
     {
-        if (s_count == 0)
+        if (s_count == 0 || !Region.Attached)
         {
             return;
         }
@@ -88,57 +91,76 @@ internal static unsafe partial class Epoll
 
     private static void Stir(uint socket)
     {
-        uint at = s_first[socket];
-        if (at == 0)
-        {
-            return;
-        }
-
-        uint events = Readiness.Of(Region.Socket(socket));
-        for (; at != 0; at = s_items[at - 1].NextOfSocket)
+        for (uint at = s_first[socket]; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             Item* item = &s_items[at - 1];
-            if (!item->Linked && !item->Dead && !item->Lost && (Mask(item) & events) != 0)
+            uint mask = Mask(item);
+            if ((mask & News(item)) != 0 && (mask & State(item)) != 0)
             {
                 Link(item, at);
-                Waiting.NotifySet(item->Set);
+                Tell(item->Set);
             }
         }
     }
 
-    private static int Gather(Set* set, EpollEvent* events, int most)
+    /// <summary>Whether a set has an item that is ready. Those that are not any more leave the list.</summary>
+    private static bool AnyReady(Set* set)
     {
-        if (set->ReadyCount == 0 || !Enter())
+        while (set->ReadyHead != 0)
+        {
+            uint at = set->ReadyHead;
+            Item* item = &s_items[at - 1];
+            if ((Mask(item) & State(item)) != 0)
+            {
+                return true;
+            }
+
+            Unlink(item, at);
+        }
+
+        return false;
+    }
+
+    /// <summary>Takes up to <paramref name="most"/> events, looking at no more than <paramref name="left"/> items of the list.</summary>
+    private static int Gather(Set* set, EpollEvent* events, int from, int most, ref uint left)
+    {
+        if (most <= 0 || left == 0 || !Enter())
         {
             return 0;
         }
 
         int n = 0;
-        for (uint left = set->ReadyCount; left > 0 && n < most; left--)
+        for (left = left < set->ReadyCount ? left : set->ReadyCount; left > 0 && n < most; left--)
         {
             uint at = set->ReadyHead;
             Item* item = &s_items[at - 1];
-            set->ReadyHead = item->NextReady;
-            if (set->ReadyHead == 0)
-            {
-                set->ReadyTail = 0;
-            }
-
-            set->ReadyCount--;
-            item->Linked = false;
+            Unlink(item, at);
             uint mask = Mask(item);
-            uint now = mask & Readable(item, item->Dead || item->Lost ? null : Region.Socket(item->Socket));
+            uint now = mask & State(item);
             if (now == 0)
             {
                 continue;
             }
 
-            events[n].Events = now;
-            events[n].Data = item->Data;
-            n++;
+            if (Is(item, ItemFlags.NativeToo) && item->Reported < (uint)from && events[item->Reported].Data == item->Data)
+            {
+                events[item->Reported].Events |= now; // the kernel has reported its half
+            }
+            else
+            {
+                item->Reported = (uint)(from + n);
+                events[from + n].Events = now;
+                events[from + n].Data = item->Data;
+                n++;
+            }
+
             if ((mask & Abi.EPOLLONESHOT) != 0)
             {
-                item->Disarmed = true;
+                item->Flags |= ItemFlags.Disarmed;
+                if (Is(item, ItemFlags.NativeToo))
+                {
+                    DisarmNativeHalf(set, item);
+                }
             }
             else if ((mask & Abi.EPOLLET) == 0)
             {

@@ -1,27 +1,47 @@
 namespace NetKernel.GuestLib;
 
 /// <summary>
-/// epoll sets. The kernel's set keeps the native fds; sockets of ours are items here. Events mark sockets dirty in shared memory (whoever
-/// drains them), <see cref="Collect"/> turns dirty sockets into ready items, and a wait takes the ready items, so that a wait costs what is
-/// ready and not what is watched. Items and sets are private to the process, copied by fork.
+/// epoll sets. The kernel's set keeps the native fds; sockets of ours, and sets within sets, are items here. Events mark sockets dirty in shared
+/// memory (whoever drains them), <see cref="Collect"/> turns dirty sockets into ready items, and a wait takes the ready items, so that a
+/// wait costs what is ready and not what is watched. Items and sets are private to the process, copied by fork.
 /// </summary>
+/// <remarks>
+/// Everything here is under one lock of the process, held for list operations only. Indices of sets and items are stored plus one, so that zeroed
+/// memory means "none".
+/// </remarks>
 internal static unsafe partial class Epoll
 {
     private const uint MaxSets = 4096;
 
     private struct Set
     {
+        /// <summary>An open fd of it.</summary>
         internal int Fd;
+
+        /// <summary>Fds that name it; 0: the set is free.</summary>
         internal int References;
+
         internal uint Items;
-        internal int Natives;
+        internal uint FirstItem;
+
+        /// <summary>First of the items, in other sets, that watch this set.</summary>
+        internal uint FirstParent;
+
+        /// <summary>First of the items that the kernel's set has too.</summary>
+        internal uint FirstBoth;
+
         internal uint ReadyHead;
         internal uint ReadyTail;
         internal uint ReadyCount;
-        internal uint Turn;
+
+        /// <summary>Fds that the kernel's set has; more than there are when they were closed.</summary>
+        internal int Natives;
+
+        /// <summary>When the kernel was last asked for its part, and whose turn it is when there is room for one.</summary>
+        internal long Asked;
+        internal bool NativesTurn;
     }
 
-    // Indices are stored plus one, so that zeroed memory means "none".
     private static Set* s_sets;
     private static ulong s_lock;
 
@@ -66,27 +86,39 @@ internal static unsafe partial class Epoll
 
     private static Set* SetOf(int epoll) => Fds.KindOf(epoll) == FdKind.Epoll ? &s_sets[Fds.IdOf(epoll)] : null;
 
+    /// <summary>One more fd names the set.</summary>
     internal static uint Duplicate(uint set)
     {
         s_sets[set].References++;
         return set;
     }
 
-    /// <summary>An fd of a set is closed; with the last one the set and its items go.</summary>
-    internal static void Drop(uint set)
+    /// <summary>An fd of a set is closed; with the last one the set and its items go, and the items that watch it.</summary>
+    internal static void Drop(uint index, int fd)
     {
-        if (--s_sets[set].References > 0 || !Enter())
+        Set* set = &s_sets[index];
+        if (--set->References > 0)
+        {
+            int other = set->Fd == fd ? Fds.Find(FdKind.Epoll, index, fd) : -1;
+            set->Fd = other >= 0 ? other : set->Fd;
+            return;
+        }
+
+        if (!Enter())
         {
             return;
         }
 
-        for (uint at = 1; at <= s_used && s_sets[set].Items > 0; at++)
+        while (set->FirstItem != 0)
         {
-            if (s_items[at - 1].Set == set + 1)
-            {
-                s_items[at - 1].NativeToo = false; // gone with the kernel's set
-                Remove(at);
-            }
+            s_items[set->FirstItem - 1].Flags &= ~ItemFlags.NativeToo; // gone with the kernel's set
+            Remove(set->FirstItem);
+        }
+
+        while (set->FirstParent != 0)
+        {
+            s_items[set->FirstParent - 1].Flags &= ~ItemFlags.NativeToo;
+            Remove(set->FirstParent);
         }
 
         Leave();

@@ -1,49 +1,47 @@
 namespace NetKernel.GuestLib;
 
-/// <content>Epoll_wait(2).</content>
+/// <content>epoll_wait(2).</content>
 internal static unsafe partial class Epoll
 {
+    /// <summary>Busy as this library's items may be, the kernel is asked for its part this often (ns).</summary>
+    private const long AskEvery = 20_000;
+
     internal static int Wait(int epoll, EpollEvent* events, int most, long deadline, void* signals, out bool native)
     {
         Set* set = SetOf(epoll);
-        native = set == null || set->Items == 0 || most <= 0 || events == null;
+        native = set == null || set->Items == 0 || most <= 0 || events == null || !Region.Attached;
         if (native)
         {
             return 0;
         }
 
-        PollFd* fds = stackalloc PollFd[2];
+        PollFd* fds = stackalloc PollFd[3];
         uint index = Fds.IdOf(epoll) + 1;
         while (true)
         {
+            bool last = deadline > 0 && Libc.Now() >= deadline;
             uint ticket = Draining.Ticket();
             if (!Draining.All())
             {
                 Collect();
             }
 
-            int n = Gather(set, events, most);
-            if (n > 0)
+            last |= deadline == 0;
+            int n = Take(set, epoll, events, most, last);
+            if (n > 0 || (last && signals == null))
             {
-                // Native fds get their turn however busy ours are.
-                if (set->Natives > 0 && n < most && (++set->Turn & 3) == 0)
-                {
-                    int more = Real.epoll_pwait(epoll, events + n, most - n, 0, null);
-                    n += more > 0 ? more : 0;
-                }
-
                 return n;
             }
 
-            if (deadline == 0)
+            if (last)
             {
-                return set->Natives > 0 ? Real.epoll_pwait(epoll, events, most, 0, signals) : 0;
+                return Unite(set, events, 0, Real.epoll_pwait(epoll, events, most, 0, signals)); // for the signals
             }
 
             fds[0].Fd = epoll;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
-            int ready = Waiting.Park(Waiting.AnySocket, index, fds, set->Natives > 0 ? 1u : 0u, deadline, signals, ticket);
+            int ready = Waiting.Park(Waiting.AnySocket, index, fds, 1, deadline, signals, ticket);
             if (ready < 0)
             {
                 return -1;
@@ -51,17 +49,58 @@ internal static unsafe partial class Epoll
 
             if (ready > 0)
             {
-                n = Real.epoll_pwait(epoll, events, most, 0, null);
+                n = Unite(set, events, 0, Real.epoll_pwait(epoll, events, most, 0, null));
                 if (n != 0)
                 {
                     return n;
                 }
             }
-
-            if (deadline > 0 && Libc.Now() >= deadline && !Draining.AnyPending())
-            {
-                return 0;
-            }
         }
+    }
+
+    /// <summary>What is ready now, of ours and, when it is time or the last look, of the kernel's: neither starves the other.</summary>
+    private static int Take(Set* set, int epoll, EpollEvent* events, int most, bool last)
+    {
+        long now = set->Natives > 0 ? Libc.Now() : 0;
+        bool ask = set->Natives > 0 && (last || now - set->Asked >= AskEvery);
+        bool share = ask && set->NativesTurn;
+        uint left = set->ReadyCount;
+        int n = Gather(set, events, 0, share ? most / 2 : most, ref left);
+        if (!ask)
+        {
+            return n;
+        }
+
+        set->NativesTurn = !share;
+        if (n < most)
+        {
+            set->Asked = now;
+            int natives = Real.epoll_pwait(epoll, events + n, most - n, 0, null);
+            n += natives > 0 ? Unite(set, events, n, natives) : 0;
+            n += Gather(set, events, n, most - n, ref left);
+        }
+
+        return n;
+    }
+
+    /// <summary>Whether poll on an epoll fd must ask this library too.</summary>
+    internal static bool HasItems(int epoll)
+    {
+        Set* set = SetOf(epoll);
+        return set != null && set->Items != 0 && Region.Attached;
+    }
+
+    /// <summary>What poll says of a set's items, the kernel's aside.</summary>
+    internal static uint StateOf(int epoll)
+    {
+        Collect();
+        if (!Enter())
+        {
+            return 0;
+        }
+
+        bool ready = AnyReady(SetOf(epoll));
+        Leave();
+        return ready ? Abi.EPOLLIN | Abi.EPOLLRDNORM : 0;
     }
 }
