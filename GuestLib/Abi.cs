@@ -5,7 +5,7 @@ namespace NetKernel.GuestLib;
 /// <summary>Constants of the kernel's ABI on x86-64, under their own names.</summary>
 internal static class Abi
 {
-    internal const int EPERM = 1, EINTR = 4, EIO = 5, EBADF = 9, EAGAIN = 11, ENOMEM = 12, EFAULT = 14, EINVAL = 22, EMFILE = 24, ESPIPE = 29, EPIPE = 32,
+    internal const int EPERM = 1, EINTR = 4, EIO = 5, EBADF = 9, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14, EINVAL = 22, EMFILE = 24, ESPIPE = 29, EPIPE = 32,
         ENOPROTOOPT = 92, EOPNOTSUPP = 95, EAFNOSUPPORT = 97, EADDRINUSE = 98, ENETDOWN = 100, ECONNABORTED = 103, ECONNRESET = 104, ENOBUFS = 105,
         EISCONN = 106, ENOTCONN = 107, ETIMEDOUT = 110, EALREADY = 114, EINPROGRESS = 115, ENOTSOCK = 88, EDESTADDRREQ = 89;
 

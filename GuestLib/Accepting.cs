@@ -7,6 +7,11 @@ internal static unsafe class Accepting
 {
     internal static int Accept(int fd, SocketSlot* s, void* address, uint* length, int flags)
     {
+        if ((flags & ~(Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)) != 0)
+        {
+            return Libc.Fail(Abi.EINVAL);
+        }
+
         PollFd* fds = stackalloc PollFd[2];
         long deadline = -2;
         while (true)
@@ -176,7 +181,13 @@ internal static unsafe class Accepting
             return Libc.Fail(Abi.ECONNABORTED);
         }
 
-        Addresses.Put(s->Domain, entry.PeerLow, entry.PeerHigh, (ushort)entry.PeerPort, address, length);
-        return fd;
+        error = address == null ? 0 : Addresses.Put(s->Domain, entry.PeerLow, entry.PeerHigh, (ushort)entry.PeerPort, address, length);
+        if (error == 0)
+        {
+            return fd;
+        }
+
+        _ = Closing.Close(fd); // as the kernel: the connection is lost
+        return Libc.Fail(error);
     }
 }

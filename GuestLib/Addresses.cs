@@ -6,6 +6,9 @@ internal static unsafe class Addresses
     /// <summary>First half of 127.0.0.1 and of every other IPv4 address as ::ffff:a.b.c.d.</summary>
     private const ulong MappedPrefix = 0xFFFF_0000; // bytes 8-11 of the address, as the low half of its second word
 
+    /// <summary>Bytes of the longest address that a call takes (struct sockaddr_storage).</summary>
+    private const uint MostBytes = 128;
+
     internal static bool IsMapped(ulong low, ulong high) => low == 0 && (uint)high == MappedPrefix;
 
     internal static ulong Map(uint address4) => ((ulong)address4 << 32) | MappedPrefix;
@@ -16,48 +19,37 @@ internal static unsafe class Addresses
     internal static bool IsLoopback(ulong low, ulong high) =>
         IsWildcard(low, high) || (IsMapped(low, high) && (byte)(high >> 32) == 127) || (low == 0 && high == 1ul << 56);
 
+    /// <summary>Whether an address can be read: 0, or the errno.</summary>
+    internal static int Check(byte* address, uint length) =>
+        length > MostBytes ? Abi.EINVAL : UserMemory.CanRead(address, length) ? 0 : Abi.EFAULT;
+
     /// <summary>Takes an address of a family apart. 0, or the errno that the kernel gives.</summary>
     internal static int Parse(byte* address, uint length, int domain, out ulong low, out ulong high, out ushort port)
     {
         low = high = 0;
         port = 0;
-        if (address == null)
+        int error = Check(address, length);
+        if (error != 0)
         {
-            return Abi.EFAULT;
+            return error;
         }
 
-        if (length < 2)
+        if (length < (domain == Abi.AF_INET ? 16 : 24))
         {
             return Abi.EINVAL;
         }
 
-        ushort family = *(ushort*)address;
+        if (*(ushort*)address != domain)
+        {
+            return Abi.EAFNOSUPPORT;
+        }
+
         if (domain == Abi.AF_INET)
         {
-            if (length < 16)
-            {
-                return Abi.EINVAL;
-            }
-
-            if (family != Abi.AF_INET)
-            {
-                return Abi.EAFNOSUPPORT;
-            }
-
             high = Map(*(uint*)(address + 4));
         }
         else
         {
-            if (family != Abi.AF_INET6)
-            {
-                return Abi.EAFNOSUPPORT;
-            }
-
-            if (length < 24)
-            {
-                return Abi.EINVAL;
-            }
-
             low = *(ulong*)(address + 8);
             high = *(ulong*)(address + 16);
         }
@@ -66,19 +58,34 @@ internal static unsafe class Addresses
         return 0;
     }
 
-    /// <summary>Writes an address as the kernel does: as much as fits, and the full length.</summary>
-    internal static void Put(int domain, ulong low, ulong high, ushort port, void* address, uint* length)
+    /// <summary>224.0.0.0/4 and ff00::/8.</summary>
+    internal static bool IsMulticast(ulong low, ulong high) =>
+        IsMapped(low, high) ? ((byte)(high >> 32) & 0xF0) == 0xE0 : (byte)low == 0xFF;
+
+    /// <summary>Writes an address as the kernel does: as much as fits, and the full length. 0, or the errno.</summary>
+    internal static int Put(int domain, ulong low, ulong high, ushort port, void* address, uint* length)
     {
-        if (address == null || length == null)
+        if (!UserMemory.CanWrite(length, sizeof(uint)))
         {
-            return;
+            return Abi.EFAULT;
         }
 
         byte* full = stackalloc byte[28];
         uint bytes = Format(domain, low, high, port, full);
-        uint room = *length;
-        _ = Libc.memmove(address, full, room < bytes ? room : bytes);
+        uint room = *length < bytes ? *length : bytes;
+        if ((int)*length < 0)
+        {
+            return Abi.EINVAL;
+        }
+
+        if (!UserMemory.CanWrite(address, room))
+        {
+            return Abi.EFAULT;
+        }
+
+        _ = Libc.memmove(address, full, room);
         *length = bytes;
+        return 0;
     }
 
     /// <summary>Writes a full address; returns its length (16 or 28).</summary>

@@ -13,27 +13,76 @@ internal static unsafe class Closing
         }
 
         uint status = Volatile.Read(ref s->Status);
-        if ((status & SocketStatus.Connected) == 0)
+        uint ends = (how != Abi.SHUT_WR ? SocketStatus.ShutRead : 0) | (how != Abi.SHUT_RD ? SocketStatus.ShutWrite : 0);
+        if ((status & SocketStatus.Listening) != 0)
         {
-            if ((status & SocketStatus.Listening) != 0 && (status & SocketStatus.NativeBound) != 0)
-            {
-                return Real.shutdown(fd, how);
-            }
+            return how == Abi.SHUT_WR ? 0 : StopListening(fd, s);
+        }
 
+        if ((status & (SocketStatus.Connected | SocketStatus.Connecting)) == 0 || IsOver(s, status))
+        {
+            Interlocked.Or(ref s->Status, ends); // as the kernel, which also keeps it in mind
             return Libc.Fail(Abi.ENOTCONN);
         }
 
-        if ((status & SocketStatus.Reset) != 0)
-        {
-            return Libc.Fail(Abi.ENOTCONN);
-        }
-
-        Interlocked.Or(ref s->Status, (how != Abi.SHUT_WR ? SocketStatus.ShutRead : 0) | (how != Abi.SHUT_RD ? SocketStatus.ShutWrite : 0));
+        Interlocked.Or(ref s->Status, ends);
         Nqe nqe = default;
         nqe.Op = Op.Shutdown;
         nqe.Socket = Fds.IdOf(fd);
         nqe.OpData = (ulong)(uint)how;
-        return Rings.Send(s->QueueSet, &nqe, 1) ? 0 : Libc.Fail(Abi.ECONNRESET);
+        if (!Rings.Send(s->QueueSet, &nqe, 1))
+        {
+            return Libc.Fail(Abi.ECONNRESET);
+        }
+
+        if ((status & SocketStatus.Connecting) != 0)
+        {
+            Opening.AwaitCancelled(Fds.IdOf(fd), s);
+        }
+
+        return 0;
+    }
+
+    /// <summary>Whether the connection is no more, as the kernel's TCP_CLOSE has it: reset, or ended in both directions.</summary>
+    internal static bool IsOver(SocketSlot* s, uint status) =>
+        (status & SocketStatus.Reset) != 0
+        || ((status & (SocketStatus.PeerClosed | SocketStatus.ShutWrite)) == (SocketStatus.PeerClosed | SocketStatus.ShutWrite) && Volatile.Read(ref s->TxBytes) == 0);
+
+    /// <summary>
+    /// shutdown(2) of a listener takes it back to before listen(2): what waits is refused, whoever waits in accept(2) gets EINVAL, and it may listen again. The answer to
+    /// a question to the NSM wakes them, in every process.
+    /// </summary>
+    private static int StopListening(int fd, SocketSlot* s)
+    {
+        uint id = Fds.IdOf(fd);
+        Interlocked.And(ref s->Status, ~SocketStatus.Listening);
+        Nqe nqe = default;
+        nqe.Op = Op.Shutdown;
+        nqe.Socket = id;
+        nqe.OpData = Abi.SHUT_RDWR;
+        bool sent = Rings.Send(s->QueueSet, &nqe, 1) && Locks.TryEnter(ref s->RxLock);
+        if (!sent)
+        {
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        for (; Volatile.Read(ref s->RxTail) != s->RxHead; Volatile.Write(ref s->RxHead, s->RxHead + 1))
+        {
+            nqe.Op = Op.Decline;
+            nqe.OpData = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries].Handle;
+            _ = Rings.Send(s->QueueSet, &nqe, 1);
+        }
+
+        Locks.Leave(ref s->RxLock);
+        if ((s->Status & SocketStatus.NativeBound) != 0)
+        {
+            _ = Real.shutdown(fd, Abi.SHUT_RD);
+        }
+
+        int answer;
+        uint length = sizeof(int);
+        _ = Options.Ask(s, id, Abi.SOL_SOCKET, Abi.SO_ERROR, &answer, &length);
+        return 0;
     }
 
     internal static int Close(int fd)

@@ -62,11 +62,34 @@ internal static unsafe class Opening
     internal static int Bind(int fd, SocketSlot* s, byte* address, uint length)
     {
         int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
-        bool wildcard = Addresses.IsWildcard(low, high);
-        if (error != 0 || (s->Status & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0
-            || (!wildcard && Addresses.IsLoopback(low, high)))
+        if (error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET && *(ushort*)address == Abi.AF_UNSPEC && *(uint*)(address + 4) == 0)
         {
-            // Loopback, or an error: the guest's own kernel decides.
+            error = 0; // as the kernel: old programs leave the family out
+            high = Addresses.Map(0);
+            port = Addresses.Swap(*(ushort*)(address + 2));
+        }
+
+        if (error != 0)
+        {
+            return Libc.Fail(error);
+        }
+
+        bool wildcard = Addresses.IsWildcard(low, high);
+        bool inside = !wildcard && (Addresses.IsLoopback(low, high) || Addresses.IsMulticast(low, high));
+        if (!inside && !wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        {
+            return Libc.Fail(99); // EADDRNOTAVAIL
+        }
+
+        if ((s->Status & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0)
+        {
+            // What is over has no port any more, and may have one; nothing can be done with it.
+            return Closing.IsOver(s, s->Status) ? Real.bind(fd, address, length) : Libc.Fail(Abi.EINVAL);
+        }
+
+        if (inside)
+        {
+            // The guest's own kernel decides.
             int result = Real.bind(fd, address, length);
             if (result == 0)
             {
@@ -76,9 +99,9 @@ internal static unsafe class Opening
             return result;
         }
 
-        if (!wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        if (port is > 0 and < 1024 && !MayBind(s->Domain, address, length))
         {
-            return Libc.Fail(99); // EADDRNOTAVAIL
+            return Libc.Fail(Abi.EACCES);
         }
 
         error = BindAtNsm(fd, Fds.IdOf(fd), s, low, high, port, wildcard);
@@ -104,6 +127,20 @@ internal static unsafe class Opening
 
         Interlocked.Or(ref s->Status, SocketStatus.Bound | SocketStatus.NativeBound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0));
         return 0;
+    }
+
+    /// <summary>Whether the program has the right to bind that port: the NSM, which has every right, must not lend it. The guest's kernel is asked by a socket of no other use.</summary>
+    private static bool MayBind(int domain, byte* address, uint length)
+    {
+        int fd = Real.socket(domain, Abi.SOCK_STREAM | Abi.SOCK_CLOEXEC, 0);
+        if (fd < 0)
+        {
+            return true;
+        }
+
+        bool refused = Real.bind(fd, address, length) != 0 && Libc.Errno == Abi.EACCES;
+        _ = Real.close(fd);
+        return !refused;
     }
 
     /// <summary>Binds at the NSM; an errno, or 0 with the local address and port in the slot.</summary>
@@ -204,33 +241,51 @@ internal static unsafe class Opening
 
     internal static int Connect(int fd, SocketSlot* s, byte* address, uint length)
     {
-        int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
-        uint status = Volatile.Read(ref s->Status);
-        if (error != 0)
+        int error = Addresses.Check(address, length);
+        if (error != 0 || length < sizeof(ushort))
         {
-            return address != null && length >= 2 && *(ushort*)address == Abi.AF_UNSPEC ? Libc.Fail(Abi.EOPNOTSUPP) : Libc.Fail(error);
+            return Libc.Fail(error != 0 ? error : Abi.EINVAL);
         }
 
-        if ((status & SocketStatus.Listening) != 0)
+        uint status = Volatile.Read(ref s->Status);
+        if (*(ushort*)address == Abi.AF_UNSPEC)
+        {
+            return (status & (SocketStatus.Connected | SocketStatus.Connecting | SocketStatus.Listening)) == 0 ? 0 : Libc.Fail(Abi.EOPNOTSUPP);
+        }
+
+        // The state counts before the address, as in the kernel (inet_stream_connect).
+        bool nonBlocking = (status & Status.NonBlocking) != 0;
+        if ((status & SocketStatus.Connecting) != 0)
+        {
+            return nonBlocking ? Libc.Fail(Abi.EALREADY) : AwaitConnect(fd, s, Abi.EALREADY);
+        }
+
+        if ((status & SocketStatus.Connected) != 0 && (status & Status.ConnectReported) == 0)
+        {
+            Interlocked.Or(ref s->Status, Status.ConnectReported);
+            return 0;
+        }
+
+        if ((status & Status.ConnectFailed) != 0)
+        {
+            return ConnectFailed(s); // a non-blocking one that nobody has asked about yet
+        }
+
+        if ((status & (SocketStatus.Listening | SocketStatus.Connected)) != 0)
         {
             return Libc.Fail(Abi.EISCONN);
+        }
+
+        error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
+        if (error != 0)
+        {
+            return Libc.Fail(error);
         }
 
         if (Addresses.IsLoopback(low, high) || Region.IsOwnAddress(low, high))
         {
             BecomeNative(fd, s);
             return Real.connect(fd, address, length);
-        }
-
-        if ((status & SocketStatus.Connected) != 0)
-        {
-            return (Interlocked.Or(ref s->Status, Status.ConnectReported) & Status.ConnectReported) == 0 ? 0 : Libc.Fail(Abi.EISCONN);
-        }
-
-        bool nonBlocking = (status & Status.NonBlocking) != 0;
-        if ((status & SocketStatus.Connecting) != 0)
-        {
-            return nonBlocking ? Libc.Fail(Abi.EALREADY) : AwaitConnect(fd, s);
         }
 
         if (!Locks.TryEnter(ref s->ControlLock))
@@ -253,14 +308,38 @@ internal static unsafe class Opening
         s->PeerHigh = high;
         s->PeerPort = port;
         s->Error = 0;
-        Interlocked.And(ref s->Status, ~Status.ConnectFailed);
         Interlocked.Or(ref s->Status, SocketStatus.Connecting);
         bool sent = Rings.Job(s->QueueSet, elements, count + 1);
         Locks.Leave(ref s->ControlLock);
-        return !sent ? Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN) : nonBlocking ? Libc.Fail(Abi.EINPROGRESS) : AwaitConnect(fd, s);
+        return !sent ? Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN) : nonBlocking ? Libc.Fail(Abi.EINPROGRESS) : AwaitConnect(fd, s, Abi.EINPROGRESS);
     }
 
-    private static int AwaitConnect(int fd, SocketSlot* s)
+    /// <summary>Tells how a connect failed, and makes the socket as good as new.</summary>
+    private static int ConnectFailed(SocketSlot* s)
+    {
+        int error = Interlocked.Exchange(ref s->Error, 0);
+        Interlocked.And(ref s->Status, ~Status.ConnectFailed);
+        return Libc.Fail(error == 0 ? Abi.ECONNABORTED : error);
+    }
+
+    /// <summary>After shutdown(2) of a socket that was connecting: the NSM gives the attempt up, and the socket is as before it, with the error still to be told.</summary>
+    internal static void AwaitCancelled(uint id, SocketSlot* s)
+    {
+        PollFd* room = stackalloc PollFd[1];
+        while ((Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0 && !Region.Dead)
+        {
+            uint ticket = Draining.Ticket();
+            if (!Draining.All() && (Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0)
+            {
+                _ = Waiting.Park(id, 0, room, 0, -1, null, ticket);
+            }
+        }
+
+        Interlocked.And(ref s->Status, ~Status.ConnectFailed);
+    }
+
+    /// <summary>Waits for the connect under way; <paramref name="late"/> is the errno when SO_SNDTIMEO ends the wait.</summary>
+    private static int AwaitConnect(int fd, SocketSlot* s, int late)
     {
         PollFd* room = stackalloc PollFd[1];
         uint id = Fds.IdOf(fd);
@@ -277,8 +356,7 @@ internal static unsafe class Opening
                     return 0;
                 }
 
-                int error = Interlocked.Exchange(ref s->Error, 0);
-                return Libc.Fail(error == 0 ? Abi.ECONNABORTED : error);
+                return ConnectFailed(s);
             }
 
             if (Region.Dead)
@@ -298,7 +376,7 @@ internal static unsafe class Opening
 
             if (deadline >= 0 && Libc.Now() >= deadline)
             {
-                return Libc.Fail(Abi.EINPROGRESS);
+                return Libc.Fail(late);
             }
         }
     }

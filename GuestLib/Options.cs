@@ -156,7 +156,7 @@ internal static unsafe class Options
             return Put(value, length, (status & SocketStatus.Listening) != 0 ? 1 : 0);
         }
 
-        bool live = (status & SocketStatus.Known) != 0 && (status & SocketStatus.Reset) == 0;
+        bool live = (status & SocketStatus.Known) != 0 && (status & (SocketStatus.Reset | SocketStatus.Connecting)) == 0;
         if (level == Abi.IPPROTO_TCP && name is Abi.TCP_INFO or Abi.TCP_CONGESTION or Abi.TCP_MAXSEG or Abi.TCP_FASTOPEN && live)
         {
             return Ask(s, Fds.IdOf(fd), level, name, value, length);
@@ -200,9 +200,14 @@ internal static unsafe class Options
     /// <summary>Congestion control depends on what the NSM offers: asked there, and kept on the kernel socket for before it is connected.</summary>
     private static int SetCongestion(int fd, SocketSlot* s, void* value, uint length)
     {
-        if (value == null || length == 0)
+        if (length < 1 || (int)length < 0)
         {
-            return Real.setsockopt(fd, Abi.IPPROTO_TCP, Abi.TCP_CONGESTION, value, length);
+            return Libc.Fail(Abi.EINVAL);
+        }
+
+        if (!UserMemory.CanRead(value, length < 15 ? length : 15))
+        {
+            return Libc.Fail(Abi.EFAULT);
         }
 
         uint n = 0;
@@ -235,7 +240,8 @@ internal static unsafe class Options
         return error == 0 ? 0 : Libc.Fail(error);
     }
 
-    private static int Ask(SocketSlot* s, uint id, int level, int name, void* value, uint* length)
+    /// <summary>Asks the NSM. No other control request may be under way on the socket, a connect among them.</summary>
+    internal static int Ask(SocketSlot* s, uint id, int level, int name, void* value, uint* length)
     {
         if ((int)*length < 0)
         {

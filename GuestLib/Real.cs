@@ -16,6 +16,8 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint> write;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint> readv;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint> writev;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, long, int, nint> preadv2;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, long, int, nint> pwritev2;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint> recv;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint> send;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint*, nint> recvfrom;
@@ -42,6 +44,7 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> dup2;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int> dup3;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int> close_range;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint> syscall;
 
     private static bool s_ready;
 
@@ -64,6 +67,8 @@ internal static unsafe class Real
         write = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, nint>)Find("write"u8);
         readv = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint>)Find("readv"u8);
         writev = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, nint>)Find("writev"u8);
+        preadv2 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, long, int, nint>)Find("preadv2"u8);
+        pwritev2 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, IoVec*, int, long, int, nint>)Find("pwritev2"u8);
         recv = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint>)Find("recv"u8);
         send = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, nint>)Find("send"u8);
         recvfrom = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, nuint, int, void*, uint*, nint>)Find("recvfrom"u8);
@@ -90,6 +95,7 @@ internal static unsafe class Real
         dup2 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("dup2"u8);
         dup3 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int>)Find("dup3"u8);
         close_range = (delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int>)Find("close_range"u8);
+        syscall = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint>)Find("syscall"u8);
         s_ready = true;
     }
 

@@ -7,78 +7,86 @@ internal static unsafe class Receiving
 {
     private const uint Batch = 16;
 
+    /// <summary>Of <see cref="Take"/> alone: the data goes into a pipe, whose fd stands in place of the number of vectors. No program can pass it: the bit is taken away first.</summary>
+    private const int MSG_TOPIPE = 1 << 31;
+
     /// <summary>Receives into the vectors. Bytes, 0 at end of stream, or -1 with errno.</summary>
     internal static nint Receive(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
     {
         if ((flags & (Abi.MSG_OOB | Abi.MSG_ERRQUEUE)) != 0)
         {
-            return Libc.Fail((flags & Abi.MSG_OOB) != 0 ? Abi.EINVAL : Abi.EAGAIN);
+            return Libc.Fail((flags & Abi.MSG_ERRQUEUE) != 0 ? Abi.EAGAIN
+                : (Volatile.Read(ref s->Status) & SocketStatus.Listening) != 0 ? Abi.ENOTCONN : Abi.EINVAL);
         }
 
-        nuint total = 0;
-        for (nuint i = 0; i < count; i++)
+        nint total = Messages.Total(vectors, count);
+        if (total < 0)
         {
-            total += vectors[i].Length;
+            return -1;
         }
 
-        nuint done = 0;
-        bool waitAll = (flags & Abi.MSG_WAITALL) != 0 && (flags & Abi.MSG_PEEK) == 0;
+        flags &= ~MSG_TOPIPE;
+        bool peek = (flags & Abi.MSG_PEEK) != 0;
+        nint target = Target(s, total, flags);
+        nint done = 0;
         long deadline = -2;
         while (true)
         {
             uint ticket = Draining.Ticket();
-            if (Volatile.Read(ref s->RxTail) != s->RxHead || (Draining.Of(s->QueueSet) && Volatile.Read(ref s->RxTail) != s->RxHead))
+            uint tail = Volatile.Read(ref s->RxTail);
+            if (tail != s->RxHead || (Draining.Of(s->QueueSet) && (tail = Volatile.Read(ref s->RxTail)) != s->RxHead))
             {
                 if (total == 0)
                 {
                     return 0;
                 }
 
-                nint taken = Take(s, Fds.IdOf(fd), vectors, count, done, total, flags);
+                nint taken = Take(s, Fds.IdOf(fd), vectors, count, (nuint)(peek ? 0 : done), (nuint)total, flags);
                 if (taken < 0)
                 {
-                    return done != 0 ? (nint)done : taken;
+                    return done != 0 ? done : taken;
                 }
 
-                done += (nuint)taken;
-                if (done == total || (taken > 0 && !waitAll))
+                done = peek ? taken : done + taken;
+                if (done >= target)
                 {
-                    return (nint)done;
+                    return done;
                 }
 
+                if (!peek)
+                {
+                    continue;
+                }
+            }
+
+            // What was told before the end or the error counts before it: look once more when the status says that it is over.
+            uint status = Volatile.Read(ref s->Status);
+            if (Ended(s, status) && Volatile.Read(ref s->RxTail) != tail)
+            {
                 continue;
             }
 
-            uint status = Volatile.Read(ref s->Status);
             if (Region.Dead || (status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
             {
-                int error = Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
-                return done != 0 ? (nint)done : error != 0 ? Libc.Fail(error) : Sending.IsLost(s) ? Libc.Fail(Abi.ECONNRESET) : 0;
+                int error = done != 0 ? 0 : Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
+                return done != 0 ? done : error != 0 ? Libc.Fail(error) : Sending.IsLost(s) ? Libc.Fail(Abi.ECONNRESET) : 0;
             }
 
-            if ((status & (SocketStatus.Connected | SocketStatus.PeerClosed)) == 0)
+            if ((status & (SocketStatus.Connected | SocketStatus.Connecting)) == 0)
             {
-                return Libc.Fail((status & SocketStatus.Connecting) != 0 ? Abi.EAGAIN : Abi.ENOTCONN);
+                // An error once, then the end if there was a connection or a shutdown.
+                int error = (status & SocketStatus.Listening) != 0 ? Abi.ENOTCONN : Interlocked.Exchange(ref s->Error, 0);
+                return error == 0 && (status & (SocketStatus.ShutRead | Status.ConnectFailed)) != 0 ? 0 : Libc.Fail(error != 0 ? error : Abi.ENOTCONN);
             }
 
             if ((status & (SocketStatus.PeerClosed | SocketStatus.ShutRead)) != 0)
             {
-                if (Volatile.Read(ref s->RxTail) != s->RxHead)
-                {
-                    continue; // data that came before the FIN was applied just now
-                }
-
-                return (nint)done;
-            }
-
-            if (total == 0)
-            {
-                return 0;
+                return done;
             }
 
             if ((status & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0)
             {
-                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+                return done != 0 ? done : Libc.Fail(Abi.EAGAIN);
             }
 
             if (deadline == -2)
@@ -89,14 +97,31 @@ internal static unsafe class Receiving
             PollFd* room = stackalloc PollFd[1];
             if (Waiting.Park(Fds.IdOf(fd), 0, room, 0, deadline, null, ticket) < 0)
             {
-                return done != 0 ? (nint)done : -1;
+                return done != 0 ? done : -1;
             }
 
-            if (deadline >= 0 && Libc.Now() >= deadline && Volatile.Read(ref s->RxTail) == s->RxHead)
+            if (deadline >= 0 && Libc.Now() >= deadline && Volatile.Read(ref s->RxTail) == tail)
             {
-                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+                return done != 0 ? done : Libc.Fail(Abi.EAGAIN);
             }
         }
+    }
+
+    /// <summary>Bytes that a call waits for: one, or as many as MSG_WAITALL or SO_RCVLOWAT say (sock_rcvlowat of the kernel).</summary>
+    private static nint Target(SocketSlot* s, nint total, int flags)
+    {
+        nint target = (flags & Abi.MSG_WAITALL) != 0 ? total : 1;
+        return target > 1 ? target : 1;
+    }
+
+    private static bool Ended(SocketSlot* s, uint status) =>
+        (status & (SocketStatus.PeerClosed | SocketStatus.ShutRead | SocketStatus.Reset)) != 0;
+
+    /// <summary>Writes what is queued into a pipe, as far as it takes it. Bytes, or -1 with errno.</summary>
+    internal static nint ReceiveToPipe(int fd, SocketSlot* s, int pipe, nuint length)
+    {
+        nint taken = Take(s, Fds.IdOf(fd), null, (nuint)pipe, 0, length, MSG_TOPIPE);
+        return taken == 0 ? Libc.Fail(Abi.EAGAIN) : taken;
     }
 
     /// <summary>Bytes that recv would give now: FIONREAD.</summary>
@@ -104,10 +129,10 @@ internal static unsafe class Receiving
     {
         _ = Draining.Of(s->QueueSet);
         int bytes = Volatile.Read(ref s->RxBytes);
-        return bytes < 0 || (Volatile.Read(ref s->Status) & SocketStatus.Listening) != 0 ? 0 : bytes;
+        return bytes < 0 ? 0 : bytes;
     }
 
-    /// <summary>Moves what is queued into the vectors from byte <paramref name="done"/> on. Bytes, or -1 with errno.</summary>
+    /// <summary>Moves what is queued into the vectors (or the pipe) from byte <paramref name="done"/> on. Bytes, or -1 with errno.</summary>
     private static nint Take(SocketSlot* s, uint id, IoVec* vectors, nuint count, nuint done, nuint total, int flags)
     {
         if (!Locks.TryEnter(ref s->RxLock))
@@ -116,6 +141,7 @@ internal static unsafe class Receiving
         }
 
         bool peek = (flags & Abi.MSG_PEEK) != 0;
+        bool bad = false;
         Nqe* credits = stackalloc Nqe[(int)Batch];
         uint n = 0;
         uint creditBytes = 0;
@@ -130,9 +156,18 @@ internal static unsafe class Receiving
             uint size = entry->Size - offset;
             nuint want = total - done - (nuint)taken;
             uint bytes = size < want ? size : (uint)want;
-            if ((flags & Abi.MSG_TRUNC) == 0)
+            if ((flags & (Abi.MSG_TRUNC | MSG_TOPIPE)) == 0)
             {
-                Scatter(vectors, count, skip + (nuint)taken, Region.Pool + entry->Offset + offset, bytes);
+                if (!Scatter(vectors, count, skip + (nuint)taken, Region.Pool + entry->Offset + offset, bytes))
+                {
+                    bad = true;
+                    break;
+                }
+            }
+            else if ((flags & MSG_TOPIPE) != 0)
+            {
+                nint put = Splicing.Put((int)count, Region.Pool + entry->Offset + offset, bytes);
+                bytes = put > 0 ? (uint)put : 0;
             }
 
             taken += (nint)bytes;
@@ -177,7 +212,7 @@ internal static unsafe class Receiving
         }
 
         Locks.Leave(ref s->RxLock);
-        return lost ? Libc.Fail(Abi.ECONNRESET) : taken;
+        return lost ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
     }
 
     private static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes)
@@ -198,7 +233,8 @@ internal static unsafe class Receiving
         Volatile.Write(ref s->RxHead, head); // Release: pairs with the drainer's acquire in Delivered.
     }
 
-    private static void Scatter(IoVec* vectors, nuint count, nuint skip, byte* source, nuint bytes)
+    /// <summary>Copies into the vectors from byte <paramref name="skip"/> on; false when the program's memory is not there to be written.</summary>
+    private static bool Scatter(IoVec* vectors, nuint count, nuint skip, byte* source, nuint bytes)
     {
         for (nuint i = 0; i < count && bytes > 0; i++)
         {
@@ -210,10 +246,17 @@ internal static unsafe class Receiving
             }
 
             nuint n = length - skip < bytes ? length - skip : bytes;
+            if (!UserMemory.CanWrite(vectors[i].Base + skip, n))
+            {
+                return false;
+            }
+
             _ = Libc.memmove(vectors[i].Base + skip, source, n);
             source += n;
             bytes -= n;
             skip = 0;
         }
+
+        return true;
     }
 }

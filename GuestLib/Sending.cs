@@ -13,6 +13,7 @@ internal static unsafe class Sending
 
     private const uint MostSends = SocketSlot.MaxSends - 8;
     private const uint Batch = 16;
+    private const int EISDIR = 21;
 
     /// <summary>Published after so many bytes at the latest, so that the NSM works while this side still copies.</summary>
     private const uint BatchBytes = 128 << 10;
@@ -29,21 +30,21 @@ internal static unsafe class Sending
             return Libc.Fail(Abi.EOPNOTSUPP);
         }
 
-        nuint total = 0;
-        for (nuint i = 0; i < count; i++)
+        nint total = Messages.Total(vectors, count);
+        if (total < 0)
         {
-            total += vectors[i].Length;
+            return -1;
         }
 
         Source source = new() { Vectors = vectors, Count = count, File = -1 };
-        return Run(fd, s, ref source, total, flags);
+        return Run(fd, s, ref source, (nuint)total, flags);
     }
 
-    /// <summary>sendfile(2) into a connection: the file is read straight into the TX pool.</summary>
-    internal static nint SendFile(int fd, SocketSlot* s, int file, long* offset, nuint length)
+    /// <summary>Sends up to <paramref name="length"/> bytes of a file, or of a pipe that has so many, read straight into the TX pool.</summary>
+    internal static nint SendFile(int fd, SocketSlot* s, int file, long* offset, nuint length, int flags)
     {
         Source source = new() { File = file, Offset = offset };
-        return Run(fd, s, ref source, length, Abi.MSG_NOSIGNAL);
+        return Run(fd, s, ref source, length, flags);
     }
 
     private struct Source
@@ -53,19 +54,21 @@ internal static unsafe class Sending
         internal nuint Done;
         internal int File;
         internal long* Offset;
+        internal bool AtEnd;
 
-        /// <summary>Puts up to <paramref name="room"/> bytes into a chunk; 0 at end of file, -1 with errno.</summary>
+        /// <summary>Puts up to <paramref name="room"/> bytes into a chunk; 0 at end of file (which is then noted), -1 with errno.</summary>
         internal nint Fill(byte* chunk, nuint room)
         {
             if (File >= 0)
             {
                 nint got = Offset == null ? Real.read(File, chunk, room) : Libc.pread64(File, chunk, room, *Offset);
+                AtEnd = got == 0;
                 if (got > 0 && Offset != null)
                 {
                     *Offset += got;
                 }
 
-                return got;
+                return got >= 0 || Libc.Errno != EISDIR ? got : Libc.Fail(Abi.EINVAL);
             }
 
             nuint put = 0;
@@ -73,6 +76,11 @@ internal static unsafe class Sending
             {
                 nuint n = Vectors->Length - Done;
                 n = n < room - put ? n : room - put;
+                if (!UserMemory.CanRead(Vectors->Base + Done, n))
+                {
+                    return Libc.Fail(Abi.EFAULT); // nothing of this piece, as the kernel
+                }
+
                 _ = Libc.memmove(chunk + put, Vectors->Base + Done, n);
                 put += n;
                 Done += n;
@@ -103,6 +111,18 @@ internal static unsafe class Sending
         {
             uint ticket = Draining.Ticket();
             int error = Refusal(s);
+            if (error == Abi.EINPROGRESS)
+            {
+                // A connect is under way: the kernel waits for it here as well.
+                Locks.Leave(ref s->TxLock);
+                if (!nonBlocking && Wait(fd, s, id, ref deadline, -1, ticket) && Locks.TryEnter(ref s->TxLock))
+                {
+                    continue;
+                }
+
+                return nonBlocking ? Libc.Fail(Abi.EAGAIN) : -1;
+            }
+
             if (error != 0)
             {
                 Locks.Leave(ref s->TxLock);
@@ -129,7 +149,7 @@ internal static unsafe class Sending
             }
 
             done += (nuint)put;
-            if (done == total || (source.File >= 0 && put == 0 && HasAny(s)))
+            if (done == total || source.AtEnd)
             {
                 Locks.Leave(ref s->TxLock);
                 return (nint)done;
@@ -157,22 +177,10 @@ internal static unsafe class Sending
                 return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
             }
 
-            if (deadline == -2)
-            {
-                deadline = Options.Deadline(fd, s, Abi.SO_SNDTIMEO);
-            }
-
             // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
-            PollFd* room = stackalloc PollFd[1];
-            long soon = Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : deadline;
-            if (Waiting.Park(id, 0, room, 0, deadline >= 0 && deadline < soon ? deadline : soon, null, ticket) < 0)
+            if (!Wait(fd, s, id, ref deadline, Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : -1, ticket))
             {
                 return done != 0 ? (nint)done : -1;
-            }
-
-            if (deadline >= 0 && Libc.Now() >= deadline)
-            {
-                return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
             }
 
             if (!Locks.TryEnter(ref s->TxLock))
@@ -180,6 +188,27 @@ internal static unsafe class Sending
                 return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
             }
         }
+    }
+
+    /// <summary>
+    /// Sleeps until something happens, or until <paramref name="soon"/> (-1: never). False with errno when a signal came or SO_SNDTIMEO is over.
+    /// </summary>
+    private static bool Wait(int fd, SocketSlot* s, uint id, ref long deadline, long soon, uint ticket)
+    {
+        deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
+        PollFd* room = stackalloc PollFd[1];
+        if (Waiting.Park(id, 0, room, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, null, ticket) < 0)
+        {
+            return false;
+        }
+
+        if (deadline >= 0 && Libc.Now() >= deadline)
+        {
+            Libc.Errno = Abi.EAGAIN;
+            return false;
+        }
+
+        return true;
     }
 
     private static bool HasAny(SocketSlot* s) => s->TxBytes < s->TxLimit && s->TxSends < MostSends;
@@ -264,13 +293,13 @@ internal static unsafe class Sending
             return Abi.ECONNRESET;
         }
 
-        if ((status & SocketStatus.Reset) != 0)
+        if ((status & SocketStatus.Connecting) != 0)
         {
-            int error = Interlocked.Exchange(ref s->Error, 0);
-            return error == 0 ? Abi.EPIPE : error;
+            return Abi.EINPROGRESS;
         }
 
-        return (status & SocketStatus.Connecting) != 0 && (status & Status.NonBlocking) != 0 ? Abi.EAGAIN : Abi.EPIPE;
+        int error = Interlocked.Exchange(ref s->Error, 0);
+        return error == 0 ? Abi.EPIPE : error;
     }
 
     /// <summary>The connection's NSM is gone, though its Reset may not have been drained yet.</summary>

@@ -6,28 +6,15 @@ namespace NetKernel.GuestLib.Exports;
 /// <summary>The calls that move data.</summary>
 internal static unsafe class Data
 {
-    private const nuint MostBytes = 0x7FFF_F000; // read(2), sendfile(2)
-    private const int MostVectors = 1024; // IOV_MAX
-
     private static nint Receive(int fd, SocketSlot* s, void* buffer, nuint length, int flags)
     {
-        if (buffer == null && length != 0)
-        {
-            return Libc.Fail(Abi.EFAULT);
-        }
-
-        IoVec vector = new() { Base = (byte*)buffer, Length = length > MostBytes ? MostBytes : length };
+        IoVec vector = new() { Base = (byte*)buffer, Length = length > Messages.MostBytes ? Messages.MostBytes : length };
         return Receiving.Receive(fd, s, &vector, 1, flags);
     }
 
     private static nint Send(int fd, SocketSlot* s, void* buffer, nuint length, int flags)
     {
-        if (buffer == null && length != 0)
-        {
-            return Libc.Fail(Abi.EFAULT);
-        }
-
-        IoVec vector = new() { Base = (byte*)buffer, Length = length > MostBytes ? MostBytes : length };
+        IoVec vector = new() { Base = (byte*)buffer, Length = length > Messages.MostBytes ? Messages.MostBytes : length };
         return Sending.Send(fd, s, &vector, 1, flags);
     }
 
@@ -36,7 +23,10 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Receive(fd, s, buffer, length, 0) : Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.read(fd, buffer, length);
+        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.read(fd, buffer, length)
+            : !UserMemory.IsPlausible(buffer, length) ? Libc.Fail(Abi.EFAULT)
+            : length == 0 ? 0 // the kernel does not even ask the socket
+            : Receive(fd, s, buffer, length, 0);
     }
 
     [RuntimeExport("__read_chk")]
@@ -71,12 +61,9 @@ internal static unsafe class Data
             return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recvfrom(fd, buffer, length, flags, address, addressLength);
         }
 
-        if (address != null && addressLength != null)
-        {
-            *addressLength = 0; // a stream has no address per message
-        }
-
-        return Receive(fd, s, buffer, length, flags);
+        nint got = Receive(fd, s, buffer, length, flags);
+        int error = got < 0 ? 0 : Messages.PutNoAddress(address, addressLength);
+        return error != 0 ? Libc.Fail(error) : got;
     }
 
     [RuntimeExport("__recvfrom_chk")]
@@ -91,8 +78,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.readv(fd, vectors, count)
-            : (uint)count > MostVectors ? Libc.Fail(Abi.EINVAL) : Receiving.Receive(fd, s, vectors, (nuint)count, 0);
+        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.readv(fd, vectors, count) : Vectors.Read(fd, s, vectors, count, 0);
     }
 
     [RuntimeExport("recvmsg")]
@@ -105,19 +91,26 @@ internal static unsafe class Data
             return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recvmsg(fd, message, flags);
         }
 
-        if (message == null || message->IovLength > MostVectors)
+        int error = Messages.CheckReceive(message);
+        if (error != 0)
         {
-            return Libc.Fail(message == null ? Abi.EFAULT : 90); // EMSGSIZE
+            return Libc.Fail(error);
         }
 
         nint got = Receiving.Receive(fd, s, message->Iov, message->IovLength, flags);
-        if (got >= 0)
+        if (got < 0)
         {
-            message->NameLength = 0;
-            message->ControlLength = 0;
-            message->Flags = 0;
+            return got;
         }
 
+        if (!UserMemory.CanWrite(message, (nuint)sizeof(MsgHdr)))
+        {
+            return Libc.Fail(Abi.EFAULT);
+        }
+
+        message->NameLength = message->Name != null ? 0 : message->NameLength; // a stream has no address per message
+        message->ControlLength = 0;
+        message->Flags = flags & Abi.MSG_CMSG_CLOEXEC;
         return got;
     }
 
@@ -125,28 +118,7 @@ internal static unsafe class Data
     public static int RecvMMsg(int fd, MMsgHdr* messages, uint count, int flags, TimeSpec* timeout)
     {
         Real.Ensure();
-        if (Fds.Ours(fd) == null)
-        {
-            return Real.recvmmsg(fd, messages, count, flags, timeout);
-        }
-
-        const int MSG_WAITFORONE = 0x10000;
-        for (uint i = 0; i < count; i++)
-        {
-            nint got = RecvMsg(fd, &messages[i].Header, (flags & ~MSG_WAITFORONE) | (i > 0 && (flags & MSG_WAITFORONE) != 0 ? Abi.MSG_DONTWAIT : 0));
-            if (got < 0)
-            {
-                return i > 0 ? (int)i : -1;
-            }
-
-            messages[i].Length = (uint)got;
-            if (got == 0)
-            {
-                return (int)i + 1;
-            }
-        }
-
-        return (int)count;
+        return Fds.Ours(fd) == null ? Real.recvmmsg(fd, messages, count, flags, timeout) : Vectors.ReceiveMany(fd, messages, count, flags, timeout);
     }
 
     [RuntimeExport("write")]
@@ -154,7 +126,8 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Send(fd, s, buffer, length, 0) : Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.write(fd, buffer, length);
+        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.write(fd, buffer, length)
+            : UserMemory.IsPlausible(buffer, length) ? Send(fd, s, buffer, length, 0) : Libc.Fail(Abi.EFAULT);
     }
 
     [RuntimeExport("send")]
@@ -170,8 +143,13 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Send(fd, s, buffer, length, flags)
-            : Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.sendto(fd, buffer, length, flags, address, addressLength);
+        if (s == null)
+        {
+            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.sendto(fd, buffer, length, flags, address, addressLength);
+        }
+
+        int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
+        return error != 0 ? Libc.Fail(error) : Send(fd, s, buffer, length, flags);
     }
 
     [RuntimeExport("writev")]
@@ -179,8 +157,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.writev(fd, vectors, count)
-            : (uint)count > MostVectors ? Libc.Fail(Abi.EINVAL) : Sending.Send(fd, s, vectors, (nuint)count, 0);
+        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.writev(fd, vectors, count) : Vectors.Write(fd, s, vectors, count, 0);
     }
 
     [RuntimeExport("sendmsg")]
@@ -193,61 +170,21 @@ internal static unsafe class Data
             return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.sendmsg(fd, message, flags);
         }
 
-        if (message == null || message->IovLength > MostVectors)
+        int error = Messages.CheckSend(message);
+        if (error == 0 && message->ControlLength != 0 && (Volatile.Read(ref s->Status) & SocketStatus.Connected) != 0
+            && !Messages.IsStreamControl((byte*)message->Control, message->ControlLength))
         {
-            return Libc.Fail(message == null ? Abi.EFAULT : 90); // EMSGSIZE
+            error = Abi.EINVAL;
         }
 
-        return message->ControlLength != 0 ? Libc.Fail(Abi.EOPNOTSUPP) : Sending.Send(fd, s, message->Iov, message->IovLength, flags);
+        return error != 0 ? Libc.Fail(error) : Sending.Send(fd, s, message->Iov, message->IovLength, flags);
     }
 
     [RuntimeExport("sendmmsg")]
     public static int SendMMsg(int fd, MMsgHdr* messages, uint count, int flags)
     {
         Real.Ensure();
-        if (Fds.Ours(fd) == null)
-        {
-            return Real.sendmmsg(fd, messages, count, flags);
-        }
-
-        for (uint i = 0; i < count; i++)
-        {
-            nint sent = SendMsg(fd, &messages[i].Header, flags);
-            if (sent < 0)
-            {
-                return i > 0 ? (int)i : -1;
-            }
-
-            messages[i].Length = (uint)sent;
-        }
-
-        return (int)count;
-    }
-
-    [RuntimeExport("sendfile")]
-    public static nint SendFile(int to, int from, long* offset, nuint length)
-    {
-        Real.Ensure();
-        SocketSlot* s = Fds.Ours(to);
-        if (s == null)
-        {
-            return Fds.IsDead(to) ? Libc.Fail(Abi.EPIPE) : Fds.Ours(from) != null ? Libc.Fail(Abi.EINVAL) : Real.sendfile(to, from, offset, length);
-        }
-
-        return Fds.KindOf(from) != FdKind.Native ? Libc.Fail(Abi.EINVAL)
-            : Sending.SendFile(to, s, from, offset, length > MostBytes ? MostBytes : length);
-    }
-
-    [RuntimeExport("sendfile64")]
-    public static nint SendFile64(int to, int from, long* offset, nuint length) => SendFile(to, from, offset, length);
-
-    /// <summary>No zero-copy between pipes and the pools: refused as for a socket that does not support it, and programs fall back to copying.</summary>
-    [RuntimeExport("splice")]
-    public static nint Splice(int from, long* fromOffset, int to, long* toOffset, nuint length, uint flags)
-    {
-        Real.Ensure();
-        return Fds.Ours(from) != null || Fds.Ours(to) != null || Fds.IsDead(from) || Fds.IsDead(to)
-            ? Libc.Fail(Abi.EINVAL) : Real.splice(from, fromOffset, to, toOffset, length, flags);
+        return Fds.Ours(fd) == null ? Real.sendmmsg(fd, messages, count, flags) : Vectors.SendMany(fd, messages, count, flags);
     }
 
     private static void Check(nuint length, nuint room)

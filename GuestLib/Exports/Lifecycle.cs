@@ -6,6 +6,8 @@ namespace NetKernel.GuestLib.Exports;
 /// <summary>The constructor, and the calls that make and end fds.</summary>
 internal static unsafe class Lifecycle
 {
+    private const int O_ASYNC = 0x2000;
+
     /// <summary>The constructor: the dynamic loader calls it before the program's main, on the only thread.</summary>
     [RuntimeExport("nk_init")]
     public static void Init()
@@ -151,6 +153,11 @@ internal static unsafe class Lifecycle
             return Libc.Fail(Abi.EBADF);
         }
 
+        if (command == Abi.F_SETFL && (argument & O_ASYNC) != 0 && Fds.Ours(fd) != null)
+        {
+            return Libc.Fail(Abi.EINVAL); // nobody would send the SIGIO
+        }
+
         int result = Real.fcntl(fd, command, argument);
         if (result < 0)
         {
@@ -195,18 +202,7 @@ internal static unsafe class Lifecycle
             return result;
         }
 
-        if (Fds.Ours(fd) == null || request is not (Abi.FIONREAD or Abi.SIOCOUTQ))
-        {
-            return Real.ioctl(fd, request, argument);
-        }
-
-        if (argument == 0)
-        {
-            return Libc.Fail(Abi.EFAULT);
-        }
-
-        *(int*)argument = request == Abi.FIONREAD ? Receiving.Available(s) : (int)Volatile.Read(ref s->TxBytes);
-        return 0;
+        return Fds.Ours(fd) == null ? Real.ioctl(fd, request, argument) : Ioctls.Do(fd, s, request, argument);
     }
 
     private static void SetNonBlocking(SocketSlot* s, bool on) =>

@@ -83,11 +83,6 @@ internal static unsafe class Sockets
             return Real.getsockname(fd, address, length);
         }
 
-        if (address == null || length == null)
-        {
-            return Libc.Fail(Abi.EFAULT);
-        }
-
         // An accepted connection's local address comes with AcceptDone.
         PollFd* room = stackalloc PollFd[1];
         while ((status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->LocalPort) == 0 && !Region.Dead
@@ -101,8 +96,8 @@ internal static unsafe class Sockets
             }
         }
 
-        Addresses.Put(s->Domain, s->LocalLow, s->LocalHigh, s->LocalPort, address, length);
-        return 0;
+        int error = Addresses.Put(s->Domain, s->LocalLow, s->LocalHigh, s->LocalPort, address, length);
+        return error == 0 ? 0 : Libc.Fail(error);
     }
 
     [RuntimeExport("getpeername")]
@@ -116,18 +111,13 @@ internal static unsafe class Sockets
         }
 
         uint status = Volatile.Read(ref s->Status);
-        if ((status & SocketStatus.Connected) == 0 || (status & SocketStatus.Reset) != 0)
+        if ((status & SocketStatus.Connected) == 0 || Closing.IsOver(s, status))
         {
             return Libc.Fail(Abi.ENOTCONN);
         }
 
-        if (address == null || length == null)
-        {
-            return Libc.Fail(Abi.EFAULT);
-        }
-
-        Addresses.Put(s->Domain, s->PeerLow, s->PeerHigh, s->PeerPort, address, length);
-        return 0;
+        int error = Addresses.Put(s->Domain, s->PeerLow, s->PeerHigh, s->PeerPort, address, length);
+        return error == 0 ? 0 : Libc.Fail(error);
     }
 
     [RuntimeExport("setsockopt")]
