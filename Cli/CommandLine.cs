@@ -67,8 +67,8 @@ internal static class CommandLine
 
     private static Command Up()
     {
-        var mode = new Option<string?>("--mode") { Description = "bridge (root) or host (no privileges needed)", HelpName = "MODE" };
-        mode.AcceptOnlyFromAmong("bridge", "host");
+        var mode = new Option<string?>("--mode") { Description = "bridge (root), host (no privileges needed), or private (root; for tests)", HelpName = "MODE" };
+        mode.AcceptOnlyFromAmong("bridge", "host", "private");
         var loops = new Option<int?>("--loops") { Description = "switching loops of CoreEngine, 1 to 8", HelpName = "N" };
         var huge = new Option<string?>("--hugepages") { Description = "auto or off" };
         huge.AcceptOnlyFromAmong("auto", "off");
@@ -87,9 +87,18 @@ internal static class CommandLine
         var guest = new Option<string>("--guest") { Description = "the guest to run in; made when it does not exist", Required = true, HelpName = "NAME" };
         var nsm = new Option<string?>("--nsm") { Description = "the NSM of a new guest", HelpName = "NAME" };
         var uncovered = new Option<bool>("--allow-uncovered") { Description = "run it although the guest library cannot be loaded into it; it has no network then" };
+        var loopback = new Option<string>("--loopback")
+        {
+            Description = "native (127.0.0.0/8 and ::1 stay in the guest), or netkernel (for tests; private mode only)",
+            HelpName = "WHERE",
+            DefaultValueFactory = _ => "native",
+        };
+        loopback.AcceptOnlyFromAmong("native", "netkernel");
         var rest = new Argument<string[]>("program") { Description = "-- PROGRAM [ARGS...]", Arity = ArgumentArity.ZeroOrMore };
-        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, uncovered], parse =>
-            RunProgram.Run(Where(parse), parse.GetValue(guest)!, parse.GetValue(nsm), parse.GetValue(uncovered), [.. parse.GetValue(rest) ?? [], .. program]));
+        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, uncovered, loopback], parse =>
+            RunProgram.Run(
+                Where(parse), parse.GetValue(guest)!, parse.GetValue(nsm), parse.GetValue(uncovered), parse.GetValue(loopback) == "netkernel",
+                [.. parse.GetValue(rest) ?? [], .. program]));
         command.Arguments.Add(rest);
         return command;
     }

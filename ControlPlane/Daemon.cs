@@ -95,9 +95,12 @@ internal static class Daemon
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(2));
 
         var plan = new AddressPlan(options.Subnet4, options.Subnet6);
-        INetwork network = options.Mode == "bridge"
-            ? new BridgeNetwork(options.Instance, plan)
-            : new HostNetwork(options.Instance, Environment.IsPrivilegedProcess);
+        INetwork network = options.Mode switch
+        {
+            "bridge" => new BridgeNetwork(options.Instance, plan),
+            "private" => new PrivateNetwork(options.Instance),
+            _ => new HostNetwork(options.Instance, Environment.IsPrivilegedProcess),
+        };
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(directory);
         builder.Services.AddSingleton(plan);

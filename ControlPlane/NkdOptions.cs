@@ -12,7 +12,7 @@ internal sealed class NkdOptions
 
     public string RunDirectory { get; private set; } = "";
 
-    /// <summary>"bridge" or "host".</summary>
+    /// <summary>"bridge", "host" or "private".</summary>
     public string Mode { get; private set; } = Environment.IsPrivilegedProcess ? "bridge" : "host";
 
     public int Loops { get; private set; } = 1;
@@ -88,15 +88,15 @@ internal sealed class NkdOptions
             throw Wrong(problem);
         }
 
-        if (Mode is not ("bridge" or "host"))
+        if (Mode is not ("bridge" or "host" or "private"))
         {
-            throw Wrong($"--mode {Mode}: it is bridge or host");
+            throw Wrong($"--mode {Mode}: it is bridge or host (or private, for tests)");
         }
 
-        if (Mode == "bridge" && !Environment.IsPrivilegedProcess)
+        if (Mode != "host" && !Environment.IsPrivilegedProcess)
         {
             throw new ServiceException(
-                FailureCode.FailedPrecondition, "bridge mode needs root (network namespaces, a bridge): use sudo, or try `nk up --mode host` without privileges");
+                FailureCode.FailedPrecondition, $"{Mode} mode needs root (network namespaces{(Mode == "bridge" ? ", a bridge" : "")}): use sudo, or try `nk up --mode host` without privileges");
         }
 
         if (Loops is < 1 or > 8)

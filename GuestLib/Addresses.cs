@@ -15,9 +15,9 @@ internal static unsafe class Addresses
 
     internal static bool IsWildcard(ulong low, ulong high) => low == 0 && (high == 0 || high == Map(0));
 
-    /// <summary>127.0.0.0/8, ::1, or an unspecified destination, which means the same.</summary>
-    internal static bool IsLoopback(ulong low, ulong high) =>
-        IsWildcard(low, high) || (IsMapped(low, high) && (byte)(high >> 32) == 127) || (low == 0 && high == 1ul << 56);
+    /// <summary>127.0.0.0/8, ::1, or an unspecified destination, which means the same: what stays on the guest's own kernel.</summary>
+    internal static bool IsLoopback(ulong low, ulong high) => !Region.CarriesLoopback
+        && (IsWildcard(low, high) || (IsMapped(low, high) && (byte)(high >> 32) == 127) || (low == 0 && high == 1ul << 56));
 
     /// <summary>Whether an address can be read: 0, or the errno.</summary>
     internal static int Check(byte* address, uint length) =>

@@ -52,6 +52,11 @@ internal static unsafe class Attaching
         s_connection = -1;
         WakeFd = -1;
         s_path = path[n] == 0 ? copy : null;
+        fixed (byte* name = "NETKERNEL_LOOPBACK"u8, netkernel = "netkernel"u8)
+        {
+            byte* value = Libc.getenv(name);
+            Region.CarriesLoopback = value != null && Libc.strcmp(value, netkernel) == 0;
+        }
     }
 
     /// <summary>Makes sure that this process is attached; false when it cannot be (errno says why).</summary>

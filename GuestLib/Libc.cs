@@ -15,6 +15,9 @@ internal static unsafe class Libc
     [RuntimeImport("*", "getenv"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern byte* getenv(byte* name);
 
+    [RuntimeImport("*", "strcmp"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int strcmp(byte* one, byte* other);
+
     [RuntimeImport("*", "getpid"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int getpid();
 

@@ -22,6 +22,12 @@ internal static unsafe class Region
     /// <summary>This process's slot, which is its queue set too.</summary>
     internal static uint Slot;
 
+    /// <summary>
+    /// Loopback goes to the NSM like any other address, and no socket has a native half (NETKERNEL_LOOPBACK=netkernel). A test switch: the NSM's
+    /// loopback is shared by all its guests, and an NSM with addresses per guest refuses it.
+    /// </summary>
+    internal static bool CarriesLoopback;
+
     /// <summary>Attached, and CoreEngine was alive when last looked at.</summary>
     internal static bool Attached;
 

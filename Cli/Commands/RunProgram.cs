@@ -6,7 +6,7 @@ namespace NetKernel.Cli.Commands;
 /// <summary>nk run.</summary>
 internal static class RunProgram
 {
-    public static int Run(string directory, string guest, string? nsm, bool allowUncovered, string[] words)
+    public static int Run(string directory, string guest, string? nsm, bool allowUncovered, bool carryLoopback, string[] words)
     {
         if (words.Length == 0)
         {
@@ -29,6 +29,11 @@ internal static class RunProgram
         GuestInfo info;
         using (var client = new NkdClient(directory))
         {
+            if (carryLoopback && client.Status().Mode != "private")
+            {
+                throw CliException.Failure("--loopback netkernel is for tests, on an instance of their own (nk up --mode private): elsewhere 127.0.0.1 is the guest's own");
+            }
+
             info = client.CreateGuest(guest, new GuestSpec(nsm), mustBeNew: false);
         }
 
@@ -42,7 +47,7 @@ internal static class RunProgram
             Console.Error.WriteLine($"nk: {path} runs without network: {file.Problem}");
         }
 
-        Launcher.Become(info, path, words, file.Covered);
+        Launcher.Become(info, path, words, file.Covered, carryLoopback);
         return ExitCode.Failure;
     }
 }

@@ -16,8 +16,10 @@ internal static unsafe class Launcher
 {
     private const int CloneNewNet = 0x40000000, SigPipe = 13, SigSetMask = 2, LimitFiles = 7;
 
+    private const string Loopback = "NETKERNEL_LOOPBACK";
+
     /// <summary>The environment for a program in a guest.</summary>
-    public static Dictionary<string, string> Environment(GuestInfo guest, bool covered)
+    public static Dictionary<string, string> Environment(GuestInfo guest, bool covered, bool carryLoopback = false)
     {
         var environment = new Dictionary<string, string>();
         foreach (DictionaryEntry entry in System.Environment.GetEnvironmentVariables())
@@ -38,13 +40,19 @@ internal static unsafe class Launcher
         }
 
         environment["NETKERNEL_ATTACH"] = guest.AttachPath;
+        _ = environment.Remove(Loopback);
+        if (carryLoopback)
+        {
+            environment[Loopback] = "netkernel";
+        }
+
         return environment;
     }
 
     /// <summary>Does not return, except by an exception.</summary>
-    public static void Become(GuestInfo guest, string path, IReadOnlyList<string> arguments, bool covered)
+    public static void Become(GuestInfo guest, string path, IReadOnlyList<string> arguments, bool covered, bool carryLoopback)
     {
-        Dictionary<string, string> environment = Environment(guest, covered);
+        Dictionary<string, string> environment = Environment(guest, covered, carryLoopback);
         if (guest.NamespacePid != 0)
         {
             // A user namespace cannot be entered by a process with threads: nsenter has none.

@@ -77,6 +77,13 @@ public sealed class NkInstance : IDisposable
     /// <summary>Starts a program in a guest, as nk run does.</summary>
     public GuestProcess Start(string guest, params IEnumerable<string> command) => StartRaw([_nk, "run", "--run-dir", RunDirectory, "--guest", guest, "--", .. command]);
 
+    /// <summary>The same with the program's loopback carried by NetKernel (instances in private mode).</summary>
+    public GuestProcess StartOnLoopback(string guest, params IEnumerable<string> command) =>
+        StartRaw([_nk, "run", "--run-dir", RunDirectory, "--guest", guest, "--loopback", "netkernel", "--", .. command]);
+
+    /// <summary>Starts a program in a guest's namespace without NetKernel: for what a program does natively.</summary>
+    public GuestProcess StartNatively(string guest, params IEnumerable<string> command) => StartRaw(["ip", "netns", "exec", NamespaceOf(guest), .. command]);
+
     /// <summary>Runs a program in a guest to its end; kills it when the time is up.</summary>
     public CommandResult Run(string guest, TimeSpan timeout, params IEnumerable<string> command)
     {

@@ -5,8 +5,11 @@ namespace NetKernel.ControlPlane.Network;
 /// <summary>What surrounds NSMs and guests: namespaces, links, addresses. One implementation per mode.</summary>
 internal interface INetwork
 {
-    /// <summary>"bridge" or "host".</summary>
+    /// <summary>"bridge", "host" or "private".</summary>
     string Mode { get; }
+
+    /// <summary>Each guest has addresses of its own; else guests use whatever their NSM's network namespace has.</summary>
+    bool GuestsHaveAddresses => Mode == "bridge";
 
     /// <summary>Something the operator should know, or null.</summary>
     string? Notice { get; }

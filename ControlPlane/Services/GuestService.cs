@@ -47,7 +47,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
             try
             {
                 platform.Network.AddGuest(guest, nsm);
-                engine.AddGuest(guest, nsm.Id, platform.Network.Mode == "host");
+                engine.AddGuest(guest, nsm.Id, !platform.Network.GuestsHaveAddresses);
             }
             catch (Exception e) when (e is EngineException or InvalidOperationException)
             {
@@ -168,7 +168,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
     {
         GuestStat? counters = Array.Find(now?.Guests ?? [], row => row.Id == guest.Id);
         NsmRecord? nsm = platform.State.Nsms.Find(nsm => nsm.Name == guest.Nsm);
-        bool host = platform.Network.Mode == "host";
+        bool host = !platform.Network.GuestsHaveAddresses;
         string state = guest.DetachReason is not null ? "detached" : !platform.EngineUp ? "waiting" : nsm?.Ready == true ? "ready" : "no-nsm";
         string library = platform.Options.Library;
         return new GuestInfo(

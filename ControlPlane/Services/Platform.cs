@@ -147,7 +147,7 @@ internal sealed partial class Platform(
     private LaunchSpec NsmSpec(NsmRecord nsm)
     {
         List<string> arguments =
-            ["--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Congestion, "--mode", network.Mode];
+            ["--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Congestion, "--mode", network.GuestsHaveAddresses ? "bridge" : "host"];
         if (nsm.SendBuffer > 0)
         {
             arguments.AddRange(["--sndbuf", Text(nsm.SendBuffer)]);
@@ -229,7 +229,7 @@ internal sealed partial class Platform(
 
         foreach (GuestRecord guest in State.Guests.Where(guest => guest.DetachReason is null))
         {
-            engine.AddGuest(guest, State.Nsms.First(nsm => nsm.Name == guest.Nsm).Id, network.Mode == "host");
+            engine.AddGuest(guest, State.Nsms.First(nsm => nsm.Name == guest.Nsm).Id, !network.GuestsHaveAddresses);
         }
     }
 

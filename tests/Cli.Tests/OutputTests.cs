@@ -92,6 +92,8 @@ public sealed class OutputTests
         Assert.Equal(Guest.Library, plain["LD_PRELOAD"]);
         Assert.Equal(Guest.AttachPath, plain["NETKERNEL_ATTACH"]);
         Assert.DoesNotContain(Guest.Library, NetKernel.Cli.Run.Launcher.Environment(Guest, covered: false).GetValueOrDefault("LD_PRELOAD", ""));
+        Assert.DoesNotContain("NETKERNEL_LOOPBACK", plain);
+        Assert.Equal("netkernel", NetKernel.Cli.Run.Launcher.Environment(Guest, covered: true, carryLoopback: true)["NETKERNEL_LOOPBACK"]);
         Assert.Throws<CliException>(() => NetKernel.Cli.Run.Launcher.Environment(Guest with { Library = "/my files/lib.so" }, covered: true));
     }
 

@@ -76,6 +76,20 @@ public sealed class RunTests(PlatformFixture platform)
     }
 
     [RootFact]
+    public void A_guest_may_not_use_its_NSMs_loopback()
+    {
+        CommandResult result = Instance.Nk("run", "--guest", "run", "--loopback", "netkernel", "--", "true");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("for tests", result.Error);
+
+        // What a program sets for itself is refused by the NSM.
+        CommandResult forced = Instance.Run(
+            "run", Time, "env", "NETKERNEL_LOOPBACK=netkernel", "python3", "-c",
+            "import socket; print(*(socket.socket().connect_ex(('127.0.0.1', 1)), socket.socket(socket.AF_INET6).connect_ex(('::1', 1))))");
+        Assert.Equal("101 101\n", forced.Output); // ENETUNREACH
+    }
+
+    [RootFact]
     public void What_runs_in_a_guest_is_listed_with_its_listener()
     {
         using GuestProcess server = Instance.Start("listed", "python3", "-m", "http.server", "8000");

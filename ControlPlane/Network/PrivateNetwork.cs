@@ -1,0 +1,62 @@
+using NetKernel.ControlPlane.State;
+
+namespace NetKernel.ControlPlane.Network;
+
+/// <summary>
+/// The test set-up, for root: each NSM in a namespace INSTANCE-nsm-NAME that has lo and nothing else. Its guests share that loopback, when their
+/// programs are told to (nk run --loopback netkernel), with exactly the kernel's meaning of 127.0.0.0/8, ::1 and the wildcards. Guests are
+/// therefore not kept apart from each other: nothing for tenants.
+/// </summary>
+internal sealed class PrivateNetwork(string instance) : INetwork
+{
+    public string Mode => "private";
+
+    public string? Notice => "private mode is for tests: guests of one NSM share its loopback, and nothing reaches the outside";
+
+    public void Start()
+    {
+    }
+
+    public void Remove()
+    {
+        foreach (string name in NetworkNamespace.OfInstance(instance))
+        {
+            Delete(name);
+        }
+    }
+
+    public void AddNsm(NsmRecord nsm)
+    {
+        string space = NsmSpace(nsm);
+        Make(space);
+        nsm.NamespacePath = NetworkNamespace.PathOf(space);
+    }
+
+    public void RemoveNsm(NsmRecord nsm) => Delete(NsmSpace(nsm));
+
+    public void AddGuest(GuestRecord guest, NsmRecord nsm)
+    {
+        string space = GuestSpace(guest);
+        Make(space);
+        guest.NamespacePath = NetworkNamespace.PathOf(space);
+        guest.NamespaceInode = NetworkNamespace.Inode(guest.NamespacePath);
+    }
+
+    public void RemoveGuest(GuestRecord guest, NsmRecord nsm) => Delete(GuestSpace(guest));
+
+    private static void Make(string space)
+    {
+        IpTool.Batch(null, $"netns add {space}");
+        IpTool.Batch(space, "link set lo up");
+    }
+
+    private static void Delete(string space)
+    {
+        ProcessesInside.End(NetworkNamespace.Inode(NetworkNamespace.PathOf(space)));
+        IpTool.BatchQuietly(null, $"netns del {space}");
+    }
+
+    private string NsmSpace(NsmRecord nsm) => $"{instance}-nsm-{nsm.Name}";
+
+    private string GuestSpace(GuestRecord guest) => $"{instance}-g-{guest.Name}";
+}

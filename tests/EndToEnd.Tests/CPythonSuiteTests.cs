@@ -1,0 +1,100 @@
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>
+/// CPython's own test modules, which use 127.0.0.1 and ::1, with their loopback carried by NetKernel: no test that passes natively fails, but for
+/// programs/cpython-exceptions.txt. The native run is made at the same time, in a namespace that has lo and nothing else.
+/// </summary>
+public sealed class CPythonSuiteTests(CPythonSuiteTests.Instance instance) : IClassFixture<CPythonSuiteTests.Instance>
+{
+    private const string Python = "/usr/bin/python3.11"; // the one whose test package ./nk deps installs
+
+    private static readonly TimeSpan Time = TimeSpan.FromMinutes(10);
+
+    /// <summary>Modules that run always, and those that take minutes and run with NK_LONG=1.</summary>
+    private static readonly string[] Short =
+    [
+        "test_socket", "test_select", "test_selectors", "test_poll", "test_epoll", "test_socketserver", "test_asyncore", "test_asynchat", "test_httplib",
+        "test_httpservers", "test_urllib2_localnet", "test_ftplib", "test_poplib", "test_imaplib", "test_smtplib", "test_xmlrpc", "test_ssl",
+    ];
+
+    private static readonly string[] Long = ["test_asyncio", "test_multiprocessing_spawn", "test_multiprocessing_fork"];
+
+    public static TheoryData<string> Modules => [.. Short, .. Environment.GetEnvironmentVariable("NK_LONG") == "1" ? Long : []];
+
+    [RootTheory]
+    [MemberData(nameof(Modules))]
+    public void No_test_fails_that_passes_natively(string module)
+    {
+        CPythonExceptions exceptions = CPythonExceptions.Of(module);
+        (Dictionary<string, string> native, Dictionary<string, string> ours) = Run(module, ["--without", .. exceptions.LeftOut]);
+        string[] failed = [.. native.Where(test => test.Value == "ok" && ours.GetValueOrDefault(test.Key) != "ok" && !exceptions.Fails.Contains(test.Key)).Select(test => test.Key)];
+        if (failed.Length > 0)
+        {
+            // Once more alone: some fail natively too, now and then.
+            (native, Dictionary<string, string> again) = Run(module, failed);
+            failed = [.. failed.Where(test => native.GetValueOrDefault(test) == "ok" && again.GetValueOrDefault(test) != "ok")];
+        }
+
+        Assert.Empty(failed);
+        Assert.Contains("ok", native.Values);
+        Assert.DoesNotContain(exceptions.Fails, test => ours.GetValueOrDefault(test) is null or "ok"); // true no longer: take the line out
+    }
+
+    private (Dictionary<string, string> Native, Dictionary<string, string> Ours) Run(string module, IEnumerable<string> arguments)
+    {
+        NkInstance nk = instance.Nk;
+        string[] command = [Python, Programs.Path("cpython_suite.py"), module, .. arguments];
+        using GuestProcess native = nk.StartNatively("native", command);
+        using GuestProcess ours = nk.StartOnLoopback("a", command);
+        return (States(native.Wait(Time)), States(ours.Wait(Time)));
+    }
+
+    private static Dictionary<string, string> States(CommandResult result)
+    {
+        Assert.True(result.Succeeded, result.ToString());
+        string[] lines = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal("end", lines[^1]);
+        return lines[..^1].Select(line => line.Split(' ', 2)).ToDictionary(words => words[1], words => words[0]);
+    }
+
+    /// <summary>An instance in private mode; guest "native" only lends its namespace.</summary>
+    public sealed class Instance : IDisposable
+    {
+        private readonly Lazy<NkInstance> _nk = new(() =>
+        {
+            NkInstance nk = NkInstance.Up("cpython", "--mode", "private");
+            nk.CreateGuest("a");
+            nk.CreateGuest("native");
+            return nk;
+        });
+
+        internal NkInstance Nk => _nk.Value;
+
+        public void Dispose()
+        {
+            if (_nk.IsValueCreated)
+            {
+                _nk.Value.Dispose();
+            }
+        }
+    }
+}
+
+/// <summary>What programs/cpython-exceptions.txt says of a module.</summary>
+internal sealed record CPythonExceptions(string[] Fails, string[] LeftOut)
+{
+    public static CPythonExceptions Of(string module)
+    {
+        string[] lines = [.. File.ReadLines(Programs.Path("cpython-exceptions.txt")).Where(line => line.Length > 0 && line[0] != '#')];
+        return new CPythonExceptions(Names("fails"), Names("left-out"));
+
+        string[] Names(string state) =>
+        [
+            .. lines.Select(line => line.Split((char[])[' ', ':'], 3, StringSplitOptions.RemoveEmptyEntries))
+                .Where(words => words[0] == state && words[1].StartsWith($"test.{module}.", StringComparison.Ordinal))
+                .Select(words => words[1]),
+        ];
+    }
+}
