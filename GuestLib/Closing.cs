@@ -128,7 +128,8 @@ internal static unsafe class Closing
 
         if (last)
         {
-            Holding.Leave(id);
+            bool lingers = kind == FdKind.Socket && (Volatile.Read(ref Region.Socket(id)->Status) & Status.Lingers) != 0;
+            Holding.Leave(id, lingers ? Options.Linger(fd) : -1);
         }
     }
 

@@ -7,9 +7,10 @@ internal static unsafe class Control
 {
     /// <summary>
     /// Puts a request out and waits for its completion (ControlError, ControlData, ControlPtr of the slot). Returns 0 when completed, else an errno.
-    /// The caller holds the socket's ControlLock. <paramref name="elements"/> may start with Socket and SetOption requests.
+    /// The caller holds the socket's ControlLock. <paramref name="elements"/> may start with Socket and SetOption requests. With a
+    /// <paramref name="deadline"/> (monotonic ns) it gives up then, or when a signal comes.
     /// </summary>
-    internal static int Request(SocketSlot* s, uint id, RingKind ring, Nqe* elements, uint count)
+    internal static int Request(SocketSlot* s, uint id, RingKind ring, Nqe* elements, uint count, long deadline = -1)
     {
         uint sequence = (s->ControlSequence | 1) + ((s->ControlSequence & 1) << 1); // the next odd number
         Volatile.Write(ref s->ControlSequence, sequence);
@@ -33,9 +34,9 @@ internal static unsafe class Control
                 return Abi.ECONNRESET;
             }
 
-            if (!Draining.All())
+            if (!Draining.All() && ((Waiting.Park(id, 0, room, 0, deadline, null, ticket) < 0 && deadline >= 0) || (deadline >= 0 && Libc.Now() >= deadline)))
             {
-                _ = Waiting.Park(id, 0, room, 0, -1, null, ticket);
+                return Abi.EINTR;
             }
         }
     }

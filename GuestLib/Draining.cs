@@ -49,6 +49,16 @@ internal static unsafe class Draining
     internal static bool Of(uint queueSet) =>
         Subscriptions.IsPending(Region.Ring(queueSet, RingKind.Completion), Region.Ring(queueSet, RingKind.Receive)) && One(queueSet);
 
+    /// <summary>Drains one queue set if it has news of peers (a reset, say). Completions alone may wait.</summary>
+    internal static void EventsOf(uint queueSet)
+    {
+        RingHeader* receive = Region.Ring(queueSet, RingKind.Receive);
+        if (Volatile.Read(ref receive->Tail) != receive->Head)
+        {
+            _ = One(queueSet);
+        }
+    }
+
     private static bool One(uint queueSet)
     {
         QueueSetHeader* set = Region.QueueSet(queueSet);
@@ -309,6 +319,9 @@ internal static class Status
 
     /// <summary>SO_RCVTIMEO or SO_SNDTIMEO was set.</summary>
     internal const uint HasTimeouts = 1 << 21;
+
+    /// <summary>SO_LINGER is on: close(2) waits.</summary>
+    internal const uint Lingers = 1 << 22;
 
     /// <summary>Bound by the program (Connect keeps the address).</summary>
     internal const uint ExplicitBound = 1 << 19;

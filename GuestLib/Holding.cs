@@ -29,8 +29,8 @@ internal static unsafe class Holding
         return false;
     }
 
-    /// <summary>This process no longer holds the socket.</summary>
-    internal static void Leave(uint id)
+    /// <summary>This process no longer holds the socket; if nobody does, <paramref name="linger"/> says how many seconds to wait for its end (-1: do not).</summary>
+    internal static void Leave(uint id, int linger = -1)
     {
         SocketSlot* s = Region.Socket(id);
         uint closing = SocketState.ClosedBy(Region.Slot);
@@ -49,11 +49,11 @@ internal static unsafe class Holding
             }
         }
 
-        Close(id, s);
+        Close(id, s, linger);
     }
 
     /// <summary>Nobody holds it: sends its Close.</summary>
-    private static void Close(uint id, SocketSlot* s)
+    private static void Close(uint id, SocketSlot* s, int linger)
     {
         if ((Volatile.Read(ref s->Status) & SocketStatus.Known) == 0)
         {
@@ -70,19 +70,24 @@ internal static unsafe class Holding
         nqe.Op = Op.Close;
         nqe.Socket = id;
         nqe.Flags = unread ? NqeFlags.Abort : NqeFlags.None;
-        if ((status & SocketStatus.Bound) == 0)
+
+        // A closed socket's port is free when close(2) returns: programs bind it again at once. With SO_LINGER close(2) waits until the peer has
+        // acknowledged everything (RST, with 0 seconds, does not take long).
+        bool connected = (status & SocketStatus.Connected) != 0;
+        bool bound = (status & SocketStatus.Bound) != 0 && (!connected || Volatile.Read(ref s->TxSends) == 0);
+        if (!bound && (linger < 0 || !connected))
         {
             _ = Rings.Send(s->QueueSet, &nqe, 1);
             return;
         }
 
-        // A closed listener's port is free when close(2) returns: programs bind it again at once.
+        long deadline = linger > 0 && connected ? Libc.Now() + (linger * 1_000_000_000L) : -1;
         int errno = Libc.Errno;
         QueueSetHeader* set = Region.QueueSet(s->QueueSet);
         Interlocked.Increment(ref set->WantsSpace); // Closed is quiet unless somebody wants it
         if (Locks.TryEnter(ref s->ControlLock))
         {
-            _ = Control.Request(s, id, RingKind.Send, &nqe, 1);
+            _ = Control.Request(s, id, RingKind.Send, &nqe, 1, deadline);
             Locks.Leave(ref s->ControlLock);
         }
 

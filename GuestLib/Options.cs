@@ -8,12 +8,12 @@ namespace NetKernel.GuestLib;
 /// </summary>
 internal static unsafe class Options
 {
-    private const int Forwarded = 24;
+    private const int Forwarded = 25;
 
     /// <summary>Level and name of a forwarded option by its bit in <see cref="SocketSlot.OptionMask"/>.</summary>
     private static bool TryForwarded(int index, out int level, out int name)
     {
-        level = index < 7 ? Abi.SOL_SOCKET : index < 20 ? Abi.IPPROTO_TCP : index < 22 ? Abi.IPPROTO_IP : Abi.IPPROTO_IPV6;
+        level = index is < 7 or 24 ? Abi.SOL_SOCKET : index < 20 ? Abi.IPPROTO_TCP : index < 22 ? Abi.IPPROTO_IP : Abi.IPPROTO_IPV6;
         name = index switch
         {
             0 => Abi.SO_KEEPALIVE,
@@ -40,6 +40,7 @@ internal static unsafe class Options
             21 => Abi.IP_TTL,
             22 => Abi.IPV6_TCLASS,
             23 => Abi.IPV6_UNICAST_HOPS,
+            24 => Abi.SO_OOBINLINE,
             _ => 0,
         };
         return (uint)index < Forwarded;
@@ -125,6 +126,11 @@ internal static unsafe class Options
             s->TxLimit = bytes < 4096 ? 4096u : bytes > (int)Sending.MostLimit ? Sending.MostLimit : (uint)bytes;
         }
 
+        if (level == Abi.SOL_SOCKET && name == Abi.SO_LINGER)
+        {
+            _ = Linger(fd) >= 0 ? Interlocked.Or(ref s->Status, Status.Lingers) : Interlocked.And(ref s->Status, ~Status.Lingers);
+        }
+
         if ((Volatile.Read(ref s->Status) & SocketStatus.Known) != 0)
         {
             Nqe element = default;
@@ -179,6 +185,14 @@ internal static unsafe class Options
         uint length = 16;
         return Real.getsockopt(fd, Abi.SOL_SOCKET, name, &time, &length) != 0 || (time.Seconds | time.Microseconds) == 0
             ? -1 : Libc.Now() + (time.Seconds * 1_000_000_000) + (time.Microseconds * 1000);
+    }
+
+    /// <summary>Seconds of SO_LINGER; -1 when it is off.</summary>
+    internal static int Linger(int fd)
+    {
+        int* linger = stackalloc int[2]; // l_onoff, l_linger
+        uint length = 8;
+        return Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_LINGER, linger, &length) == 0 && linger[0] != 0 ? linger[1] : -1;
     }
 
     internal static bool IsOn(int fd, int level, int name)

@@ -110,6 +110,7 @@ internal static unsafe class Sending
         while (true)
         {
             uint ticket = Draining.Ticket();
+            Draining.EventsOf(s->QueueSet); // who only sends must hear of a reset too
             int error = Refusal(s);
             if (error == Abi.EINPROGRESS)
             {

@@ -33,15 +33,16 @@ internal sealed unsafe partial class KernelStack
 
     private void RunClose(Connection* c, KernelSocket* s)
     {
-        if (!s->Has(KernelFlags.Abort) && s->Phase == Phase.Connected)
+        if (s->Phase == Phase.Connected)
         {
-            Flush(c, s);
+            Flush(c, s); // Also before a reset: what the program has sent is on its way by then.
             if (c->SendCount != 0 && HasUnread(s->Fd))
             {
                 // The kernel answers data for a closed socket with RST and drops what it had to send. Waiting for a peer that waits for us would last for ever.
                 s->Set(KernelFlags.Abort);
             }
-            else if (c->SendCount != 0)
+
+            if (!s->Has(KernelFlags.Abort) && (c->SendCount != 0 || Lingers(s)))
             {
                 if (!s->Has(KernelFlags.CloseTimed))
                 {
@@ -63,6 +64,26 @@ internal sealed unsafe partial class KernelStack
         _host.Closed(c);
     }
 
+    /// <summary>SO_LINGER with some seconds: the end comes when the peer has acknowledged our FIN, which the kernel shows as a wake-up like any other.</summary>
+    private static bool Lingers(KernelSocket* s)
+    {
+        const byte FinWait1 = 4, LastAck = 9, Closing = 11;
+        if (s->LingerOn == 0)
+        {
+            return false;
+        }
+
+        if (!s->Has(KernelFlags.ShutdownDone))
+        {
+            s->Set(KernelFlags.ShutdownDone);
+            _ = Sys.Shutdown(s->Fd, Sys.SHUT_WR);
+        }
+
+        byte state = 0; // tcpi_state, the first byte of struct tcp_info
+        uint length = 1;
+        return Sys.GetSockOpt(s->Fd, Sys.IPPROTO_TCP, Sys.TCP_INFO, &state, &length) == 0 && state is FinWait1 or LastAck or Closing;
+    }
+
     private static bool HasUnread(int fd)
     {
         byte first;
@@ -72,6 +93,11 @@ internal sealed unsafe partial class KernelStack
     private void CloseFds(KernelSocket* s, bool abort)
     {
         bool connected = s->Phase == Phase.Connected;
+        if (abort && connected)
+        {
+            _host.PollSoon(); // Whoever has the other end here hears of RST before the one who sent it hears of its end.
+        }
+
         CloseFd(s->Fd, abort && connected);
         if (s->Fd4 >= 0)
         {

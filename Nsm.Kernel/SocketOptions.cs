@@ -7,7 +7,7 @@ internal sealed unsafe class SocketOptions
 {
     private const int IP_TOS = 1, IP_TTL = 2, IPV6_UNICAST_HOPS = 16, IPV6_TCLASS = 67;
     private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_LINGER2 = 8,
-        TCP_DEFER_ACCEPT = 9, TCP_WINDOW_CLAMP = 10, TCP_INFO = 11, TCP_QUICKACK = 12, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25;
+        TCP_DEFER_ACCEPT = 9, TCP_WINDOW_CLAMP = 10, TCP_QUICKACK = 12, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25;
 
     /// <summary>Priorities above this need privileges, which the NSM has and its guests have not.</summary>
     private const int MaxPriority = 6;
@@ -18,6 +18,7 @@ internal sealed unsafe class SocketOptions
         new(Libc.SOL_SOCKET, Sys.SO_SNDBUF, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_RCVBUF, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_KEEPALIVE, Access.Both),
+        new(Libc.SOL_SOCKET, Sys.SO_OOBINLINE, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_PRIORITY, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_LINGER, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_RCVLOWAT, Access.Both),
@@ -32,7 +33,7 @@ internal sealed unsafe class SocketOptions
         new(Sys.IPPROTO_TCP, TCP_LINGER2, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_DEFER_ACCEPT, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_WINDOW_CLAMP, Access.Both),
-        new(Sys.IPPROTO_TCP, TCP_INFO, Access.Get),
+        new(Sys.IPPROTO_TCP, Sys.TCP_INFO, Access.Get),
         new(Sys.IPPROTO_TCP, TCP_QUICKACK, Access.Both),
         new(Sys.IPPROTO_TCP, Sys.TCP_CONGESTION, Access.Both),
         new(Sys.IPPROTO_TCP, Sys.TCP_USER_TIMEOUT, Access.Both),

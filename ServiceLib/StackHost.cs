@@ -181,6 +181,9 @@ public sealed unsafe partial class StackHost
         _readyCount++;
     }
 
+    /// <summary>Looks at the fds in this turn in any case.</summary>
+    public void PollSoon() => _turn |= 3;
+
     /// <summary>Sleeps on the fds and the bell, unless there is something to do.</summary>
     private void Sleep()
     {

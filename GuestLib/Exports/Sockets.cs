@@ -110,6 +110,7 @@ internal static unsafe class Sockets
             return Real.getpeername(fd, address, length);
         }
 
+        _ = Draining.All();
         uint status = Volatile.Read(ref s->Status);
         if ((status & SocketStatus.Connected) == 0 || Closing.IsOver(s, status))
         {

@@ -37,7 +37,6 @@ public sealed class OptionTests
     }
 
     [Theory]
-    [InlineData(Socket, 10, Sys.ENOPROTOOPT)] // SO_OOBINLINE
     [InlineData(Socket, 25, Sys.ENOPROTOOPT)] // SO_BINDTODEVICE
     [InlineData(Socket, 36, Sys.ENOPROTOOPT)] // SO_MARK
     [InlineData(Socket, 4, Sys.ENOPROTOOPT)] // SO_ERROR is read-only

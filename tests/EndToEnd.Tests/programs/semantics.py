@@ -187,6 +187,21 @@ class Client:
             except OSError as e:
                 return errno.errorcode[e.errno]
 
+    def case_linger(self):
+        c = self.connect("slow")
+        c.setblocking(False)
+        w = [c]
+        while w:                       # until the peer's buffer is full too
+            try:
+                while True:
+                    c.send(b"y" * 65536)
+            except BlockingIOError:
+                _, w, _ = select.select([], [c], [], 0.3)
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+        start = time.monotonic()
+        c.close()                      # waits, though the socket is non-blocking, for a peer that does not read
+        return time.monotonic() - start > 0.9
+
     def case_half_close(self):
         with self.connect("halfclose") as c:
             got = b""
