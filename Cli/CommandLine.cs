@@ -95,9 +95,11 @@ internal static class CommandLine
         };
         loopback.AcceptOnlyFromAmong("native", "netkernel");
         var rest = new Argument<string[]>("program") { Description = "-- PROGRAM [ARGS...]", Arity = ArgumentArity.ZeroOrMore };
-        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, uncovered, loopback], parse =>
+        DnsOptions dns = new();
+        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, .. dns.All, uncovered, loopback], parse =>
             RunProgram.Run(
-                Where(parse), parse.GetValue(guest)!, parse.GetValue(nsm), parse.GetValue(uncovered), parse.GetValue(loopback) == "netkernel",
+                Where(parse), parse.GetValue(guest)!, new GuestSpec(parse.GetValue(nsm), Dns: dns.Of(parse)), parse.GetValue(uncovered),
+                parse.GetValue(loopback) == "netkernel",
                 [.. parse.GetValue(rest) ?? [], .. program]));
         command.Arguments.Add(rest);
         return command;
@@ -111,8 +113,9 @@ internal static class CommandLine
         var nsm = new Option<string?>("--nsm") { Description = "its NSM (the first one)", HelpName = "NAME" };
         var four = new Option<string?>("--ipv4") { Description = "its IPv4 address (the next free one)", HelpName = "ADDRESS" };
         var six = new Option<string?>("--ipv6") { Description = "its IPv6 address (the next free one)", HelpName = "ADDRESS" };
-        Command create = Command("create", "make a guest", [nsm, four, six], parse => Changes.CreateGuest(
-            Where(parse), parse.GetValue(name)!, new GuestSpec(parse.GetValue(nsm), parse.GetValue(four), parse.GetValue(six))));
+        DnsOptions dns = new();
+        Command create = Command("create", "make a guest", [nsm, four, six, .. dns.All], parse => Changes.CreateGuest(
+            Where(parse), parse.GetValue(name)!, new GuestSpec(parse.GetValue(nsm), parse.GetValue(four), parse.GetValue(six), dns.Of(parse))));
         create.Arguments.Add(name);
         group.Subcommands.Add(create);
         Argument<string> gone = Name("guest");

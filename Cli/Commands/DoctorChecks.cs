@@ -17,7 +17,7 @@ internal static partial class DoctorChecks
     public static IEnumerable<Finding> All(string directory) =>
     [
         Installation(), Privileges(), Namespaces(), RunDirectory(directory), HugePages(), SharedMemory(), OpenFiles(), LockedMemory(), IoUring(), CongestionControl(),
-        Ipv6(), DemoPrograms(), .. Leftovers(),
+        Ipv6(), NameServers(), DemoPrograms(), .. Leftovers(),
     ];
 
     private static Finding Installation()
@@ -138,6 +138,11 @@ internal static partial class DoctorChecks
     private static Finding Ipv6() => File.Exists("/proc/net/if_inet6")
         ? Finding.Ok("ipv6", "in the kernel")
         : Finding.Fail("ipv6", "the kernel has no IPv6", "boot without ipv6.disable=1");
+
+    private static Finding NameServers() =>
+        !GuestFiles.IsUnreachable("/etc/resolv.conf") ? Finding.Ok("nameservers", "guests have the host's resolv.conf")
+        : !GuestFiles.IsUnreachable("/run/systemd/resolve/resolv.conf") ? Finding.Ok("nameservers", "guests have those of systemd-resolved")
+        : Finding.Warn("nameservers", "resolv.conf names none but on loopback, which guests cannot reach", "nk guest create NAME --dns ADDRESS");
 
     private static Finding DemoPrograms()
     {

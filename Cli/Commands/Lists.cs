@@ -40,14 +40,14 @@ internal static class Lists
     {
         var table = new Table(
             new("GUEST"), new("ID", Right: true), new("NSM"), new("IPV4"), new("IPV6"), new("STATE"), new("PROCS", Right: true), new("CONNS", Right: true),
-            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("PROCESSES", Wide: true), new("UNCOVERED", Wide: true),
-            new("REASON"));
+            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("DNS", Wide: true), new("PROCESSES", Wide: true),
+            new("UNCOVERED", Wide: true), new("REASON"));
         foreach (GuestInfo g in guests)
         {
             ProcessInfo[] processes = g.ProcessList ?? [];
             table.Add(
                 g.Name, Number(g.Id), g.Nsm, g.Ipv4 ?? "host", g.Ipv6 ?? "host", g.State, Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
-                Units.Size(g.BytesReceived), Units.Count(g.Nqes), Names(processes), Names(processes.Where(process => !process.Covered)), g.Reason ?? "");
+                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Names(processes.Where(process => !process.Covered)), g.Reason ?? "");
         }
 
         return table;

@@ -6,7 +6,7 @@ namespace NetKernel.Cli.Commands;
 /// <summary>nk run.</summary>
 internal static class RunProgram
 {
-    public static int Run(string directory, string guest, string? nsm, bool allowUncovered, bool carryLoopback, string[] words)
+    public static int Run(string directory, string guest, GuestSpec spec, bool allowUncovered, bool carryLoopback, string[] words)
     {
         if (words.Length == 0)
         {
@@ -34,7 +34,7 @@ internal static class RunProgram
                 throw CliException.Failure("--loopback netkernel is for tests, on an instance of their own (nk up --mode private): elsewhere 127.0.0.1 is the guest's own");
             }
 
-            info = client.CreateGuest(guest, new GuestSpec(nsm), mustBeNew: false);
+            info = client.CreateGuest(guest, spec, mustBeNew: false);
         }
 
         if (info.State == "detached")

@@ -14,7 +14,7 @@ namespace NetKernel.Cli.Run;
 /// </summary>
 internal static unsafe class Launcher
 {
-    private const int CloneNewNet = 0x40000000, SigPipe = 13, SigSetMask = 2, LimitFiles = 7;
+    private const int CloneNewNet = 0x40000000, CloneNewNs = 0x20000, MountBind = 0x1000, MountRecursive = 0x4000, MountSlave = 1 << 19, SigPipe = 13, SigSetMask = 2, LimitFiles = 7;
 
     private const string Loopback = "NETKERNEL_LOOPBACK";
 
@@ -67,6 +67,7 @@ internal static unsafe class Launcher
         else if (guest.NamespacePath is not null)
         {
             Enter(guest.NamespacePath);
+            Overlay(GuestFiles.Of(guest));
         }
 
         nint argv = Strings(arguments);
@@ -94,6 +95,31 @@ internal static unsafe class Launcher
         throw CliException.Failure(
             errno == Libc.EPERM ? "entering a guest needs root: use sudo, or `nk up --mode host` for a try-out without privileges"
             : $"cannot enter the guest's namespace {path}: {Libc.Describe(errno)}");
+    }
+
+    // A mount namespace of the program's own, where the files lie over those of /etc; what is mounted outside later is still seen. As ip netns exec does it.
+    private static void Overlay(List<(string Source, string Target)> files)
+    {
+        if (files.Count == 0)
+        {
+            return;
+        }
+
+        if (Unshare(CloneNewNs) != 0 || Mount("", "/", null, MountSlave | MountRecursive, 0) != 0)
+        {
+            throw CliException.Failure($"cannot give the guest files of its own: {Libc.Describe(Libc.Errno)}");
+        }
+
+        foreach ((string source, string target) in files)
+        {
+            if (Mount(source, target, null, MountBind, 0) != 0)
+            {
+                int errno = Libc.Errno;
+                throw CliException.Failure(
+                    errno == Libc.ENOENT ? $"the guest has its own {target}, but the host has none for it to lie over: touch {target}"
+                    : $"cannot put {source} over {target}: {Libc.Describe(errno)}");
+            }
+        }
     }
 
     // .NET raises the soft limit on open files to the hard one; the program gets what nk was given: what its parent has.
@@ -138,6 +164,14 @@ internal static unsafe class Launcher
 
     [DllImport("libc", EntryPoint = "setns", SetLastError = true)]
     private static extern int SetNs(int fd, int type);
+
+    [DllImport("libc", EntryPoint = "unshare", SetLastError = true)]
+    private static extern int Unshare(int flags);
+
+    [DllImport("libc", EntryPoint = "mount", SetLastError = true)]
+    private static extern int Mount(
+        [MarshalAs(UnmanagedType.LPUTF8Str)] string source, [MarshalAs(UnmanagedType.LPUTF8Str)] string target,
+        [MarshalAs(UnmanagedType.LPUTF8Str)] string? type, nuint flags, nint data);
 
     [DllImport("libc", EntryPoint = "execve", SetLastError = true)]
     private static extern int Execve([MarshalAs(UnmanagedType.LPUTF8Str)] string path, nint argv, nint envp);

@@ -74,6 +74,10 @@ public sealed class NkInstance : IDisposable
     /// <summary>Makes a guest.</summary>
     public void CreateGuest(string guest, string? nsm = null) => _client.CreateGuest(guest, new GuestSpec(nsm), mustBeNew: false);
 
+    /// <summary>Makes a guest with a resolv.conf of its own.</summary>
+    public void CreateGuest(string guest, string[] nameservers, string[] search, string[] options) =>
+        _client.CreateGuest(guest, new GuestSpec(Dns: new DnsSpec(nameservers, search, options)), mustBeNew: true);
+
     /// <summary>Starts a program in a guest, as nk run does.</summary>
     public GuestProcess Start(string guest, params IEnumerable<string> command) => StartRaw([_nk, "run", "--run-dir", RunDirectory, "--guest", guest, "--", .. command]);
 

@@ -9,17 +9,28 @@ internal sealed record StatusInfo(
     string Version, string Instance, string Mode, string RunDirectory, int Pid, string EngineState, int EnginePid, int EngineRestarts,
     int Loops, int Guests, int Nsms, double UptimeSeconds, string Library, string? Notice);
 
-/// <summary>A guest as the operator sees it. Processes are listed only when asked for.</summary>
+/// <summary>
+/// A guest as the operator sees it. Processes are listed only when asked for. Files: a folder whose files the guest's programs see in /etc; null: none.
+/// </summary>
 internal sealed record GuestInfo(
     string Name, uint Id, string Nsm, string? Ipv4, string? Ipv6, string State, string? Reason, string? NamespacePath, int NamespacePid,
     string AttachPath, string Library, long Processes, long Connections, ulong BytesSent, ulong BytesReceived, ulong Nqes,
-    ProcessInfo[]? ProcessList);
+    ProcessInfo[]? ProcessList, DnsSpec? Dns = null, string? Files = null);
 
 /// <summary>A process in a guest's namespace. Covered: it has the guest library loaded.</summary>
 internal sealed record ProcessInfo(int Pid, string Name, bool Covered);
 
 /// <summary>Creates a guest, or answers with the one there is. Null: the platform chooses.</summary>
-internal sealed record GuestSpec(string? Nsm = null, string? Ipv4 = null, string? Ipv6 = null);
+internal sealed record GuestSpec(string? Nsm = null, string? Ipv4 = null, string? Ipv6 = null, DnsSpec? Dns = null);
+
+/// <summary>What a guest's resolv.conf says; without one the guest has the host's.</summary>
+internal sealed record DnsSpec(string[] Servers, string[] Search, string[] Options)
+{
+    public bool Equals(DnsSpec? other) =>
+        other is not null && Servers.SequenceEqual(other.Servers) && Search.SequenceEqual(other.Search) && Options.SequenceEqual(other.Options);
+
+    public override int GetHashCode() => Servers.Length;
+}
 
 /// <summary>A network stack module.</summary>
 internal sealed record NsmInfo(

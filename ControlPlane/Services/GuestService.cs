@@ -38,20 +38,25 @@ internal sealed class GuestService(Platform platform, StatService stats)
                     ? throw new ServiceException(FailureCode.AlreadyExists, $"guest {name} exists already: `nk guest list` shows it, `nk guest delete {name}` removes it")
                     : spec.Nsm is not null && spec.Nsm != existing.Nsm
                     ? throw new ServiceException(FailureCode.FailedPrecondition, $"guest {name} uses NSM {existing.Nsm}, not {spec.Nsm}: delete the guest to change it")
+                    : spec.Dns is not null && !spec.Dns.Equals(existing.Dns)
+                    ? throw new ServiceException(FailureCode.FailedPrecondition, $"guest {name} has {ResolverFile.Show(existing.Dns)}: delete the guest to change that")
                     : Describe(existing, stats.TryRead(), processes: false);
             }
 
             NsmRecord nsm = NsmFor(spec.Nsm);
+            ResolverFile.Check(spec.Dns);
             GuestRecord guest = Allocate(name, nsm, spec);
             EngineClient engine = platform.Engine;
             try
             {
+                ResolverFile.Write(platform.Directory.FilesPath(name), spec.Dns);
                 platform.Network.AddGuest(guest, nsm);
                 engine.AddGuest(guest, nsm.Id, !platform.Network.GuestsHaveAddresses);
             }
             catch (Exception e) when (e is EngineException or InvalidOperationException)
             {
                 platform.Network.RemoveGuest(guest, nsm);
+                ResolverFile.Remove(platform.Directory.FilesPath(name));
                 throw new ServiceException(FailureCode.Internal, $"cannot create guest {name}: {e.Message}");
             }
 
@@ -90,6 +95,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
                 // CoreEngine has let go of a detached guest by itself.
             }
 
+            ResolverFile.Remove(platform.Directory.FilesPath(name));
             platform.State.Guests = [.. platform.State.Guests.Where(other => other != guest)];
             platform.Save();
         }
@@ -140,6 +146,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
                     Nsm = nsm.Name,
                     Ipv4 = four,
                     Ipv6 = six,
+                    Dns = spec.Dns,
                     AttachPath = platform.Directory.AttachPath(name),
                 };
             }
@@ -176,6 +183,7 @@ internal sealed class GuestService(Platform platform, StatService stats)
             guest.NamespacePath, guest.NamespacePid, guest.AttachPath, library,
             (long)(counters?.Processes ?? 0), (long)(counters?.Open ?? 0), counters?.BytesSent ?? 0, counters?.BytesReceived ?? 0,
             (counters?.NqesFromGuest ?? 0) + (counters?.NqesToGuest ?? 0),
-            processes ? [.. ProcessesOf(guest).Select(pid => ProcessesInside.Describe(pid, library)).OfType<ProcessInfo>()] : null);
+            processes ? [.. ProcessesOf(guest).Select(pid => ProcessesInside.Describe(pid, library)).OfType<ProcessInfo>()] : null,
+            guest.Dns, guest.Dns is null ? null : platform.Directory.FilesPath(guest.Name));
     }
 }

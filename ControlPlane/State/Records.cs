@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using NetKernel.ControlPlane.Api;
 
 namespace NetKernel.ControlPlane.State;
 
@@ -14,6 +15,9 @@ internal sealed class GuestRecord
     public required string Ipv4 { get; init; }
 
     public required string Ipv6 { get; init; }
+
+    /// <summary>Its own nameservers; null: the host's.</summary>
+    public DnsSpec? Dns { get; init; }
 
     [JsonIgnore]
     public string AttachPath { get; set; } = "";

@@ -38,6 +38,9 @@ internal sealed class RunDirectory : IDisposable
 
     public string AttachPath(string guest) => Path.Combine(Guests, guest + ".sock");
 
+    /// <summary>The folder of files that a guest sees in /etc.</summary>
+    public string FilesPath(string guest) => Path.Combine(Guests, guest + ".etc");
+
     /// <summary>Makes what is missing and takes the lock, which the kernel releases when this process ends in whatever way.</summary>
     public static RunDirectory Open(string path, string instance)
     {

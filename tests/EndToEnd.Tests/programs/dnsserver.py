@@ -2,7 +2,7 @@
 
     dnsserver.py ADDRESS [ADDRESS...] [--port N]
 
-Prints "ready" when it listens, then a line for each query: "udp|tcp NAME TYPE [edns SIZE] [do]".
+Prints "ready" when it listens, then a line for each query: "udp|tcp ADDRESS NAME TYPE [edns SIZE] [do]".
 """
 import select
 import socket
@@ -46,6 +46,7 @@ def txt(text):
 # Names of the zone: records, or [(owner, record)...] for answers whose records have other owners.
 RECORDS = {
     "host": [a("198.18.9.1"), aaaa("2001:2::9:1"), txt("hello"), (MX, b"\0\x0a" + wire("mail." + ZONE))],
+    "outside": [a("198.18.0.250"), aaaa("2001:2::fa")],
     "four": [a("198.18.9.4")],
     "six": [aaaa("2001:2::9:6")],
     "two": [a("198.18.9.2"), a("198.18.9.3"), aaaa("2001:2::9:2"), aaaa("2001:2::9:3")],
@@ -232,7 +233,7 @@ def serve_tcp(connection):
             if len(head) < 2:
                 return
             query = Query(stream.read(struct.unpack("!H", head)[0]))
-            say(f"tcp {query}")
+            say(f"tcp {connection.getsockname()[0]} {query}")
             for answer in reply(query, True):
                 if not answer:
                     return
@@ -270,7 +271,7 @@ def main():
         for datagram in select.select(datagrams, [], [])[0]:
             data, peer = datagram.recvfrom(4096)
             query = Query(data)
-            say(f"udp {query}")
+            say(f"udp {datagram.getsockname()[0]} {query}")
             for answer in reply(query, False):
                 datagram.sendto(answer, peer)
 
