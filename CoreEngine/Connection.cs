@@ -53,6 +53,12 @@ internal enum ConnectionFlags : ushort
 
     /// <summary>A process that held it has ended, perhaps between handing a chunk over and publishing its Send: such chunks are looked for at the end.</summary>
     Bereaved = 256,
+
+    /// <summary>SOCK_DGRAM: sends from the start, may connect again, and never listens.</summary>
+    Datagram = 512,
+
+    /// <summary>A datagram socket's Connect that ends its association is under way.</summary>
+    Dissolving = 1024,
 }
 
 /// <summary>

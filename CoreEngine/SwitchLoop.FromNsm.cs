@@ -236,6 +236,9 @@ internal sealed unsafe partial class SwitchLoop
                 }
 
                 break;
+            case Op.ConnectDone when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                DatagramsConnected(id, connection, e);
+                break;
             case Op.ConnectDone when ok:
                 SetLocal(row, e);
                 guest.Counters->Connects++;
@@ -255,6 +258,27 @@ internal sealed unsafe partial class SwitchLoop
         connection->Control = Op.None;
         connection->Flags &= ~ConnectionFlags.ControlOrphaned;
         return true;
+    }
+
+    /// <summary>A datagram socket has a peer, or another one, or none any more; when it failed, what it had.</summary>
+    private void DatagramsConnected(uint id, Connection* connection, Nqe* e)
+    {
+        bool dissolved = (connection->Flags & ConnectionFlags.Dissolving) != 0;
+        connection->Flags &= ~ConnectionFlags.Dissolving;
+        if (e->Size != 0 || connection->Phase != Phase.Active)
+        {
+            return;
+        }
+
+        ConnectionRow* row = _table.Rows + id;
+        SetLocal(row, e);
+        if (dissolved)
+        {
+            row->PeerLow = row->PeerHigh = 0;
+            row->PeerPort = 0;
+        }
+
+        SetState(connection, id, dissolved ? ConnectionState.Open : ConnectionState.Established);
     }
 
     /// <summary>A listener that was never bound got an address: it must be the same when it is made again.</summary>
@@ -314,6 +338,9 @@ internal sealed unsafe partial class SwitchLoop
                     return;
                 }
 
+                break;
+            case Op.Error when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                e->OpData = Math.Min(e->OpData, 4095);
                 break;
             case Op.PeerClosed:
                 SetState(connection, id, ConnectionState.CloseWait);

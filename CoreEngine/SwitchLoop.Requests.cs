@@ -102,6 +102,11 @@ internal sealed unsafe partial class SwitchLoop
         Connection* connection = _table.Items + id;
         connection->SocketArguments = e->OpData;
         _table.Rows[id].Domain = (ushort)e->OpData;
+        if ((e->OpData >> 16 & 0xF) == Libc.SOCK_DGRAM)
+        {
+            connection->Flags |= ConnectionFlags.Datagram;
+        }
+
         SetState(connection, id, ConnectionState.Open);
         return guest.Nsm == null || Forward(guest, q, id, e, job: true);
     }
@@ -253,8 +258,11 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         const int EISCONN = 106;
+        bool datagrams = (connection->Flags & ConnectionFlags.Datagram) != 0;
         int refuse = e->Op switch
         {
+            Op.Listen when datagrams => Libc.EOPNOTSUPP,
+            _ when datagrams => 0, // the stack knows best
             Op.Bind when connection->State != ConnectionState.Open => Libc.EINVAL,
             Op.Listen when connection->State is not ((byte)ConnectionState.Open) and not ((byte)ConnectionState.Listen) => Libc.EINVAL,
             Op.Connect when connection->State == ConnectionState.Listen => Libc.EINVAL,
@@ -279,7 +287,14 @@ internal sealed unsafe partial class SwitchLoop
             row->PeerLow = e->OpData;
             row->PeerHigh = e->DataPtr;
             row->PeerPort = e->Aux;
-            SetState(connection, id, ConnectionState.Connecting);
+            if (!datagrams)
+            {
+                SetState(connection, id, ConnectionState.Connecting);
+            }
+            else if ((e->Flags & NqeFlags.Abort) != 0)
+            {
+                connection->Flags |= ConnectionFlags.Dissolving;
+            }
         }
         else if (e->Op == Op.Bind)
         {

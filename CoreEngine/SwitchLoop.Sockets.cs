@@ -53,7 +53,9 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         connection->State = (byte)state;
-        bool can = connection->Phase == Phase.Active && connection->Errno == 0 && state is ConnectionState.Established or ConnectionState.CloseWait;
+        bool open = state is ConnectionState.Established or ConnectionState.CloseWait
+            || (state == ConnectionState.Open && (connection->Flags & ConnectionFlags.Datagram) != 0);
+        bool can = open && connection->Phase == Phase.Active && connection->Errno == 0;
         connection->Flags = can ? connection->Flags | ConnectionFlags.CanSend : connection->Flags & ~ConnectionFlags.CanSend;
         Volatile.Write(ref _table.Rows[id].State, state);
     }

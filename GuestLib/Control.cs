@@ -53,12 +53,12 @@ internal static unsafe class Control
         elements[0] = default;
         elements[0].Op = Op.Socket;
         elements[0].Socket = id;
-        elements[0].OpData = s->Domain | ((ulong)Abi.SOCK_STREAM << 16) | ((ulong)Abi.IPPROTO_TCP << 32);
+        elements[0].OpData = s->Domain | ((ulong)s->Type << 16) | ((ulong)(Datagrams.Is(s) ? Abi.IPPROTO_UDP : Abi.IPPROTO_TCP) << 32);
         uint n = 1;
         for (uint mask = s->OptionMask; mask != 0; mask &= mask - 1)
         {
             int index = System.Numerics.BitOperations.TrailingZeroCount(mask);
-            if (Options.TryStored(fd, index, &elements[n]))
+            if (Datagrams.Is(s) ? DatagramOptions.TryStored(fd, index, &elements[n]) : Options.TryStored(fd, index, &elements[n]))
             {
                 elements[n++].Socket = id;
             }

@@ -130,6 +130,18 @@ internal static unsafe class Draining
                 Interlocked.Or(ref s->Status, SocketStatus.Reset);
                 Changed(s);
                 break;
+            case Op.Error:
+                Failed(s, nqe);
+                break;
+            case Op.ConnectDone when Datagrams.Is(s):
+                if (nqe->Size == 0)
+                {
+                    s->LocalLow = nqe->OpData;
+                    s->LocalHigh = nqe->DataPtr;
+                    s->LocalPort = nqe->Aux;
+                }
+
+                goto case Op.BindDone;
             case Op.ConnectDone:
                 Connected(s, nqe);
                 break;
@@ -162,6 +174,30 @@ internal static unsafe class Draining
         }
 
         Happened(s, nqe->Socket);
+    }
+
+    /// <summary>Something changed that no event tells: waiters look at the socket again.</summary>
+    internal static void Mark(SocketSlot* s, uint id)
+    {
+        Changed(s);
+        Happened(s, id);
+        Waiting.AfterDrain();
+    }
+
+    /// <summary>An error that does not end the socket.</summary>
+    private static void Failed(SocketSlot* s, Nqe* nqe)
+    {
+        if (nqe->OpData != 0)
+        {
+            s->Error = (int)nqe->OpData;
+        }
+
+        if (nqe->Size != 0)
+        {
+            Interlocked.Or(ref s->Status, Datagrams.ErrorQueued);
+        }
+
+        Changed(s);
     }
 
     /// <summary>Counts a change of the socket's state; see <see cref="Happened"/>.</summary>
@@ -210,7 +246,7 @@ internal static unsafe class Draining
 
         RxEntry* entry = &entries[tail % SocketSlot.RxEntries];
         entry->Offset = (uint)nqe->DataPtr;
-        entry->Size = nqe->Size;
+        entry->Size = nqe->Size | (Datagrams.Is(s) && (nqe->Flags & NqeFlags.More) != 0 ? Datagrams.GoesOn : 0);
         entry->Position = Stamp(nqe, position);
         if ((nqe->Flags & NqeFlags.Sync) != 0)
         {
@@ -234,6 +270,13 @@ internal static unsafe class Draining
 
         Interlocked.Add(ref s->TxBytes, 0u - nqe->Size);
         Interlocked.Decrement(ref s->TxSends);
+        if (nqe->OpData != 0 && Datagrams.Is(s))
+        {
+            s->Error = (int)nqe->OpData; // sent long ago, as far as the program knows
+            Changed(s);
+            Happened(s, nqe->Socket);
+        }
+
         if ((Volatile.Read(ref s->Status) & Status.NoSpace) != 0 && Sending.HasRoom(s))
         {
             Readiness.GotRoom(s);

@@ -20,7 +20,13 @@ internal static unsafe class Ioctls
                     return Libc.Fail(Abi.EINVAL);
                 }
 
-                int number = request == Abi.FIONREAD ? Receiving.Available(s) : Unsent(s, Fds.IdOf(fd), request == Abi.SIOCOUTQ);
+                if (Datagrams.Is(s) && request == SIOCOUTQNSD)
+                {
+                    return Libc.Fail(ENOTTY);
+                }
+
+                int number = Datagrams.Is(s) ? request == Abi.FIONREAD ? Datagrams.Available(fd, s) : (int)Volatile.Read(ref s->TxBytes)
+                    : request == Abi.FIONREAD ? Receiving.Available(s) : Unsent(s, Fds.IdOf(fd), request == Abi.SIOCOUTQ);
                 if (!UserMemory.CanWrite((void*)argument, sizeof(int)))
                 {
                     return Libc.Fail(Abi.EFAULT);

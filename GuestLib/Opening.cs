@@ -9,7 +9,8 @@ internal static unsafe class Opening
 
     /// <summary>Whether a socket of that kind is ours.</summary>
     internal static bool IsCovered(int domain, int type, int protocol) =>
-        domain is Abi.AF_INET or Abi.AF_INET6 && (type & Abi.SOCK_TYPE_MASK) == Abi.SOCK_STREAM && protocol is 0 or Abi.IPPROTO_TCP;
+        (domain is Abi.AF_INET or Abi.AF_INET6 && (type & Abi.SOCK_TYPE_MASK) == Abi.SOCK_STREAM && protocol is 0 or Abi.IPPROTO_TCP)
+        || Datagrams.IsCovered(domain, type, protocol);
 
     /// <summary>Gives a fresh kernel socket its slot. 0, or an errno (the fd is still the caller's to close).</summary>
     internal static int Adopt(int fd, int domain, int type, uint status, out uint id)
@@ -26,7 +27,7 @@ internal static unsafe class Opening
             status |= Status.NonBlocking;
         }
 
-        if (!Slots.TryClaim(domain, Abi.SOCK_STREAM, stat.Inode, status, out id))
+        if (!Slots.TryClaim(domain, type & Abi.SOCK_TYPE_MASK, stat.Inode, status, out id))
         {
             return Abi.ENOBUFS;
         }
@@ -209,7 +210,7 @@ internal static unsafe class Opening
                 return -1;
             }
 
-            Epoll.AddNativeHalf(fd, Fds.IdOf(fd));
+            Epoll.WatchNativeHalf(fd, Fds.IdOf(fd));
         }
 
         return 0;

@@ -202,7 +202,7 @@ internal static unsafe class Options
         return Real.getsockopt(fd, level, name, &value, &length) == 0 && value != 0;
     }
 
-    private static void Fill(Nqe* element, int level, int name, ulong value, uint length)
+    internal static void Fill(Nqe* element, int level, int name, ulong value, uint length)
     {
         *element = default;
         element->Op = Op.SetOption;
@@ -303,7 +303,7 @@ internal static unsafe class Options
         return error == 0 ? 0 : Libc.Fail(error);
     }
 
-    private static int Put(void* value, uint* length, int number)
+    internal static int Put(void* value, uint* length, int number)
     {
         if ((int)*length < 0)
         {

@@ -97,9 +97,10 @@ internal static unsafe class Polling
                     continue;
                 }
 
-                uint now = Of(fds[i].Fd, kind, out bool nativeToo);
-                copy[i].Fd = nativeToo ? copy[i].Fd : -1;
-                natives += nativeToo ? 1u : 0;
+                uint now = Of(fds[i].Fd, kind, (ushort)fds[i].Events, out uint native);
+                copy[i].Fd = native != 0 ? copy[i].Fd : -1;
+                copy[i].Events = (short)native;
+                natives += native != 0 ? 1u : 0;
                 fds[i].Revents = (short)(now & ((ushort)fds[i].Events | (uint)(Abi.POLLERR | Abi.POLLHUP | Abi.POLLNVAL)));
                 ready += fds[i].Revents != 0 ? 1 : 0;
             }
@@ -146,9 +147,10 @@ internal static unsafe class Polling
         return ready;
     }
 
-    private static uint Of(int fd, FdKind kind, out bool nativeToo)
+    /// <summary>The events that hold, and those that the kernel is to be asked for besides.</summary>
+    private static uint Of(int fd, FdKind kind, uint wanted, out uint native)
     {
-        nativeToo = false;
+        native = 0;
         if (kind == FdKind.Hidden)
         {
             return (uint)Abi.POLLNVAL;
@@ -161,18 +163,18 @@ internal static unsafe class Polling
 
         if (kind == FdKind.Lost)
         {
-            nativeToo = true;
+            native = wanted | Abi.EPOLLERR;
             return 0;
         }
 
         if (kind == FdKind.Epoll)
         {
-            nativeToo = true;
+            native = wanted | Abi.EPOLLERR;
             return Epoll.StateOf(fd);
         }
 
         SocketSlot* s = Fds.SocketOf(fd);
-        nativeToo = Readiness.HasNativeHalf(s);
+        native = Readiness.NativeEvents(s, wanted);
         return Readiness.Of(s);
     }
 

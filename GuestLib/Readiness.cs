@@ -10,16 +10,14 @@ internal static unsafe class Readiness
     /// <summary>What arriving data or connections can mean to a waiter, and what room can; a change of state can mean anything.</summary>
     internal const uint InBits = Abi.EPOLLIN | Abi.EPOLLPRI | Abi.EPOLLRDNORM | Abi.EPOLLRDBAND, OutBits = Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLWRBAND;
 
-    /// <summary>Whether the kernel socket behind the fd has events of its own: the loopback half of a listener.</summary>
-    internal static bool HasNativeHalf(SocketSlot* s)
-    {
-        const uint Half = SocketStatus.Listening | SocketStatus.NativeBound;
-        return (Volatile.Read(ref s->Status) & Half) == Half;
-    }
-
     /// <summary>The events that hold now. When OUT does not, SendDone will be news.</summary>
     internal static uint Of(SocketSlot* s)
     {
+        if (Datagrams.Is(s))
+        {
+            return Datagrams.Readiness(s);
+        }
+
         uint status = Volatile.Read(ref s->Status);
         bool queued = Volatile.Read(ref s->RxTail) != s->RxHead;
         if ((status & SocketStatus.Listening) != 0)
@@ -60,6 +58,18 @@ internal static unsafe class Readiness
         }
 
         return events;
+    }
+
+    /// <summary>Of the events that a program wants, those for which the kernel is to watch the fd too; 0: none. Listeners and datagram sockets have a loopback half there.</summary>
+    internal static uint NativeEvents(SocketSlot* s, uint wanted)
+    {
+        if (Datagrams.Is(s))
+        {
+            return Datagrams.NativeEvents(s, wanted);
+        }
+
+        const uint Both = SocketStatus.Listening | SocketStatus.NativeBound;
+        return (Volatile.Read(ref s->Status) & Both) == Both ? wanted | Abi.EPOLLERR : 0; // ERR is reported in any case
     }
 
     /// <summary>Asks that the next SendDone that makes room is news; false when there is room after all.</summary>

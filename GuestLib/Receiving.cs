@@ -215,7 +215,7 @@ internal static unsafe class Receiving
         return lost ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
     }
 
-    private static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes)
+    internal static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes)
     {
         if (Volatile.Read(ref s->RxLoud) == 0)
         {
@@ -234,7 +234,7 @@ internal static unsafe class Receiving
     }
 
     /// <summary>Copies into the vectors from byte <paramref name="skip"/> on; false when the program's memory is not there to be written.</summary>
-    private static bool Scatter(IoVec* vectors, nuint count, nuint skip, byte* source, nuint bytes)
+    internal static bool Scatter(IoVec* vectors, nuint count, nuint skip, byte* source, nuint bytes)
     {
         for (nuint i = 0; i < count && bytes > 0; i++)
         {

@@ -41,6 +41,7 @@ internal static unsafe class Slots
         s->Inode = inode;
         s->NsmEpoch = Volatile.Read(ref Region.Header->NsmEpoch);
         s->OptionMask = 0;
+        s->Wanted = 0;
         s->Backlog = 0;
         s->Status = status;
         s->Error = 0;

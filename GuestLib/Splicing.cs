@@ -20,7 +20,7 @@ internal static unsafe class Splicing
     /// <summary>sendfile(2) into a connection.</summary>
     internal static nint SendFile(int fd, SocketSlot* s, int from, long* offset, nuint length)
     {
-        int error = CheckFile(from, offset, length);
+        int error = Datagrams.Is(s) ? Abi.EINVAL : CheckFile(from, offset, length); // no zero-copy into datagrams
         return error != 0 ? Libc.Fail(error)
             : length == 0 ? 0
             : Sending.SendFile(fd, s, from, offset, length > Messages.MostBytes ? Messages.MostBytes : length, 0);
@@ -39,7 +39,7 @@ internal static unsafe class Splicing
         int pipe = source == null ? from : to;
         long* pipeOffset = source == null ? fromOffset : toOffset;
         long* socketOffset = source == null ? toOffset : fromOffset;
-        if (source != null && destination != null)
+        if ((source != null && destination != null) || Datagrams.Is(source != null ? source : destination))
         {
             return Libc.Fail(Abi.EINVAL); // one end must be a pipe
         }

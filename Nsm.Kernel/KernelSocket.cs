@@ -39,6 +39,12 @@ internal unsafe struct KernelSocket
     /// <summary>Options (bits of <see cref="SocketOptions"/>) that were set, for copying to a second socket.</summary>
     public ulong OptionsSet;
 
+    /// <summary>Datagrams that the next receive is prepared for.</summary>
+    public uint ReceiveBatch;
+
+    /// <summary>SO_RCVBUF as the guest set it: chunk bytes of datagrams that may lie unread in the guest; 0: not set.</summary>
+    public uint ReceiveBytes;
+
     /// <summary>Link of the listeners that found no free fd.</summary>
     public Connection* NextStarved;
 
@@ -105,4 +111,25 @@ internal static class KernelFlags
 
     /// <summary>A listener in the list of those that found no free fd.</summary>
     public const uint Starved = 2048;
+
+    /// <summary>SOCK_DGRAM.</summary>
+    public const uint Datagram = 4096;
+
+    /// <summary>IP_RECVERR or IPV6_RECVERR is set: errors come with a record in the kernel's error queue.</summary>
+    public const uint ErrorQueue = 8192;
+
+    /// <summary>Receives have room for control messages.</summary>
+    public const uint WantsControl = 1 << 14;
+
+    /// <summary>Bound so that only one family can be used: no second half may be made.</summary>
+    public const uint OneFamily = 1 << 15;
+
+    /// <summary>Connected through <see cref="KernelSocket.Fd4"/>.</summary>
+    public const uint Peer4 = 1 << 16;
+
+    /// <summary>Bound by the program: what a socket is again after it is disconnected.</summary>
+    public const uint ProgramBound = 1 << 17;
+
+    /// <summary>The IPv4 half is read first next time.</summary>
+    public const uint Turn4 = 1 << 18;
 }

@@ -27,6 +27,12 @@ internal sealed unsafe partial class KernelStack
             return;
         }
 
+        if (s->Has(KernelFlags.Datagram))
+        {
+            RunDatagrams(c, s);
+            return;
+        }
+
         if (c->Has(ConnectionFlags.Closing))
         {
             RunClose(c, s);

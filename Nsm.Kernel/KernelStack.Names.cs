@@ -10,9 +10,9 @@ internal sealed unsafe partial class KernelStack
     /// <summary>Tries to find a port that is free in both families.</summary>
     private const int PortTries = 64;
 
-    private int NewSocket(int family)
+    private int NewSocket(int family, int type)
     {
-        int fd = Sys.Socket(family, Libc.SOCK_STREAM | Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC, Sys.IPPROTO_TCP);
+        int fd = Sys.Socket(family, type | Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC, 0);
         if (fd >= 0)
         {
             _options.ApplyDefaults(fd);
@@ -78,7 +78,7 @@ internal sealed unsafe partial class KernelStack
         for (int tries = 0; ; tries++)
         {
             // The IPv4 half first: it is thrown away if the other half finds the port taken.
-            int fd4 = NewSocket(Libc.AF_INET);
+            int fd4 = NewSocket(Libc.AF_INET, s->Has(KernelFlags.Datagram) ? Libc.SOCK_DGRAM : Libc.SOCK_STREAM);
             if (fd4 < 0)
             {
                 return -fd4;

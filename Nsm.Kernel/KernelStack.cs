@@ -5,7 +5,7 @@ using NetKernel.ServiceLib;
 namespace NetKernel.Nsm.Kernel;
 
 /// <summary>Linux's own stack behind <see cref="INetworkStack"/>: a kernel socket per connection, in the loop's epoll set, edge-triggered.</summary>
-/// <remarks>The parts: names (this file), data (Data), accepting (Accept), the end (Close), options (<see cref="SocketOptions"/>).</remarks>
+/// <remarks>The parts: names (this file), data (Data), accepting (Accept), the end (Close), options (<see cref="SocketOptions"/>), and datagrams (Datagrams/).</remarks>
 internal sealed unsafe partial class KernelStack : INetworkStack
 {
     private const uint WatchedEvents = Libc.EPOLLIN | Libc.EPOLLOUT | Libc.EPOLLRDHUP | Sys.EPOLLPRI | Libc.EPOLLET;
@@ -44,6 +44,11 @@ internal sealed unsafe partial class KernelStack : INetworkStack
             return Sys.EAFNOSUPPORT;
         }
 
+        if ((type & TypeMask) == Libc.SOCK_DGRAM)
+        {
+            return OpenDatagrams(c, domain, protocol);
+        }
+
         if ((type & TypeMask) != Libc.SOCK_STREAM)
         {
             return Sys.ESOCKTNOSUPPORT;
@@ -54,7 +59,7 @@ internal sealed unsafe partial class KernelStack : INetworkStack
             return Sys.EPROTONOSUPPORT;
         }
 
-        int fd = NewSocket(domain);
+        int fd = NewSocket(domain, Libc.SOCK_STREAM);
         if (fd < 0)
         {
             return -fd;
@@ -71,14 +76,15 @@ internal sealed unsafe partial class KernelStack : INetworkStack
     public void Bind(Connection* c, in Endpoint address, NqeFlags flags)
     {
         KernelSocket* s = (KernelSocket*)c->State;
-        int error = s->Phase != Phase.Fresh ? Libc.EINVAL : BindTo(s, _host.GuestOf(c), address, flags);
+        int error = s->Has(KernelFlags.Datagram) ? BindDatagrams(c, s, address, flags)
+            : s->Phase != Phase.Fresh ? Libc.EINVAL : BindTo(s, _host.GuestOf(c), address, flags);
         _host.CompleteAddress(c, Op.BindDone, error, error == 0 ? SockAddr.LocalOf(s->Fd) : default);
     }
 
     public void Listen(Connection* c, int backlog)
     {
         KernelSocket* s = (KernelSocket*)c->State;
-        int error = s->Phase is Phase.Connecting or Phase.Connected ? Libc.EINVAL : 0;
+        int error = s->Has(KernelFlags.Datagram) ? Libc.EOPNOTSUPP : s->Phase is Phase.Connecting or Phase.Connected ? Libc.EINVAL : 0;
         if (error == 0 && s->Phase == Phase.Fresh)
         {
             error = BindTo(s, _host.GuestOf(c), default, NqeFlags.Wildcard); // listen(2) without bind: any port.
@@ -110,6 +116,12 @@ internal sealed unsafe partial class KernelStack : INetworkStack
     public void Connect(Connection* c, in Endpoint address, NqeFlags flags)
     {
         KernelSocket* s = (KernelSocket*)c->State;
+        if (s->Has(KernelFlags.Datagram))
+        {
+            ConnectDatagrams(c, s, address, flags);
+            return;
+        }
+
         int error = s->Phase switch
         {
             Phase.Connected => Sys.EISCONN,
@@ -125,13 +137,14 @@ internal sealed unsafe partial class KernelStack : INetworkStack
         FinishConnect(c, s, error);
     }
 
-    public int GetOption(Connection* c, int level, int name, byte* value, uint room, out uint length) =>
-        _options.Get((KernelSocket*)c->State, level, name, value, room, out length);
+    public int GetOption(Connection* c, int level, int name, byte* value, uint room, out uint length) => level == StackOption.Level
+        ? ReadErrorQueue((KernelSocket*)c->State, name, value, room, out length)
+        : _options.Get((KernelSocket*)c->State, level, name, value, room, out length);
 
     public int SetOption(Connection* c, int level, int name, ulong value, uint length)
     {
         KernelSocket* s = (KernelSocket*)c->State;
-        return _options.Set(s, level, name, &value, length);
+        return s->Has(KernelFlags.Datagram) ? SetDatagramOption(s, level, name, value, length) : _options.Set(s, level, name, &value, length);
     }
 
     public void Ready(ulong data, uint events)

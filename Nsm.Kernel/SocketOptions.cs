@@ -43,6 +43,26 @@ internal sealed unsafe class SocketOptions
         new(Sys.IPPROTO_IP, IP_TTL, Access.Both),
         new(Sys.IPPROTO_IPV6, IPV6_UNICAST_HOPS, Access.Both),
         new(Sys.IPPROTO_IPV6, IPV6_TCLASS, Access.Both),
+        new(Libc.SOL_SOCKET, Sys.SO_BROADCAST, Access.Both),
+        new(Libc.SOL_SOCKET, Sys.SO_NO_CHECK, Access.Both),
+        new(Libc.SOL_SOCKET, Sys.SO_TIMESTAMPNS, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_PKTINFO, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_MTU_DISCOVER, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_RECVERR, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_RECVTTL, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_RECVTOS, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_MTU, Access.Get),
+        new(Sys.IPPROTO_IP, Sys.IP_MULTICAST_TTL, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_MULTICAST_LOOP, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_MULTICAST_HOPS, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_MULTICAST_LOOP, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_MTU_DISCOVER, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_MTU, Access.Get),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVERR, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVPKTINFO, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVHOPLIMIT, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVTCLASS, Access.Both),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_DONTFRAG, Access.Both),
     ];
 
     private readonly Settings _settings;
@@ -144,14 +164,14 @@ internal sealed unsafe class SocketOptions
         return error;
     }
 
-    /// <summary>Gives a second socket what was set on the first.</summary>
-    public void Copy(KernelSocket* s, int fd)
+    /// <summary>Gives a second socket what was set on the first; options of IPv6 only to one of that family.</summary>
+    public void Copy(KernelSocket* s, int fd, bool v6 = false)
     {
         ulong* value = stackalloc ulong[4];
         for (int i = 0; i < _rules.Length; i++)
         {
             Rule rule = _rules[i];
-            if ((s->OptionsSet & (1ul << i)) == 0 || rule.Level == Sys.IPPROTO_IPV6)
+            if ((s->OptionsSet & (1ul << i)) == 0 || (rule.Level == Sys.IPPROTO_IPV6 && !v6))
             {
                 continue;
             }

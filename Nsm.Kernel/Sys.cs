@@ -9,15 +9,20 @@ namespace NetKernel.Nsm.Kernel;
 /// </summary>
 internal static unsafe class Sys
 {
-    public const int EAFNOSUPPORT = 97, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, ENOPROTOOPT = 92, EISCONN = 106, EALREADY = 114, ENFILE = 23;
+    public const int EAFNOSUPPORT = 97, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, ENOPROTOOPT = 92, EISCONN = 106, EALREADY = 114, ENFILE = 23, EDESTADDRREQ = 89;
 
-    public const int SHUT_RD = 0, SHUT_WR = 1, MSG_MORE = 0x8000;
+    public const int SHUT_RD = 0, SHUT_WR = 1, MSG_MORE = 0x8000, MSG_ERRQUEUE = 0x2000, MSG_TRUNC = 0x20;
 
-    public const int IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_IPV6 = 41;
+    public const int IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41;
 
     public const int SO_REUSEADDR = 2, SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_KEEPALIVE = 9, SO_OOBINLINE = 10, SO_PRIORITY = 12, SO_LINGER = 13, SO_REUSEPORT = 15,
         SO_RCVLOWAT = 18, SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33, SO_MAX_PACING_RATE = 47, TCP_USER_TIMEOUT = 18, TCP_CONGESTION = 13, TCP_INFO = 11,
         IPV6_V6ONLY = 26, IP_BIND_ADDRESS_NO_PORT = 24, MSG_PEEK = 2;
+
+    public const int SO_BROADCAST = 6, SO_NO_CHECK = 11, SO_TIMESTAMPNS = 35, IP_TOS = 1, IP_TTL = 2, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_RECVTTL = 12,
+        IP_RECVTOS = 13, IP_MTU = 14, IP_MULTICAST_TTL = 33, IP_MULTICAST_LOOP = 34, IPV6_UNICAST_HOPS = 16, IPV6_MULTICAST_HOPS = 18,
+        IPV6_MULTICAST_LOOP = 19, IPV6_MTU_DISCOVER = 23, IPV6_MTU = 24, IPV6_RECVERR = 25, IPV6_RECVPKTINFO = 49, IPV6_PKTINFO = 50,
+        IPV6_RECVHOPLIMIT = 51, IPV6_HOPLIMIT = 52, IPV6_DONTFRAG = 62, IPV6_RECVTCLASS = 66, IPV6_TCLASS = 67;
 
     public const uint EPOLLPRI = 2;
 
@@ -63,6 +68,26 @@ internal static unsafe class Sys
     {
         nint n = RawSendMsg(fd, message, flags);
         return n < 0 ? -*ErrnoLocation() : n;
+    }
+
+    /// <summary>Messages sent (at least 1), or a negative errno.</summary>
+    public static int SendMMsg(int fd, MMsgHdr* messages, uint count, int flags) => Result(RawSendMMsg(fd, messages, count, flags));
+
+    /// <summary>Messages received (at least 1), or a negative errno. Never waits.</summary>
+    public static int ReceiveMMsg(int fd, MMsgHdr* messages, uint count, int flags) => Result(RawReceiveMMsg(fd, messages, count, flags | Libc.MSG_DONTWAIT, null));
+
+    public static nint ReceiveMsg(int fd, Libc.MsgHdr* message, int flags)
+    {
+        nint n = RawReceiveMsg(fd, message, flags);
+        return n < 0 ? -*ErrnoLocation() : n;
+    }
+
+    /// <summary>Whether poll(2) reports POLLERR.</summary>
+    public static bool HasError(int fd)
+    {
+        const ulong PollError = 8;
+        ulong poll = (uint)fd; // struct pollfd: fd, events, revents
+        return RawPoll(&poll, 1, 0) > 0 && (poll >> 48 & PollError) != 0;
     }
 
     /// <summary>The pending error of a socket (SO_ERROR), which this clears.</summary>
@@ -136,9 +161,29 @@ internal static unsafe class Sys
     [DllImport("libc", EntryPoint = "sendmsg"), SuppressGCTransition]
     private static extern nint RawSendMsg(int fd, Libc.MsgHdr* message, int flags);
 
+    [DllImport("libc", EntryPoint = "sendmmsg"), SuppressGCTransition]
+    private static extern int RawSendMMsg(int fd, MMsgHdr* messages, uint count, int flags);
+
+    [DllImport("libc", EntryPoint = "recvmmsg"), SuppressGCTransition]
+    private static extern int RawReceiveMMsg(int fd, MMsgHdr* messages, uint count, int flags, void* timeout);
+
+    [DllImport("libc", EntryPoint = "recvmsg"), SuppressGCTransition]
+    private static extern nint RawReceiveMsg(int fd, Libc.MsgHdr* message, int flags);
+
+    [DllImport("libc", EntryPoint = "poll"), SuppressGCTransition]
+    private static extern int RawPoll(void* fds, ulong count, int timeoutMs);
+
     [DllImport("libc", EntryPoint = "getrlimit")]
     private static extern int GetLimit(int resource, ulong* limit);
 
     [DllImport("libc", EntryPoint = "setrlimit")]
     private static extern int SetLimit(int resource, ulong* limit);
+}
+
+/// <summary>struct mmsghdr.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct MMsgHdr
+{
+    public Libc.MsgHdr Header;
+    public uint Length;
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NetKernel.Channel;
 
 namespace NetKernel.ServiceLib;
 
@@ -68,8 +69,8 @@ public unsafe struct Connection
 
     private fixed ulong _sends[(int)MaxSends];
 
-    /// <summary>The most Sends in flight: <see cref="Channel.SocketSlot.MaxSends"/>.</summary>
-    public const uint MaxSends = Channel.SocketSlot.MaxSends;
+    /// <summary>The most Sends in flight: <see cref="SocketSlot.MaxSends"/>.</summary>
+    public const uint MaxSends = SocketSlot.MaxSends;
 
     /// <summary>Sends in flight.</summary>
     public readonly uint SendCount => SendTail - SendHead;
@@ -112,23 +113,31 @@ public static class ConnectionFlags
 /// <summary>A Send in flight: where in the TX pool, how much, and whether more follows at once.</summary>
 public readonly struct PendingSend
 {
-    private const ulong MoreBit = 1ul << 63;
+    private const ulong MoreBit = 1ul << 63, ContinuedBit = 1ul << 62, SyncBit = 1ul << 61;
 
-    /// <summary>Offset in the low half, size above it, the More flag on top.</summary>
+    /// <summary>Offset in the low half, size above it, flags on top.</summary>
     public readonly ulong Bits;
 
     /// <summary>As stored.</summary>
     public PendingSend(ulong bits) => Bits = bits;
 
     /// <summary>From its parts.</summary>
-    public PendingSend(uint offset, uint size, bool more) => Bits = offset | ((ulong)size << 32) | (more ? MoreBit : 0);
+    public PendingSend(uint offset, uint size, NqeFlags flags) =>
+        Bits = offset | ((ulong)size << 32) | ((flags & NqeFlags.More) != 0 ? MoreBit : 0)
+            | ((flags & NqeFlags.Continued) != 0 ? ContinuedBit : 0) | ((flags & NqeFlags.Sync) != 0 ? SyncBit : 0);
 
     /// <summary>Offset in the pool region.</summary>
     public uint Offset => (uint)Bits;
 
     /// <summary>Bytes.</summary>
-    public uint Size => (uint)(Bits >> 32) & 0x7FFF_FFFF;
+    public uint Size => (uint)(Bits >> 32) & 0x1FFF_FFFF;
 
-    /// <summary>MSG_MORE.</summary>
+    /// <summary>MSG_MORE; the rest of the datagram follows.</summary>
     public bool More => (Bits & MoreBit) != 0;
+
+    /// <summary>Not the first chunk of its datagram.</summary>
+    public bool Continued => (Bits & ContinuedBit) != 0;
+
+    /// <summary>Somebody waits for the SendDone.</summary>
+    public bool Sync => (Bits & SyncBit) != 0;
 }

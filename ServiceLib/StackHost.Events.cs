@@ -181,6 +181,7 @@ public sealed unsafe partial class StackHost
         e->DataPtr = send.Offset;
         e->Size = send.Size;
         e->OpData = (ulong)error;
+        e->Flags = send.Sync ? NqeFlags.Sync : NqeFlags.None;
     }
 
     private Nqe* Complete(Connection* c, Op op)

@@ -48,7 +48,7 @@ public sealed unsafe partial class StackHost
     }
 
     /// <summary>Gives the guest the first <paramref name="size"/> (not 0) bytes of a reserved chunk.</summary>
-    public void Deliver(Connection* c, in RxBuffer buffer, uint size)
+    public void Deliver(Connection* c, in RxBuffer buffer, uint size, NqeFlags flags = NqeFlags.None)
     {
         RxPool pool = GuestOf(c).Rx;
         pool.Own(buffer.Chunk, c, size);
@@ -57,7 +57,7 @@ public sealed unsafe partial class StackHost
         e->Size = size;
 
         // With few chunks left connections wait for single credits, which the guest must then not keep to itself.
-        e->Flags = pool.FreeBytes < pool.TotalBytes / FreeShare ? NqeFlags.Sync : NqeFlags.None;
+        e->Flags = pool.FreeBytes < pool.TotalBytes / FreeShare ? flags | NqeFlags.Sync : flags;
     }
 
     /// <summary>Gives a reserved chunk back unused.</summary>

@@ -249,10 +249,11 @@ public sealed unsafe partial class StackHost
             done->DataPtr = e->DataPtr;
             done->Size = e->Size;
             done->OpData = (ulong)error;
+            done->Flags = e->Flags & NqeFlags.Sync;
             return;
         }
 
-        c->QueueSend(new PendingSend((uint)e->DataPtr, e->Size, (e->Flags & NqeFlags.More) != 0));
+        c->QueueSend(new PendingSend((uint)e->DataPtr, e->Size, e->Flags));
         Schedule(c);
     }
 

@@ -19,7 +19,10 @@ public enum Op : byte
     /// <summary>Listen: OpData = backlog.</summary>
     Listen = 0x03,
 
-    /// <summary>Connect: address, Aux = port. Completed when established or failed; carries the local address and port.</summary>
+    /// <summary>
+    /// Connect: address, Aux = port. Completed when established or failed; carries the local address and port. A SOCK_DGRAM socket may connect again, and
+    /// with <see cref="NqeFlags.Abort"/> it is connected to nobody afterwards.
+    /// </summary>
     Connect = 0x04,
 
     /// <summary>getsockopt: OpData = level | name &lt;&lt; 32, Size = room. Completion: DataPtr = place in the RX pool (return it with RxCredit), OpData = length.</summary>
@@ -27,7 +30,10 @@ public enum Op : byte
 
     // --- send ring: requests with data and what must stay in order with data ---
 
-    /// <summary>Data: DataPtr = place in the TX pool, Size = bytes. Completed by SendDone.</summary>
+    /// <summary>
+    /// Data: DataPtr = place in the TX pool, Size = bytes. Completed by SendDone. Of a SOCK_DGRAM socket: one datagram, behind a
+    /// <see cref="DatagramHeader"/>.
+    /// </summary>
     Send = 0x08,
 
     /// <summary>An RX buffer is consumed: DataPtr = its place as it was announced. No completion.</summary>
@@ -50,7 +56,7 @@ public enum Op : byte
 
     // --- receive ring: events ---
 
-    /// <summary>Data arrived: DataPtr = place in the RX pool, Size = bytes. Return it with RxCredit.</summary>
+    /// <summary>Data arrived: DataPtr = place in the RX pool, Size = bytes. Return it with RxCredit. Datagrams: as <see cref="Send"/>.</summary>
     Data = 0x40,
 
     /// <summary>A connection waits: Socket = listener, address and Aux = the peer's, Size = its handle.</summary>
@@ -61,6 +67,12 @@ public enum Op : byte
 
     /// <summary>The connection ended with an error: OpData = errno. No data follows; Close is still needed.</summary>
     Reset = 0x43,
+
+    /// <summary>
+    /// A SOCK_DGRAM socket has an error, mostly an ICMP message: OpData = errno, or 0; Size is not 0 when the stack's error queue holds more (see
+    /// <see cref="StackOption"/>). The socket goes on.
+    /// </summary>
+    Error = 0x44,
 
     // --- completion ring ---
 
@@ -96,17 +108,20 @@ public enum NqeFlags : byte
     /// <summary>No flag.</summary>
     None = 0,
 
-    /// <summary>MSG_MORE: more data follows at once.</summary>
+    /// <summary>MSG_MORE: more data follows at once. Datagrams: the rest of this one follows in the next NQE of the socket.</summary>
     More = 1,
 
-    /// <summary>A completion is wanted where the op has none by default.</summary>
+    /// <summary>A completion is wanted where the op has none by default. A Send's SendDone carries it too: somebody waits for it.</summary>
     Sync = 2,
 
-    /// <summary>Close: abort with RST. Reset: the NSM itself is gone, RX data of this socket is void.</summary>
+    /// <summary>Close: abort with RST. Reset: the NSM itself is gone, RX data of this socket is void. Connect: end the association (AF_UNSPEC).</summary>
     Abort = 4,
 
     /// <summary>The socket was bound by the program before (Connect must keep that address).</summary>
     Bound = 8,
+
+    /// <summary>Send, Data: not the first chunk of its datagram.</summary>
+    Continued = 8,
 
     /// <summary>Bind, Connect: the program's address was a wildcard; the NSM puts the guest's own in its place.</summary>
     Wildcard = 16,
@@ -119,4 +134,14 @@ public enum NqeFlags : byte
 
     /// <summary>Bind: SO_REUSEPORT is set on the socket.</summary>
     ReusePort = 128,
+}
+
+/// <summary>Options of GetOption that are between guest and NSM, and no stack's own.</summary>
+public static class StackOption
+{
+    /// <summary>Their level.</summary>
+    public const int Level = 0x4E4B;
+
+    /// <summary>Takes the oldest entry of a socket's error queue: an <see cref="ErrorRecord"/> and as much of the payload as there is room for. EAGAIN: it is empty.</summary>
+    public const int ErrorQueue = 1;
 }

@@ -118,6 +118,9 @@ public unsafe struct SocketSlot
     /// <summary>Peer port, host order.</summary>
     [FieldOffset(290)] public ushort PeerPort;
 
+    /// <summary>Datagram sockets: what the program wants to be told with each datagram (bits, see the guest library).</summary>
+    [FieldOffset(292)] public uint Wanted;
+
     // --- locks of the guest's, as QueueSetHeader.DrainLock ---
 
     /// <summary>Held while receiving.</summary>

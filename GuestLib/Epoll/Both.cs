@@ -120,8 +120,8 @@ internal static unsafe partial class Epoll
         Leave();
     }
 
-    /// <summary>A socket in a set is from now on watched by the kernel as well (a listener's loopback half).</summary>
-    internal static void AddNativeHalf(int fd, uint socket)
+    /// <summary>The kernel's share in a socket changed (it listens, is bound, has a peer): the kernel's sets follow.</summary>
+    internal static void WatchNativeHalf(int fd, uint socket)
     {
         if (s_count == 0 || !Enter())
         {
@@ -131,16 +131,33 @@ internal static unsafe partial class Epoll
         for (uint at = s_first[socket]; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             Item* item = &s_items[at - 1];
-            if (Is(item, ItemFlags.NativeToo | ItemFlags.Dead | ItemFlags.Lost))
+            if (Is(item, ItemFlags.Dead | ItemFlags.Lost))
             {
                 continue;
             }
 
-            EpollEvent e = new() { Events = Is(item, ItemFlags.Disarmed) ? Abi.EPOLLET : item->Events, Data = item->Data };
             Set* set = &s_sets[item->Set - 1];
-            if (Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_ADD, FdFor(item, fd), &e) == 0)
+            EpollEvent e = new() { Events = Readiness.NativeEvents(Region.Socket(socket), item->Events), Data = item->Data };
+            bool wanted = e.Events != 0;
+            e.Events = Is(item, ItemFlags.Disarmed) ? Abi.EPOLLET : e.Events;
+            if (wanted && Is(item, ItemFlags.NativeToo))
+            {
+                _ = Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_MOD, FdFor(item, fd), &e);
+            }
+            else if (wanted && Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_ADD, FdFor(item, fd), &e) == 0)
             {
                 JoinBoth(set, at);
+            }
+            else if (!wanted && Is(item, ItemFlags.NativeToo))
+            {
+                LeaveBoth(set, at);
+                item->Flags &= ~ItemFlags.NativeToo;
+            }
+
+            if ((Mask(item) & State(item)) != 0)
+            {
+                Link(item, at); // what the kernel does not watch any more is looked at here
+                Tell(item->Set);
             }
         }
 

@@ -122,7 +122,8 @@ internal static unsafe partial class Epoll
                     return EEXIST;
                 }
 
-                bool both = life == 0 && Readiness.HasNativeHalf(Region.Socket(socket)) && Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, e) == 0;
+                EpollEvent native = new() { Events = life == 0 ? Readiness.NativeEvents(Region.Socket(socket), e->Events) : 0, Data = e->Data };
+                bool both = native.Events != 0 && Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, &native) == 0;
                 return Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e) != 0 ? 0 : Abi.ENOMEM;
             case Abi.EPOLL_CTL_MOD:
                 if (at == 0 || (item->Events & Abi.EPOLLEXCLUSIVE) != 0)
@@ -133,7 +134,8 @@ internal static unsafe partial class Epoll
                 Arm(item, at, e);
                 if (Is(item, ItemFlags.NativeToo))
                 {
-                    _ = Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, e);
+                    native = new() { Events = life == 0 ? Readiness.NativeEvents(Region.Socket(socket), e->Events) : e->Events, Data = e->Data };
+                    _ = Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, &native);
                 }
 
                 return 0;

@@ -8,12 +8,22 @@ internal static unsafe class Data
 {
     private static nint Receive(int fd, SocketSlot* s, void* buffer, nuint length, int flags)
     {
+        if (Datagrams.Is(s))
+        {
+            return DatagramCalls.Receive(fd, s, buffer, length, flags);
+        }
+
         IoVec vector = new() { Base = (byte*)buffer, Length = length > Messages.MostBytes ? Messages.MostBytes : length };
         return Receiving.Receive(fd, s, &vector, 1, flags);
     }
 
     private static nint Send(int fd, SocketSlot* s, void* buffer, nuint length, int flags)
     {
+        if (Datagrams.Is(s))
+        {
+            return DatagramCalls.Send(fd, s, buffer, length, flags);
+        }
+
         IoVec vector = new() { Base = (byte*)buffer, Length = length > Messages.MostBytes ? Messages.MostBytes : length };
         return Sending.Send(fd, s, &vector, 1, flags);
     }
@@ -61,6 +71,11 @@ internal static unsafe class Data
             return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recvfrom(fd, buffer, length, flags, address, addressLength);
         }
 
+        if (Datagrams.Is(s))
+        {
+            return DatagramCalls.Receive(fd, s, buffer, length, flags, address, addressLength);
+        }
+
         nint got = Receive(fd, s, buffer, length, flags);
         int error = got < 0 ? 0 : Messages.PutNoAddress(address, addressLength);
         return error != 0 ? Libc.Fail(error) : got;
@@ -97,6 +112,11 @@ internal static unsafe class Data
             return Libc.Fail(error);
         }
 
+        if (Datagrams.Is(s))
+        {
+            return DatagramReceiving.Receive(fd, s, message, flags);
+        }
+
         nint got = Receiving.Receive(fd, s, message->Iov, message->IovLength, flags);
         if (got < 0)
         {
@@ -118,7 +138,10 @@ internal static unsafe class Data
     public static int RecvMMsg(int fd, MMsgHdr* messages, uint count, int flags, TimeSpec* timeout)
     {
         Real.Ensure();
-        return Fds.Ours(fd) == null ? Real.recvmmsg(fd, messages, count, flags, timeout) : Vectors.ReceiveMany(fd, messages, count, flags, timeout);
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null ? Real.recvmmsg(fd, messages, count, flags, timeout)
+            : Datagrams.Is(s) ? DatagramReceiving.ReceiveMany(fd, s, messages, count, flags, timeout)
+            : Vectors.ReceiveMany(fd, messages, count, flags, timeout);
     }
 
     [RuntimeExport("write")]
@@ -149,7 +172,9 @@ internal static unsafe class Data
         }
 
         int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
-        return error != 0 ? Libc.Fail(error) : Send(fd, s, buffer, length, flags);
+        return error != 0 ? Libc.Fail(error)
+            : Datagrams.Is(s) ? DatagramCalls.Send(fd, s, buffer, length, flags, address, addressLength)
+            : Send(fd, s, buffer, length, flags);
     }
 
     [RuntimeExport("writev")]
@@ -171,6 +196,11 @@ internal static unsafe class Data
         }
 
         int error = Messages.CheckSend(message);
+        if (error == 0 && Datagrams.Is(s))
+        {
+            return DatagramSending.Send(fd, s, message, flags);
+        }
+
         if (error == 0 && message->ControlLength != 0 && (Volatile.Read(ref s->Status) & SocketStatus.Connected) != 0
             && !Messages.IsStreamControl((byte*)message->Control, message->ControlLength))
         {
@@ -184,7 +214,9 @@ internal static unsafe class Data
     public static int SendMMsg(int fd, MMsgHdr* messages, uint count, int flags)
     {
         Real.Ensure();
-        return Fds.Ours(fd) == null ? Real.sendmmsg(fd, messages, count, flags) : Vectors.SendMany(fd, messages, count, flags);
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null ? Real.sendmmsg(fd, messages, count, flags)
+            : Datagrams.Is(s) ? DatagramSending.SendMany(fd, s, messages, count, flags) : Vectors.SendMany(fd, messages, count, flags);
     }
 
     private static void Check(nuint length, nuint room)

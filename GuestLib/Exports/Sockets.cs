@@ -11,7 +11,8 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.bind(fd, address, length) : Opening.Bind(fd, s, address, length);
+        return s == null ? Real.bind(fd, address, length)
+            : Datagrams.Is(s) ? DatagramNames.Bind(fd, s, address, length) : Opening.Bind(fd, s, address, length);
     }
 
     [RuntimeExport("listen")]
@@ -19,7 +20,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.listen(fd, backlog) : Opening.Listen(fd, s, backlog);
+        return s == null || Datagrams.Is(s) ? Real.listen(fd, backlog) : Opening.Listen(fd, s, backlog);
     }
 
     [RuntimeExport("connect")]
@@ -27,7 +28,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Opening.Connect(fd, s, address, length)
+        return s != null ? Datagrams.Is(s) ? DatagramNames.Connect(fd, s, address, length) : Opening.Connect(fd, s, address, length)
             : Fds.IsDead(fd) ? Libc.Fail(Abi.ENETDOWN) : Real.connect(fd, address, length);
     }
 
@@ -36,7 +37,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        if (s != null)
+        if (s != null && !Datagrams.Is(s))
         {
             return Accepting.Accept(fd, s, address, length, flags);
         }
@@ -51,7 +52,7 @@ internal static unsafe class Sockets
             return -1;
         }
 
-        if ((s = Fds.Ours(fd)) != null)
+        if ((s = Fds.Ours(fd)) != null && !Datagrams.Is(s))
         {
             return Accepting.Accept(fd, s, address, length, flags);
         }
@@ -69,7 +70,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Closing.Shutdown(fd, s, how) : Fds.IsDead(fd) ? Libc.Fail(Abi.ENOTCONN) : Real.shutdown(fd, how);
+        return s != null ? Datagrams.Is(s) ? Datagrams.Shutdown(fd, s, how) : Closing.Shutdown(fd, s, how) : Fds.IsDead(fd) ? Libc.Fail(Abi.ENOTCONN) : Real.shutdown(fd, how);
     }
 
     [RuntimeExport("getsockname")]
@@ -77,6 +78,11 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
+        if (s != null && Datagrams.Is(s))
+        {
+            return DatagramNames.GetSockName(fd, s, address, length);
+        }
+
         uint status = s == null ? 0 : Volatile.Read(ref s->Status);
         if ((status & (SocketStatus.Bound | SocketStatus.Connected)) == 0)
         {
@@ -110,6 +116,11 @@ internal static unsafe class Sockets
             return Real.getpeername(fd, address, length);
         }
 
+        if (Datagrams.Is(s))
+        {
+            return DatagramNames.GetPeerName(fd, s, address, length);
+        }
+
         _ = Draining.All();
         uint status = Volatile.Read(ref s->Status);
         if ((status & SocketStatus.Connected) == 0 || Closing.IsOver(s, status))
@@ -126,7 +137,8 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.setsockopt(fd, level, name, value, length) : Options.Set(fd, s, level, name, value, length);
+        return s == null ? Real.setsockopt(fd, level, name, value, length)
+            : Datagrams.Is(s) ? DatagramOptions.Set(fd, s, level, name, value, length) : Options.Set(fd, s, level, name, value, length);
     }
 
     [RuntimeExport("getsockopt")]
@@ -141,6 +153,7 @@ internal static unsafe class Sockets
             return 0;
         }
 
-        return s == null ? Real.getsockopt(fd, level, name, value, length) : Options.Get(fd, s, level, name, value, length);
+        return s == null ? Real.getsockopt(fd, level, name, value, length)
+            : Datagrams.Is(s) ? DatagramOptions.Get(fd, s, level, name, value, length) : Options.Get(fd, s, level, name, value, length);
     }
 }

@@ -12,14 +12,14 @@ internal static unsafe class Vectors
     {
         int error = Messages.CheckVectors(vectors, count);
         nint total = error != 0 ? Libc.Fail(error) : Messages.Total(vectors, (nuint)count);
-        return total <= 0 ? total : Receiving.Receive(fd, s, vectors, (nuint)count, flags); // the kernel does not ask the socket for nothing
+        return total <= 0 ? total : Datagrams.Is(s) ? DatagramCalls.Receive(fd, s, vectors, (nuint)count, flags) : Receiving.Receive(fd, s, vectors, (nuint)count, flags); // the kernel does not ask the socket for nothing
     }
 
     internal static nint Write(int fd, SocketSlot* s, IoVec* vectors, int count, int flags)
     {
         int error = Messages.CheckVectors(vectors, count);
         nint total = error != 0 ? Libc.Fail(error) : Messages.Total(vectors, (nuint)count);
-        return total <= 0 ? total : Sending.Send(fd, s, vectors, (nuint)count, flags);
+        return total <= 0 ? total : Datagrams.Is(s) ? DatagramCalls.Send(fd, s, vectors, (nuint)count, flags) : Sending.Send(fd, s, vectors, (nuint)count, flags);
     }
 
     [RuntimeExport("preadv2")]

@@ -23,8 +23,8 @@ public class LayoutTests
         {
             typeof(SocketSlot),
             "State 0 QueueSet 4 Domain 20 Type 22 Inode 24 NsmEpoch 32 OptionMask 36 Backlog 40 Holders 64 "
-            + "Status 128 Error 132 Events 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
-            + "RxBytes 176 RxLoud 180 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 RxLock 320 TxLock 328 ControlLock 336 "
+            + "Status 128 Error 132 EventsIn 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
+            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
             + "RxTail 384 RxHead 448 RxOffset 452 Entries 512"
         },
         {
@@ -35,6 +35,12 @@ public class LayoutTests
         { typeof(ControlCounts), "QueueSets 0 RingSlots 4 Sockets 8 TxChunks 12 Loops 16" },
         { typeof(PoolCounts), "Small 0 Medium 4 Large 8" },
         { typeof(RxEntry), "Offset 0 Size 4 Position 8" },
+        {
+            typeof(DatagramHeader),
+            "PeerLow 0 PeerHigh 8 LocalLow 16 LocalHigh 24 Timestamp 32 Length 40 PeerPort 44 Fields 46 Tos 48 Ttl 49"
+        },
+        { typeof(ErrorRecord), "Datagram 0 Error 64" },
+        { typeof(SockExtendedError), "Errno 0 Origin 4 Type 5 Code 6 Pad 7 Info 8 Data 12" },
         { typeof(AcceptEntry), "PeerLow 0 PeerHigh 8 Handle 16 PeerPort 20 Position 24" },
         { typeof(CountersHeader), "Magic 0 LayoutVersion 8 Loops 12 Guests 16 Nsms 20 Connections 24 Pid 28 Started 32 Heartbeat 40" },
         {
@@ -71,6 +77,8 @@ public class LayoutTests
         Assert.Equal((256, 256), (GuestCounters.Length, Unsafe.SizeOf<GuestCounters>()));
         Assert.Equal((256, 256), (NsmCounters.Length, Unsafe.SizeOf<NsmCounters>()));
         Assert.Equal((128, 128), (ConnectionRow.Length, Unsafe.SizeOf<ConnectionRow>()));
+        Assert.Equal((64, 64), (DatagramHeader.Bytes, Unsafe.SizeOf<DatagramHeader>()));
+        Assert.Equal((80, 80), (ErrorRecord.Bytes, Unsafe.SizeOf<ErrorRecord>()));
         Assert.Equal((16, 32), (Unsafe.SizeOf<RxEntry>(), Unsafe.SizeOf<AcceptEntry>()));
         Assert.Equal(1024u, SocketSlot.RxEntries * (uint)Unsafe.SizeOf<RxEntry>());
         Assert.Equal(1024u, SocketSlot.AcceptEntries * (uint)Unsafe.SizeOf<AcceptEntry>());

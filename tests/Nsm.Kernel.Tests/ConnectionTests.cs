@@ -152,7 +152,7 @@ public sealed class ConnectionTests
     public void A_socket_of_another_type_is_refused_with_its_next_request()
     {
         using KernelNsm nsm = new();
-        Assert.Equal(Sys.ESOCKTNOSUPPORT, nsm.Guest.Socket(type: Libc.SOCK_DGRAM).Bind("127.0.0.1", 0));
+        Assert.Equal(Sys.ESOCKTNOSUPPORT, nsm.Guest.Socket(type: Libc.SOCK_SEQPACKET).Bind("127.0.0.1", 0));
         Assert.Equal(Sys.EPROTONOSUPPORT, nsm.Guest.Socket(protocol: 132).Listen());
         FakeSocket unix = nsm.Guest.Socket(domain: 1);
         Assert.Equal(Sys.EAFNOSUPPORT, unix.Connect("127.0.0.1", 1));

@@ -1,0 +1,293 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>recv(2) and its kin for datagram sockets: from the NSM's half and from the kernel socket, neither starving the other.</summary>
+internal static unsafe class DatagramReceiving
+{
+    /// <summary>Credits returned in one publication.</summary>
+    private const uint Batch = 16;
+
+    /// <summary>Every so many receives the kernel socket comes first.</summary>
+    private const uint NativeTurn = 8;
+
+    private static uint s_turn; // racy between threads, and harmless
+
+    /// <summary>Credits that are not yet published.</summary>
+    private ref struct Credits
+    {
+        internal Nqe* Elements;
+        internal uint Count;
+        internal uint Bytes;
+        internal bool Loud;
+    }
+
+    /// <summary>Receives one datagram. Bytes, or -1 with errno.</summary>
+    internal static nint Receive(int fd, SocketSlot* s, MsgHdr* message, int flags)
+    {
+        Nqe* elements = stackalloc Nqe[(int)Batch];
+        Credits credits = default;
+        credits.Elements = elements;
+        nint got = One(fd, s, message, flags, ref credits);
+        Return(s, ref credits);
+        return got;
+    }
+
+    /// <summary>recvmmsg(2): the timeout is looked at after each datagram only, and an error after the first one is kept for the next call.</summary>
+    internal static int ReceiveMany(int fd, SocketSlot* s, MMsgHdr* messages, uint count, int flags, TimeSpec* timeout)
+    {
+        long deadline = -1;
+        if (timeout != null)
+        {
+            if (!UserMemory.CanWrite(timeout, (nuint)sizeof(TimeSpec)))
+            {
+                return Libc.Fail(Abi.EFAULT);
+            }
+
+            if (timeout->Seconds < 0 || (ulong)timeout->Nanoseconds > 999_999_999)
+            {
+                return Libc.Fail(Abi.EINVAL);
+            }
+
+            long seconds = timeout->Seconds > 1_000_000_000 ? 1_000_000_000 : timeout->Seconds;
+            deadline = Libc.Now() + (seconds * 1_000_000_000) + timeout->Nanoseconds;
+        }
+
+        Nqe* elements = stackalloc Nqe[(int)Batch];
+        Credits credits = default;
+        credits.Elements = elements;
+        uint done = 0;
+        count = count > 1024 ? 1024 : count; // UIO_MAXIOV
+        while (done < count)
+        {
+            int refused = Messages.CheckReceive(&messages[done].Header);
+            nint got = refused != 0 ? Libc.Fail(refused) : One(fd, s, &messages[done].Header, flags & ~Abi.MSG_WAITFORONE, ref credits);
+            if (got < 0)
+            {
+                int errno = Libc.Errno;
+                if (done != 0 && errno != Abi.EAGAIN && errno != Abi.EINTR)
+                {
+                    s->Error = errno;
+                }
+
+                break;
+            }
+
+            messages[done++].Length = (uint)got;
+            flags |= (flags & Abi.MSG_WAITFORONE) != 0 ? Abi.MSG_DONTWAIT : 0;
+            if (deadline >= 0)
+            {
+                long left = deadline - Libc.Now();
+                left = left < 0 ? 0 : left;
+                timeout->Seconds = left / 1_000_000_000;
+                timeout->Nanoseconds = left % 1_000_000_000;
+                if (left == 0)
+                {
+                    break;
+                }
+            }
+        }
+
+        int error = Libc.Errno;
+        Return(s, ref credits);
+        Libc.Errno = error;
+        return done != 0 || count == 0 ? (int)done : -1;
+    }
+
+    private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Credits credits)
+    {
+        if ((flags & Abi.MSG_ERRQUEUE) != 0)
+        {
+            return DatagramErrors.Receive(fd, s, message, flags);
+        }
+
+        nint total = Messages.Total(message->Iov, message->IovLength);
+        if (total < 0 || !UserMemory.CanWrite(message, (nuint)sizeof(MsgHdr)))
+        {
+            return total < 0 ? -1 : Libc.Fail(Abi.EFAULT);
+        }
+
+        long deadline = -2;
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            uint status = Volatile.Read(ref s->Status);
+            if ((status & Datagrams.NativePeer) != 0)
+            {
+                Return(s, ref credits);
+                return Real.recvmsg(fd, message, flags);
+            }
+
+            int error = Volatile.Read(ref s->Error) == 0 ? 0 : Interlocked.Exchange(ref s->Error, 0);
+            if (error != 0)
+            {
+                return Libc.Fail(error);
+            }
+
+            bool native = Datagrams.HasNativeHalf(status);
+            bool nativeFirst = native && ++s_turn % NativeTurn == 0;
+            nint got;
+            if (!nativeFirst && (got = Take(s, fd, message, flags, ref credits)) != -2)
+            {
+                return got;
+            }
+
+            if (native && ((got = Real.recvmsg(fd, message, flags | Abi.MSG_DONTWAIT)) >= 0 || Libc.Errno != Abi.EAGAIN))
+            {
+                return got;
+            }
+
+            if (nativeFirst && (got = Take(s, fd, message, flags, ref credits)) != -2)
+            {
+                return got;
+            }
+
+            if (Region.Dead || (status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Known) != 0 && Sending.IsLost(s)))
+            {
+                return Libc.Fail(Abi.ENETDOWN);
+            }
+
+            if ((status & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0)
+            {
+                return Libc.Fail(Abi.EAGAIN);
+            }
+
+            if ((status & SocketStatus.ShutRead) != 0)
+            {
+                message->NameLength = 0;
+                message->ControlLength = 0;
+                message->Flags = 0;
+                return 0;
+            }
+
+            Return(s, ref credits);
+            deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_RCVTIMEO) : deadline;
+            PollFd* fds = stackalloc PollFd[2];
+            fds[0].Fd = fd;
+            fds[0].Events = Abi.POLLIN;
+            fds[0].Revents = 0;
+            if (Waiting.Park(Fds.IdOf(fd), 0, fds, native ? 1u : 0u, deadline, null, ticket) < 0)
+            {
+                return -1;
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline && !Datagrams.HasQueued(s) && !Draining.AnyPending())
+            {
+                return Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    /// <summary>Takes the first datagram of the NSM's half; -2 when there is none.</summary>
+    private static nint Take(SocketSlot* s, int fd, MsgHdr* message, int flags, ref Credits credits)
+    {
+        if (!Datagrams.HasQueued(s) && !(Draining.Of(s->QueueSet) && Datagrams.HasQueued(s)))
+        {
+            return -2;
+        }
+
+        if (!Locks.TryEnter(ref s->RxLock))
+        {
+            return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+        }
+
+        if (!Datagrams.HasQueued(s))
+        {
+            Locks.Leave(ref s->RxLock);
+            return -2; // another thread or process was faster
+        }
+
+        uint head = s->RxHead;
+        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
+        RxEntry* second = (first->Size & Datagrams.GoesOn) != 0 ? &((RxEntry*)s->Entries)[(head + 1) % SocketSlot.RxEntries] : null;
+        int fault = Copy(s, first, second, message, flags, out nint got);
+
+        // The pool belongs to a new NSM once the old one is gone: what was copied may be somebody else's.
+        bool lost = Sending.IsLost(s);
+        if ((flags & Abi.MSG_PEEK) == 0 && !lost)
+        {
+            Credit(s, Fds.IdOf(fd), first, ref credits);
+            if (second != null)
+            {
+                Credit(s, Fds.IdOf(fd), second, ref credits);
+            }
+
+            Volatile.Write(ref s->RxHead, head + (second != null ? 2u : 1u)); // Release: pairs with the drainer's acquire in Delivered.
+        }
+
+        Locks.Leave(ref s->RxLock);
+        return lost ? -2 : fault == 0 ? got : Libc.Fail(fault); // taken all the same, as the kernel does
+    }
+
+    /// <summary>Copies a datagram to the program. 0, or an errno.</summary>
+    private static int Copy(SocketSlot* s, RxEntry* first, RxEntry* second, MsgHdr* message, int flags, out nint got)
+    {
+        byte* start = Region.Pool + first->Offset;
+        DatagramHeader* header = (DatagramHeader*)start;
+        uint inFirst = (first->Size & ~Datagrams.GoesOn) - DatagramHeader.Bytes;
+        uint inSecond = second != null ? second->Size & ~Datagrams.GoesOn : 0;
+        uint length = inFirst + inSecond;
+        uint total = (uint)Messages.Total(message->Iov, message->IovLength);
+        got = total < length && (flags & Abi.MSG_TRUNC) == 0 ? (nint)total : (nint)length;
+        if (!Receiving.Scatter(message->Iov, message->IovLength, 0, start + DatagramHeader.Bytes, inFirst)
+            || (second != null && !Receiving.Scatter(message->Iov, message->IovLength, inFirst, Region.Pool + second->Offset, inSecond)))
+        {
+            return Abi.EFAULT;
+        }
+
+        message->Flags = (total < length ? Abi.MSG_TRUNC : 0) | (flags & Abi.MSG_CMSG_CLOEXEC);
+        if (message->Name != null)
+        {
+            uint room = message->NameLength;
+            int error = Addresses.Put(s->Domain, header->PeerLow, header->PeerHigh, header->PeerPort, message->Name, &room);
+            if (error != 0)
+            {
+                return error;
+            }
+
+            message->NameLength = room;
+        }
+
+        if (s->Wanted != 0)
+        {
+            ControlMessages.Write(s, header, message);
+        }
+        else
+        {
+            message->ControlLength = 0;
+        }
+
+        return 0;
+    }
+
+    private static void Credit(SocketSlot* s, uint id, RxEntry* entry, ref Credits credits)
+    {
+        if (credits.Count == Batch)
+        {
+            Return(s, ref credits);
+        }
+
+        Nqe* credit = &credits.Elements[credits.Count++];
+        *credit = default;
+        credit->Op = Op.RxCredit;
+        credit->Socket = id;
+        credit->DataPtr = entry->Offset;
+        credit->Size = entry->Size & ~Datagrams.GoesOn;
+        credits.Bytes += credit->Size;
+    }
+
+    /// <summary>Publishes the credits that have gathered.</summary>
+    private static void Return(SocketSlot* s, ref Credits credits)
+    {
+        if (credits.Count == 0)
+        {
+            return;
+        }
+
+        int errno = Libc.Errno;
+        Receiving.Credit(s, credits.Elements, credits.Count, credits.Bytes);
+        Libc.Errno = errno;
+        credits.Count = 0;
+        credits.Bytes = 0;
+    }
+}

@@ -1,0 +1,360 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>send(2) and its kin for datagram sockets: one datagram, one Send (two when it is almost 64 KB), a DatagramHeader in front.</summary>
+internal static unsafe class DatagramSending
+{
+    private const uint MostSends = SocketSlot.MaxSends - 8;
+
+    /// <summary>Sends published together by sendmmsg.</summary>
+    private const uint Batch = 32;
+
+    private const int Dontroute = 4, Cork = Abi.MSG_MORE;
+
+    /// <summary>Sends that are filled and not yet published.</summary>
+    private ref struct Outbox
+    {
+        internal Nqe* Elements;
+        internal uint Count;
+    }
+
+    internal static nint Send(int fd, SocketSlot* s, MsgHdr* message, int flags)
+    {
+        Nqe* elements = stackalloc Nqe[2];
+        Outbox box = default;
+        box.Elements = elements;
+        nint sent = One(fd, s, message, flags, ref box);
+        return Publish(s, ref box) ? sent : Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+    }
+
+    /// <summary>sendmmsg(2): what fits goes out in one publication. An error after the first message is not told, as the kernel has it.</summary>
+    internal static int SendMany(int fd, SocketSlot* s, MMsgHdr* messages, uint count, int flags)
+    {
+        Nqe* elements = stackalloc Nqe[(int)Batch];
+        Outbox box = default;
+        box.Elements = elements;
+        uint done = 0;
+        count = count > 1024 ? 1024 : count; // UIO_MAXIOV
+        while (done < count)
+        {
+            if (box.Count > Batch - 2 && !Publish(s, ref box))
+            {
+                break;
+            }
+
+            int error = UserMemory.CanWrite(messages + done, (nuint)sizeof(MMsgHdr)) ? Messages.CheckSend(&messages[done].Header) : Abi.EFAULT;
+            nint sent = error != 0 ? Libc.Fail(error) : One(fd, s, &messages[done].Header, flags, ref box);
+            if (sent < 0)
+            {
+                break;
+            }
+
+            messages[done++].Length = (uint)sent;
+        }
+
+        int errno = Libc.Errno;
+        _ = Publish(s, ref box);
+        Libc.Errno = errno;
+        return done != 0 || count == 0 ? (int)done : -1;
+    }
+
+    private static bool Publish(SocketSlot* s, ref Outbox box)
+    {
+        if (box.Count == 0)
+        {
+            return true;
+        }
+
+        for (uint i = 0; i < box.Count; i++)
+        {
+            _ = Region.Tx.TryFind(box.Elements[i].DataPtr, 1, out uint chunk);
+            TxPool.Submit(chunk, box.Elements[i].Socket);
+        }
+
+        uint count = box.Count;
+        box.Count = 0;
+        return Rings.Send(s->QueueSet, box.Elements, count);
+    }
+
+    private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Outbox box)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & Datagrams.NativePeer) != 0)
+        {
+            return Publish(s, ref box) ? Real.sendmsg(fd, message, flags) : Libc.Fail(Abi.EAGAIN);
+        }
+
+        nint total = Messages.Total(message->Iov, message->IovLength);
+        if (total < 0)
+        {
+            return -1;
+        }
+
+        if (total > 0xFFFF)
+        {
+            return Libc.Fail(Abi.EMSGSIZE);
+        }
+
+        if ((flags & (Abi.MSG_OOB | Cork | Dontroute)) != 0)
+        {
+            return Libc.Fail(Abi.EOPNOTSUPP);
+        }
+
+        DatagramHeader header = default;
+        bool named = message->Name != null && (s->Domain == Abi.AF_INET || message->NameLength < 2 || *(ushort*)message->Name != Abi.AF_UNSPEC);
+        if (named)
+        {
+            int error = Destination(fd, s, message, ref header);
+            if (error != 0)
+            {
+                return Libc.Fail(error);
+            }
+
+            if (Datagrams.IsNative(s, header.PeerLow, header.PeerHigh))
+            {
+                return Publish(s, ref box) ? SendNative(fd, s, message, flags) : Libc.Fail(Abi.EAGAIN);
+            }
+        }
+        else if ((status & SocketStatus.Connected) == 0)
+        {
+            return Libc.Fail(Abi.EDESTADDRREQ);
+        }
+
+        bool v4 = named ? Addresses.IsMapped(header.PeerLow, header.PeerHigh) : Addresses.IsMapped(s->PeerLow, s->PeerHigh);
+        if ((nuint)total > (v4 ? DatagramHeader.MostPayload4 : DatagramHeader.MostPayload))
+        {
+            return Libc.Fail(Abi.EMSGSIZE);
+        }
+
+        int refused = ControlMessages.Read(s, message, v4, &header);
+        refused = refused != 0 ? refused : DatagramNames.EnsureBound(fd, s);
+        if (refused != 0)
+        {
+            return Libc.Fail(refused);
+        }
+
+        header.Length = (uint)total;
+        return Enqueue(fd, s, message, flags, ref header, ref box);
+    }
+
+    /// <summary>The address of a message. An IPv4 socket takes an unspecified family for its own (udp(7)). 0, or an errno.</summary>
+    private static int Destination(int fd, SocketSlot* s, MsgHdr* message, ref DatagramHeader header)
+    {
+        byte* copy = stackalloc byte[28];
+        byte* name = (byte*)message->Name;
+        if (s->Domain == Abi.AF_INET && message->NameLength >= 16 && *(ushort*)name == Abi.AF_UNSPEC)
+        {
+            _ = Libc.memmove(copy, name, 16);
+            *(ushort*)copy = Abi.AF_INET;
+            name = copy;
+        }
+
+        int error = DatagramNames.ParsePeer(fd, s, name, message->NameLength, out header.PeerLow, out header.PeerHigh, out header.PeerPort);
+        error = error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET6 ? Abi.EINVAL : error;
+        header.Fields = DatagramFields.Peer;
+        return error != 0 ? error : header.PeerPort == 0 ? Abi.EINVAL : 0;
+    }
+
+    /// <summary>To the guest's own loopback: from the kernel socket, which thereby has a port that others may answer to.</summary>
+    private static nint SendNative(int fd, SocketSlot* s, MsgHdr* message, int flags)
+    {
+        if (Region.IsHostMode)
+        {
+            return Real.sendmsg(fd, message, flags);
+        }
+
+        if ((Volatile.Read(ref s->Status) & (SocketStatus.Connected | SocketStatus.NativeBound)) == SocketStatus.Connected)
+        {
+            DatagramNames.BindLoopbackHalf(fd, s); // the port that its peer knows it by
+        }
+
+        nint sent = Real.sendmsg(fd, message, flags);
+        if (sent >= 0 && (Interlocked.Or(ref s->Status, SocketStatus.NativeBound) & SocketStatus.NativeBound) == 0)
+        {
+            int errno = Libc.Errno;
+            Epoll.WatchNativeHalf(fd, Fds.IdOf(fd));
+            Libc.Errno = errno;
+        }
+
+        return sent;
+    }
+
+    /// <summary>Waits for room and fills chunks. Bytes, or -1 with errno.</summary>
+    private static nint Enqueue(int fd, SocketSlot* s, MsgHdr* message, int flags, ref DatagramHeader header, ref Outbox box)
+    {
+        uint id = Fds.IdOf(fd);
+        bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0;
+        long deadline = -2;
+        while (true)
+        {
+            uint ticket = Draining.Ticket();
+            int error = Refusal(s);
+            if (error != 0)
+            {
+                return Libc.Fail(error);
+            }
+
+            if (!Locks.TryEnter(ref s->TxLock))
+            {
+                return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+            }
+
+            if (s->TxBytes > s->TxLimit / 2 || s->TxSends > MostSends / 2)
+            {
+                _ = Draining.Of(s->QueueSet);
+            }
+
+            int put = HasRoom(s, header.Length) ? Fill(s, id, message, ref header, ref box) : 0;
+            Locks.Leave(ref s->TxLock);
+            if (put != 0)
+            {
+                return put > 0 ? (nint)header.Length : Libc.Fail(Abi.EFAULT);
+            }
+
+            // What waits here may be what the room is wanted for.
+            if (!Publish(s, ref box))
+            {
+                return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+            }
+
+            if (Draining.All() || (!Readiness.WantRoom(s) && HasRoom(s, header.Length) && nonBlocking && Volatile.Read(ref s->TxSends) != 0))
+            {
+                continue;
+            }
+
+            if (nonBlocking)
+            {
+                return Libc.Fail(Abi.EAGAIN);
+            }
+
+            deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
+
+            // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
+            PollFd* room = stackalloc PollFd[1];
+            long soon = Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : deadline;
+            if (Waiting.Park(id, 0, room, 0, deadline >= 0 && deadline < soon ? deadline : soon, null, ticket) < 0)
+            {
+                return -1;
+            }
+
+            if (deadline >= 0 && Libc.Now() >= deadline)
+            {
+                return Libc.Fail(Abi.EAGAIN);
+            }
+        }
+    }
+
+    private static bool HasRoom(SocketSlot* s, uint payload) =>
+        s->TxSends == 0 || (s->TxSends + 2 <= MostSends && s->TxBytes + payload + DatagramHeader.Bytes <= s->TxLimit);
+
+    /// <summary>Puts a datagram into chunks: 1; 0: the pool has none; -1: the program's memory is not there to be read.</summary>
+    private static int Fill(SocketSlot* s, uint id, MsgHdr* message, ref DatagramHeader header, ref Outbox box)
+    {
+        uint whole = header.Length + DatagramHeader.Bytes;
+        uint first = whole <= PoolLayout.LargeBytes ? whole : PoolLayout.SmallBytes;
+        if (!TryTake(first, out uint chunk))
+        {
+            return 0;
+        }
+
+        uint second = 0;
+        if (first != whole && !TryTake(whole - first, out second))
+        {
+            TxPool.Return(chunk);
+            return 0;
+        }
+
+        ulong offset = Region.Tx.OffsetOf(chunk);
+        ulong rest = first != whole ? Region.Tx.OffsetOf(second) : 0;
+        *(DatagramHeader*)(Region.Pool + offset) = header;
+        if (!Gather(message, 0, Region.Pool + offset + DatagramHeader.Bytes, first - DatagramHeader.Bytes)
+            || !Gather(message, first - DatagramHeader.Bytes, Region.Pool + rest, whole - first))
+        {
+            TxPool.Return(chunk);
+            if (first != whole)
+            {
+                TxPool.Return(second);
+            }
+
+            return -1;
+        }
+
+        Put(s, id, offset, first, first != whole ? NqeFlags.More : NqeFlags.None, ref box);
+        if (first != whole)
+        {
+            Put(s, id, rest, whole - first, NqeFlags.Continued, ref box);
+        }
+
+        return 1;
+    }
+
+    private static void Put(SocketSlot* s, uint id, ulong offset, uint size, NqeFlags flags, ref Outbox box)
+    {
+        Interlocked.Add(ref s->TxBytes, size);
+        Interlocked.Increment(ref s->TxSends);
+        Nqe* nqe = &box.Elements[box.Count++];
+        *nqe = default;
+        nqe->Op = Op.Send;
+        nqe->Socket = id;
+        nqe->DataPtr = offset;
+        nqe->Size = size;
+        nqe->Flags = flags;
+    }
+
+    /// <summary>A chunk that holds that many bytes: a datagram cannot be cut to what is left.</summary>
+    private static bool TryTake(uint bytes, out uint chunk)
+    {
+        if (!TxPool.TryTake(PoolHalf.ClassFor(bytes), out chunk))
+        {
+            return false;
+        }
+
+        if (PoolHalf.BytesOf(Region.Tx.ClassOf(chunk)) >= bytes)
+        {
+            return true;
+        }
+
+        TxPool.Return(chunk);
+        return false;
+    }
+
+    private static bool Gather(MsgHdr* message, nuint skip, byte* destination, nuint bytes)
+    {
+        for (nuint i = 0; i < message->IovLength && bytes > 0; i++)
+        {
+            nuint length = message->Iov[i].Length;
+            if (skip >= length)
+            {
+                skip -= length;
+                continue;
+            }
+
+            nuint n = length - skip < bytes ? length - skip : bytes;
+            if (!UserMemory.CanRead(message->Iov[i].Base + skip, n))
+            {
+                return false;
+            }
+
+            _ = Libc.memmove(destination, message->Iov[i].Base + skip, n);
+            destination += n;
+            bytes -= n;
+            skip = 0;
+        }
+
+        return true;
+    }
+
+    /// <summary>Why nothing can be sent, or 0: a pending error first, then the end of the sending side (sock_alloc_send_skb). No SIGPIPE for datagrams.</summary>
+    private static int Refusal(SocketSlot* s)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        if (Region.Dead || (status & SocketStatus.Reset) != 0 || Sending.IsLost(s))
+        {
+            return Abi.ENETDOWN;
+        }
+
+        int error = Volatile.Read(ref s->Error) == 0 ? 0 : Interlocked.Exchange(ref s->Error, 0);
+        return error != 0 ? error : (status & SocketStatus.ShutWrite) != 0 ? Abi.EPIPE : 0;
+    }
+}
