@@ -116,8 +116,19 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Processes to take leave of: those still to start, the one under way (-1: none), and where the rings must have got to before it may.</summary>
     public ProcessMask ReapWanted;
     public int Reaping = -1;
+    public ProcessKept? ReapKeeps;
+
+    /// <summary>Sockets to close if nobody holds them; when there are more than fit, all are looked at.</summary>
+    public readonly uint[] Unheld = new uint[64];
+    public int UnheldCount;
     public readonly uint* ReapJobTails;
     public readonly uint* ReapSendTails;
+
+    /// <summary>Of processes that have executed another program: what is not to be taken from them; by slot.</summary>
+    public readonly ProcessKept?[] Kept = new ProcessKept?[ControlLayout.MaxQueueSets];
+
+    /// <summary>Sockets that may be with somebody who is not among their holders. Written by the control thread.</summary>
+    public int Exports;
 
     /// <summary>Told to the control thread: why, on which queue set, and a number that belongs to it.</summary>
     public uint ViolationCode;

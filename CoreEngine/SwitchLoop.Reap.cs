@@ -5,29 +5,84 @@ namespace NetKernel.CoreEngine;
 /// <summary>Taking leave of a guest's process, as a kernel would: what it had published still counts; what it held is given back.</summary>
 internal sealed unsafe partial class SwitchLoop
 {
+    /// <summary>In the place of a process's slot: sockets that nobody holds are closed.</summary>
+    private const int Nobody = (int)ControlLayout.MaxQueueSets;
+
     /// <summary>A process of the guest has ended. The loop reports in <see cref="GuestPort.Reaped"/> when it has tidied up.</summary>
     public void ProcessEnded(uint guest, uint slot)
     {
         if (_guests[guest] is { } port)
         {
-            port.ReapWanted.Set(slot);
-            if (port.Dead)
+            port.Kept[slot] = null;
+            WantReap(port, slot);
+        }
+    }
+
+    /// <summary>
+    /// A process of the guest has executed another program and keeps some sockets: the rest is taken back as if it had ended. What it keeps
+    /// it goes on to hold by its slot, which is not reported as reaped.
+    /// </summary>
+    public void ProcessExecuted(uint guest, uint slot, ProcessKept kept)
+    {
+        if (_guests[guest] is { } port)
+        {
+            port.Kept[slot] = kept;
+            WantReap(port, slot);
+        }
+    }
+
+    /// <summary>
+    /// A socket whose file is gone, or that was exported and is not any more: closed if nobody holds it, once what was published for it is handled.
+    /// </summary>
+    public void CloseUnheld(uint guest, uint socket)
+    {
+        if (_guests[guest] is { Dead: false } port)
+        {
+            if (port.UnheldCount < port.Unheld.Length)
             {
-                port.ReapWanted = default;
-                return;
+                port.Unheld[port.UnheldCount] = socket;
             }
 
+            port.UnheldCount++;
+            port.Reaping = port.Reaping == Nobody ? -1 : port.Reaping; // what was published for this one, too, comes first
             Activate(port);
         }
     }
+
+    private void WantReap(GuestPort port, uint slot)
+    {
+        port.ReapWanted.Set(slot);
+        if (port.Dead)
+        {
+            port.ReapWanted = default;
+            return;
+        }
+
+        Activate(port);
+    }
+
+    /// <summary>Nobody holds an open socket: of everybody who sees that, one gets it from Open to Closing.</summary>
+    private static bool TryAbandon(SocketSlot* s, uint state) =>
+        state == SocketState.Open && s->Holders.IsEmpty
+        && Interlocked.CompareExchange(ref s->State, SocketState.Closing, SocketState.Open) == SocketState.Open;
 
     private bool Reap(GuestPort guest)
     {
         if (guest.Reaping < 0)
         {
-            guest.Reaping = (int)guest.ReapWanted.Next(0);
-            guest.ReapWanted.Clear((uint)guest.Reaping);
-            guest.Use((uint)guest.Reaping);
+            if (guest.ReapWanted.IsEmpty)
+            {
+                guest.Reaping = Nobody;
+            }
+            else
+            {
+                guest.Reaping = (int)guest.ReapWanted.Next(0);
+                guest.ReapWanted.Clear((uint)guest.Reaping);
+                guest.Use((uint)guest.Reaping);
+                guest.ReapKeeps = guest.Kept[guest.Reaping];
+                guest.Kept[guest.Reaping] = null;
+            }
+
             for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
             {
                 guest.ReapJobTails[q] = Volatile.Read(ref guest.RingOf(q, RingKind.Job)->Tail);
@@ -48,6 +103,13 @@ internal sealed unsafe partial class SwitchLoop
 
         uint slot = (uint)guest.Reaping;
         PublishNow(guest); // what is staged must be where settling finds it
+        if (slot == Nobody)
+        {
+            guest.Reaping = -1;
+            TidyUnheld(guest);
+            return true;
+        }
+
         TidyQueueSets(guest, slot);
         TidySockets(guest, slot);
         if (_index == 0)
@@ -56,25 +118,84 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.Reaping = -1;
-        guest.Reaped.Share(slot);
-        CallControl();
+        if (guest.ReapKeeps == null)
+        {
+            guest.Reaped.Share(slot);
+            CallControl();
+        }
+
+        guest.ReapKeeps = null;
         return true;
+    }
+
+    /// <summary>Closes the sockets of <see cref="CloseUnheld"/>, and drains from now on what they kept from being drained.</summary>
+    private void TidyUnheld(GuestPort guest)
+    {
+        bool all = guest.UnheldCount > guest.Unheld.Length;
+        uint high = Math.Min(Volatile.Read(ref guest.Header->SocketHigh), guest.Sockets);
+        int count = all ? (int)high : guest.UnheldCount;
+        guest.UnheldCount = 0;
+        for (int i = 0; i < count; i++)
+        {
+            uint socket = all ? (uint)i : guest.Unheld[i];
+            SocketSlot* s = guest.SlotOf(socket);
+            if (guest.Mine.Has(s->QueueSet & 0xFF) && Volatile.Read(ref s->Exported) == 0 && TryAbandon(s, Volatile.Read(ref s->State)))
+            {
+                CloseAbandoned(guest, socket, s);
+            }
+        }
+
+        ProcessMask inFlight = guest.Exports == 0 ? default : InFlight(guest);
+        for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
+        {
+            if (guest.QueueSetOf(q)->Subscribers.IsEmpty && !guest.Sets[q].Orphan && !inFlight.Has(q))
+            {
+                PublishNow(guest);
+                Abandon(guest, q);
+            }
+        }
     }
 
     private void TidyQueueSets(GuestPort guest, uint slot)
     {
+        ProcessMask inFlight = guest.Exports == 0 ? default : InFlight(guest);
         for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
         {
             QueueSetHeader* header = guest.QueueSetOf(q);
             _ = ReleaseLock(ref header->DrainLock, slot);
             _ = ReleaseLock(ref header->JobLock, slot);
             _ = ReleaseLock(ref header->SendLock, slot);
+            if (guest.ReapKeeps != null)
+            {
+                continue; // its next program subscribes again, or nobody does
+            }
+
             bool subscribed = header->Subscribers.Has(slot) && header->Subscribers.Unshare(slot);
-            if ((subscribed || q == slot) && header->Subscribers.IsEmpty)
+            if ((subscribed || q == slot) && header->Subscribers.IsEmpty && !inFlight.Has(q))
             {
                 Abandon(guest, q);
             }
         }
+    }
+
+    /// <summary>
+    /// Queue sets of sockets that nobody will hold once this process is gone, but that somebody may be about to: in flight between processes. What comes
+    /// for them is kept. Whoever joins subscribes first, then holds: no holder seen here means that its subscription will be seen.
+    /// </summary>
+    private static ProcessMask InFlight(GuestPort guest)
+    {
+        ProcessMask sets = default;
+        uint high = Math.Min(Volatile.Read(ref guest.Header->SocketHigh), guest.Sockets);
+        for (uint socket = 0; socket < high; socket++)
+        {
+            SocketSlot* s = guest.SlotOf(socket);
+            if (Volatile.Read(ref s->Exported) != 0 && Volatile.Read(ref s->State) == SocketState.Open && s->QueueSet < guest.QueueSets)
+            {
+                sets.Set(s->QueueSet);
+            }
+        }
+
+        return sets;
     }
 
     /// <summary>Nobody drains a queue set any more: CoreEngine does it from now on, for what must be given back.</summary>
@@ -132,16 +253,15 @@ internal sealed unsafe partial class SwitchLoop
                 _table.Items[id].Flags |= ConnectionFlags.ControlOrphaned;
             }
 
-            bool held = s->Holders.Has(slot) && s->Holders.Unshare(slot);
+            bool keeps = guest.ReapKeeps?.Has(socket) == true;
+            bool held = !keeps && s->Holders.Has(slot) && s->Holders.Unshare(slot);
             if (held && id < ConnectionTable.Capacity)
             {
                 _table.Items[id].Flags |= ConnectionFlags.Bereaved;
             }
 
             // Its own last act may have been to take itself out, or to begin to close. Of it, a live process and us, only one gets from Open to Closing.
-            bool abandoned = state == SocketState.Open && s->Holders.IsEmpty
-                && Interlocked.CompareExchange(ref s->State, SocketState.Closing, SocketState.Open) == SocketState.Open;
-            if (abandoned || state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
+            if ((Volatile.Read(ref s->Exported) == 0 && TryAbandon(s, state)) || state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
             {
                 CloseAbandoned(guest, socket, s);
             }

@@ -146,7 +146,7 @@ internal sealed unsafe partial class SwitchLoop
             _ = Cool(guest, q, guest.Sets + q);
         }
 
-        if (guest.Reaping >= 0 || !guest.ReapWanted.IsEmpty || guest.Replaying)
+        if (guest.Reaping >= 0 || guest.UnheldCount != 0 || !guest.ReapWanted.IsEmpty || guest.Replaying)
         {
             _stalled = true;
             return false;

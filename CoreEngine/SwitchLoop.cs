@@ -186,7 +186,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             moved |= Replay(guest);
         }
 
-        if (guest.Reaping >= 0 || !guest.ReapWanted.IsEmpty)
+        if (guest.Reaping >= 0 || guest.UnheldCount != 0 || !guest.ReapWanted.IsEmpty)
         {
             moved |= Reap(guest);
         }

@@ -110,6 +110,8 @@ internal struct Stat
 {
     [FieldOffset(8)] internal ulong Inode;
     [FieldOffset(24)] internal uint Mode;
+
+    internal readonly bool IsSocket => (Mode & 0xF000) == 0xC000;
 }
 
 /// <summary>struct addrinfo of netdb.h, as far as getaddrinfo(3) reads it in hints.</summary>

@@ -7,6 +7,7 @@ internal static unsafe class Attaching
 {
     private const int PathBytes = 108;
     private const int ControlBytes = 128;
+    private const uint ExecutedFlag = 1u << 31;
     private static byte* s_path;
     private static int s_busy;
     private static int s_connection;
@@ -57,6 +58,11 @@ internal static unsafe class Attaching
             byte* value = Libc.getenv(name);
             Region.CarriesLoopback = value != null && Libc.strcmp(value, netkernel) == 0;
         }
+
+        if (s_path != null)
+        {
+            Environment.Configure(s_path, copy + 512);
+        }
     }
 
     /// <summary>Makes sure that this process is attached; false when it cannot be (errno says why).</summary>
@@ -89,6 +95,13 @@ internal static unsafe class Attaching
     {
         ulong one = 1;
         _ = Real.write(s_bells[loop], &one, 8);
+    }
+
+    /// <summary>Closes this process's end of the pipe that wakes it.</summary>
+    internal static void LoseBell()
+    {
+        Fds.CloseHidden(WakeFd);
+        WakeFd = -1;
     }
 
     /// <summary>In a forked child: a pipe of its own, told over the inherited connection.</summary>
@@ -124,26 +137,16 @@ internal static unsafe class Attaching
             }
         }
 
-        int connection = Real.socket(Abi.AF_UNIX, Abi.SOCK_SEQPACKET | Abi.SOCK_CLOEXEC, 0);
+        int connection = Connect();
         if (connection < 0)
         {
             return false;
         }
 
-        byte* address = stackalloc byte[PathBytes + 2];
-        *(ushort*)address = Abi.AF_UNIX;
-        uint n = 0;
-        while (s_path[n] != 0)
-        {
-            address[2 + n] = s_path[n];
-            n++;
-        }
-
-        address[2 + n] = 0;
         int writeEnd = -1;
         AttachMessage message = default;
         int* fds = stackalloc int[2 + ControlHeader.MaxLoops];
-        bool ok = Real.connect(connection, address, n + 3) == 0 && (writeEnd = MakePipe()) >= 0;
+        bool ok = (writeEnd = MakePipe()) >= 0;
         if (ok)
         {
             message.Op = AttachOp.Attach;
@@ -179,7 +182,69 @@ internal static unsafe class Attaching
         }
 
         s_connection = Fds.Hide(connection);
+        Inheriting.AdoptAll();
+        if ((message.Flags & ExecutedFlag) != 0)
+        {
+            _ = Tell(AttachOp.Adopted, 0, -1); // what this process held before its exec it now holds by its new slot
+        }
+
         return true;
+    }
+
+    /// <summary>Tells CoreEngine something that it does not answer, with an fd or without (-1). False when it cannot be told.</summary>
+    internal static bool Tell(AttachOp op, uint slot, int fd) => TellBy(s_connection, op, slot, fd);
+
+    /// <summary>As <see cref="Tell(AttachOp, uint, int)"/>, over a connection of the caller's.</summary>
+    internal static bool TellBy(int connection, AttachOp op, uint slot, int fd)
+    {
+        AttachMessage message = default;
+        message.Op = op;
+        message.Slot = slot;
+        return Send(connection, &message, fd);
+    }
+
+    /// <summary>Closes a connection of the caller's once CoreEngine has taken everything in: it answers the end of file with its own.</summary>
+    internal static void Finish(int connection)
+    {
+        byte* nothing = stackalloc byte[8];
+        PollFd poll = new() { Fd = connection, Events = Abi.POLLIN };
+        TimeSpec patience = new() { Seconds = 1 };
+        if (Real.shutdown(connection, Abi.SHUT_WR) == 0 && Real.ppoll(&poll, 1, &patience, null) > 0)
+        {
+            _ = Real.recv(connection, nothing, 8, Abi.MSG_DONTWAIT);
+        }
+
+        _ = Real.close(connection);
+    }
+
+    /// <summary>A new connection to CoreEngine; -1 with errno.</summary>
+    internal static int Connect()
+    {
+        int connection = Real.socket(Abi.AF_UNIX, Abi.SOCK_SEQPACKET | Abi.SOCK_CLOEXEC, 0);
+        if (connection < 0)
+        {
+            return -1;
+        }
+
+        byte* address = stackalloc byte[PathBytes + 2];
+        *(ushort*)address = Abi.AF_UNIX;
+        uint n = 0;
+        while (s_path[n] != 0)
+        {
+            address[2 + n] = s_path[n];
+            n++;
+        }
+
+        address[2 + n] = 0;
+        if (Real.connect(connection, address, n + 3) == 0)
+        {
+            return connection;
+        }
+
+        int errno = Libc.Errno;
+        _ = Real.close(connection);
+        Libc.Errno = errno;
+        return -1;
     }
 
     /// <summary>The pipe that wakes this process: keeps the read end, returns the write end.</summary>
@@ -256,11 +321,6 @@ internal static unsafe class Attaching
         Become(welcome.Slot);
         Region.Dead = false;
         Region.Attached = true;
-        if ((welcome.Flags & 0x8000_0000) != 0)
-        {
-            Forking.AdoptAfterExec();
-        }
-
         return true;
     }
 
@@ -293,7 +353,7 @@ internal static unsafe class Attaching
     private static bool Send(int connection, AttachMessage* message, int fd)
     {
         message->Version = ControlHeader.Version;
-        message->Fds = 1;
+        message->Fds = fd < 0 ? 0u : 1;
         byte* control = stackalloc byte[24];
         *(nuint*)control = 20;
         *(int*)(control + 8) = Abi.SOL_SOCKET;
@@ -303,8 +363,8 @@ internal static unsafe class Attaching
         MsgHdr header = default;
         header.Iov = &iov;
         header.IovLength = 1;
-        header.Control = control;
-        header.ControlLength = 24;
+        header.Control = fd < 0 ? null : control;
+        header.ControlLength = fd < 0 ? 0 : (nuint)24;
         nint sent;
         do
         {

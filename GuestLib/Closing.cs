@@ -95,17 +95,36 @@ internal static unsafe class Closing
                 return Libc.getpid() == Forking.Pid ? Libc.Fail(Abi.EBADF) : Real.close(fd);
             default:
                 // A vfork child shares this memory: what it closes is closed in its own fd table only.
-                if (Libc.getpid() == Forking.Pid)
+                if (Libc.getpid() != Forking.Pid)
                 {
-                    Forget(fd);
+                    return Real.close(fd);
                 }
 
-                return Real.close(fd);
+                uint last = Clear(fd, out int linger);
+                int result = Real.close(fd);
+                if (last != Slots.None)
+                {
+                    Holding.Leave(last, linger); // after the kernel's close: CoreEngine closes an exported socket when its file is gone
+                }
+
+                return result;
         }
     }
 
     /// <summary>Takes an fd out of the library's books; closes the socket when nobody holds it any more.</summary>
     internal static void Forget(int fd)
+    {
+        uint last = Clear(fd, out int linger);
+        if (last != Slots.None)
+        {
+            Holding.Leave(last, linger);
+        }
+    }
+
+    /// <summary>
+    /// Takes an fd out of the library's books; the socket that this process no longer holds, or <see cref="Slots.None"/>, and how long its close lingers.
+    /// </summary>
+    private static uint Clear(int fd, out int linger)
     {
         FdKind kind = Fds.KindOf(fd);
         uint id = Fds.IdOf(fd);
@@ -126,11 +145,8 @@ internal static unsafe class Closing
             Epoll.RemoveSocket(id, kind);
         }
 
-        if (last)
-        {
-            bool lingers = kind == FdKind.Socket && (Volatile.Read(ref Region.Socket(id)->Status) & Status.Lingers) != 0;
-            Holding.Leave(id, lingers ? Options.Linger(fd) : -1);
-        }
+        linger = last && (Volatile.Read(ref Region.Socket(id)->Status) & Status.Lingers) != 0 ? Options.Linger(fd) : -1;
+        return last ? id : Slots.None;
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>
@@ -142,6 +158,11 @@ internal static unsafe class Closing
         }
 
         FdKind kind = Fds.KindOf(from);
+        if (kind != FdKind.Native && Libc.getpid() != Forking.Pid)
+        {
+            return to;
+        }
+
         if (kind is FdKind.Socket or FdKind.Dead or FdKind.Lost && Fds.Fits(to))
         {
             Fds.Set(to, kind, Fds.IdOf(from));

@@ -37,10 +37,14 @@ internal static unsafe class Fds
 {
     private const uint Capacity = 1 << 20;
     private static FdEntry* s_entries;
-    private static ushort* s_references;
+    private static int* s_references;
+    private static int s_held;
 
     /// <summary>One more than the highest fd that ever had an entry.</summary>
     internal static int High;
+
+    /// <summary>Sockets that fds of this process name.</summary>
+    internal static int Held => Volatile.Read(ref s_held);
 
     /// <summary>Makes the table: at start, since epoll sets have entries before the process attaches.</summary>
     internal static bool Reserve()
@@ -52,7 +56,7 @@ internal static unsafe class Fds
     /// <summary>Makes the counts of fds per socket.</summary>
     internal static bool Reserve(uint sockets)
     {
-        s_references = s_references == null ? (ushort*)Libc.Reserve((nuint)sockets * sizeof(ushort)) : s_references;
+        s_references = s_references == null ? (int*)Libc.Reserve((nuint)sockets * sizeof(int)) : s_references;
         return s_entries != null && s_references != null;
     }
 
@@ -80,14 +84,14 @@ internal static unsafe class Fds
     {
         s_entries[fd].Id = id;
         s_entries[fd].Kind = kind;
-        if (fd >= High)
+        for (int high = High; fd >= high; high = High)
         {
-            High = fd + 1;
+            _ = Interlocked.CompareExchange(ref High, fd + 1, high);
         }
 
-        if (kind == FdKind.Socket)
+        if (kind == FdKind.Socket && Interlocked.Increment(ref s_references[id]) == 1)
         {
-            s_references[id]++;
+            Interlocked.Increment(ref s_held);
         }
     }
 
@@ -96,7 +100,13 @@ internal static unsafe class Fds
     {
         FdEntry entry = s_entries[fd];
         s_entries[fd].Kind = FdKind.Native;
-        return entry.Kind == FdKind.Socket && --s_references[entry.Id] == 0;
+        if (entry.Kind != FdKind.Socket || Interlocked.Decrement(ref s_references[entry.Id]) != 0)
+        {
+            return false;
+        }
+
+        Interlocked.Decrement(ref s_held);
+        return true;
     }
 
     internal static bool Holds(uint socket) => s_references != null && s_references[socket] != 0;
@@ -104,7 +114,7 @@ internal static unsafe class Fds
     /// <summary>An fd number that the kernel has just given out cannot still be ours: something closed it behind our back.</summary>
     internal static void Fresh(int fd)
     {
-        if (fd >= 0 && KindOf(fd) is FdKind.Socket or FdKind.Dead or FdKind.Lost or FdKind.Epoll)
+        if (fd >= 0 && KindOf(fd) is FdKind.Socket or FdKind.Dead or FdKind.Lost or FdKind.Epoll && Libc.getpid() == Forking.Pid)
         {
             Closing.Forget(fd);
         }
@@ -145,6 +155,7 @@ internal static unsafe class Fds
             {
                 uint id = s_entries[fd].Id;
                 s_references[id] = 0;
+                s_held = 0;
                 bool listens = (Region.Socket(id)->Status & (SocketStatus.Listening | SocketStatus.Native)) == SocketStatus.Listening;
                 s_entries[fd].Kind = listens && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
             }

@@ -17,6 +17,8 @@ internal static unsafe class Forking
     private const int SlotTurns = 50;
 
     private static uint s_child;
+    private static ulong s_lock; // threads fork one at a time: newer libc versions do not see to it
+    private static ulong s_teller;
 
     /// <summary>The process these books are for. Differs from getpid() in a vfork child, which borrows the memory.</summary>
     internal static int Pid;
@@ -28,8 +30,10 @@ internal static unsafe class Forking
         _ = Libc.pthread_atfork((nint)(delegate*<void>)&Prepare, (nint)(delegate*<void>)&InParent, (nint)(delegate*<void>)&InChild);
     }
 
-    private static void Prepare()
+    /// <summary>Before a fork: a slot for the child.</summary>
+    internal static void Prepare()
     {
+        _ = Locks.TryEnterPrivate(ref s_lock);
         s_child = NoSlot;
         if (!Region.Attached || Region.Dead)
         {
@@ -77,9 +81,36 @@ internal static unsafe class Forking
         return false;
     }
 
+    /// <summary>This thread will say by <see cref="Made"/> whether there is a child.</summary>
+    internal static void WillTell() => Volatile.Write(ref s_teller, Libc.pthread_self());
+
     private static void InParent()
     {
         Epoll.AfterForkInParent();
+        if (Volatile.Read(ref s_teller) != Libc.pthread_self())
+        {
+            Made(true); // or not: libc does not say
+        }
+    }
+
+    /// <summary>After a fork, in the parent.</summary>
+    internal static void Made(bool child)
+    {
+        if (s_teller == Libc.pthread_self())
+        {
+            s_teller = 0;
+        }
+
+        if (s_lock == Libc.pthread_self())
+        {
+            Epoll.AfterForkInParent();
+            Settle(child);
+            Locks.Leave(ref s_lock);
+        }
+    }
+
+    private static void Settle(bool child)
+    {
         if (s_child == NoSlot)
         {
             return;
@@ -88,7 +119,7 @@ internal static unsafe class Forking
         // Until the child has introduced itself, CoreEngine knows nobody but this process to hold the child's share.
         int errno = Libc.Errno;
         ProcessSlot* p = Region.Process(s_child);
-        if (!AwaitLive(p))
+        if (!child || !AwaitLive(p))
         {
             Share(s_child, false); // fork failed
             _ = Interlocked.CompareExchange(ref p->State, ProcessState.Free, ProcessState.Forking);
@@ -122,9 +153,12 @@ internal static unsafe class Forking
         return true;
     }
 
-    private static void InChild()
+    /// <summary>After a fork, in the child.</summary>
+    internal static void InChild()
     {
         Pid = Libc.getpid();
+        s_lock = 0;
+        s_teller = 0;
         Attaching.AfterFork();
         Reviving.AfterFork();
         Subscriptions.AfterFork();
@@ -141,6 +175,7 @@ internal static unsafe class Forking
         Waiting.Reset();
         if (s_child == NoSlot)
         {
+            Attaching.LoseBell(); // the parent's: its end must not stay open here
             Region.Dead = true;
             Fds.KillSockets();
             return;
@@ -184,43 +219,6 @@ internal static unsafe class Forking
         else
         {
             _ = mask.Unshare(slot);
-        }
-    }
-
-    /// <summary>
-    /// After exec in the same process: sockets whose fd survived (found by inode) are ours again, the others were closed by exec.
-    /// </summary>
-    internal static void AdoptAfterExec()
-    {
-        uint high = Region.Header->SocketHigh < Region.Sockets ? Region.Header->SocketHigh : Region.Sockets;
-        int most = (int)Libc.sysconf(4);
-        most = most > 4096 ? 4096 : most;
-        for (int fd = 0; fd < most; fd++)
-        {
-            Stat stat = default;
-            if (Libc.fstat(fd, &stat) != 0 || (stat.Mode & 0xF000) != 0xC000)
-            {
-                continue;
-            }
-
-            for (uint id = 0; id < high; id++)
-            {
-                SocketSlot* s = Region.Socket(id);
-                if (s->State == SocketState.Open && s->Inode == stat.Inode && s->Holders.Has(Region.Slot))
-                {
-                    Fds.Set(fd, FdKind.Socket, id);
-                    Subscriptions.Add(s->QueueSet);
-                    break;
-                }
-            }
-        }
-
-        for (uint id = 0; id < high; id++)
-        {
-            if (!Fds.Holds(id) && Region.Socket(id)->Holders.Has(Region.Slot))
-            {
-                Holding.Leave(id);
-            }
         }
     }
 }

@@ -35,6 +35,12 @@ internal static unsafe class Holding
         SocketSlot* s = Region.Socket(id);
         uint closing = SocketState.ClosedBy(Region.Slot);
         _ = s->Holders.Unshare(Region.Slot);
+        if (s->Holders.IsEmpty && Volatile.Read(ref s->Exported) != 0)
+        {
+            Exporting.Left(id);
+            return;
+        }
+
         if (!s->Holders.IsEmpty || Interlocked.CompareExchange(ref s->State, closing, SocketState.Open) != SocketState.Open)
         {
             return;

@@ -45,6 +45,16 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int> dup3;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int> close_range;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint> syscall;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int> execve;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int> execvpe;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte**, byte**, int> fexecve;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, byte**, byte**, int, int> execveat;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int*, byte*, void*, void*, byte**, byte**, int> posix_spawn;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int*, byte*, void*, void*, byte**, byte**, int> posix_spawnp;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, void*> popen;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int> fork;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int> _Fork;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
 
     private static bool s_ready;
 
@@ -96,6 +106,16 @@ internal static unsafe class Real
         dup3 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int>)Find("dup3"u8);
         close_range = (delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int>)Find("close_range"u8);
         syscall = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint>)Find("syscall"u8);
+        execve = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int>)Find("execve"u8);
+        execvpe = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int>)Find("execvpe"u8);
+        fexecve = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte**, byte**, int>)Find("fexecve"u8);
+        execveat = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, byte**, byte**, int, int>)Find("execveat"u8);
+        posix_spawn = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int*, byte*, void*, void*, byte**, byte**, int>)Find("posix_spawn"u8);
+        posix_spawnp = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int*, byte*, void*, void*, byte**, byte**, int>)Find("posix_spawnp"u8);
+        popen = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, void*>)Find("popen"u8);
+        fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("fork"u8);
+        _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
+        clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
         s_ready = true;
     }
 

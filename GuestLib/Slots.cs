@@ -5,6 +5,9 @@ namespace NetKernel.GuestLib;
 /// <summary>Claiming and releasing <see cref="SocketSlot"/>s: one compare-and-exchange, with a private memory of slots seen free.</summary>
 internal static unsafe class Slots
 {
+    /// <summary>No socket.</summary>
+    internal const uint None = uint.MaxValue;
+
     private const uint Remembered = 256;
     private static uint* s_free;
     private static uint s_count;
@@ -42,6 +45,7 @@ internal static unsafe class Slots
         s->NsmEpoch = Volatile.Read(ref Region.Header->NsmEpoch);
         s->OptionMask = 0;
         s->Wanted = 0;
+        s->Exported = 0;
         s->Backlog = 0;
         s->Status = status;
         s->Error = 0;

@@ -27,10 +27,10 @@ public unsafe struct AttachMessage
     /// <summary>The NSM's id.</summary>
     [FieldOffset(16)] public uint Nsm;
 
-    /// <summary>Process slot.</summary>
+    /// <summary>Process slot; for Export and Left the socket id.</summary>
     [FieldOffset(20)] public uint Slot;
 
-    /// <summary>Bits: <see cref="RegionFlags"/> of the guest; for Welcome bit 31: the slot is that of the same process before its exec.</summary>
+    /// <summary>Bits: <see cref="RegionFlags"/> of the guest; in the answer to Attach bit 31: the process has another slot, from before its exec (see Adopted).</summary>
     [FieldOffset(24)] public uint Flags;
 
     /// <summary>Number of fds that ride along.</summary>
@@ -113,4 +113,17 @@ public enum AttachOp : uint
 
     /// <summary>A forked child, over the connection that it inherited: Slot (claimed by its parent), with [write end of its own pipe]. CoreEngine takes the pid from the credentials. Not answered.</summary>
     ForkAttach = 49,
+
+    /// <summary>A process that was told of a slot from before its exec holds by its new slot what it inherited: the old one goes the way of a dead process's. Not answered.</summary>
+    Adopted = 50,
+
+    /// <summary>
+    /// Slot = socket, with [an fd of it]: from now on others may have the socket in ways that the guest library does not see (in flight in a message over
+    /// AF_UNIX, inherited by a program that is just being started). When nobody holds it in <see cref="SocketSlot.Holders"/> any more, CoreEngine closes it
+    /// as soon as the kernel has dropped the last reference to that file. Not answered.
+    /// </summary>
+    Export = 51,
+
+    /// <summary>Slot = socket: the last holder of an exported socket has left. Not answered.</summary>
+    Left = 52,
 }

@@ -30,6 +30,9 @@ public unsafe struct SocketSlot
     /// <summary>Queue set that the socket's requests and events use.</summary>
     [FieldOffset(4)] public uint QueueSet;
 
+    /// <summary>Not 0: somebody may have it who is not among the <see cref="Holders"/> (<see cref="AttachOp.Export"/>). The last holder then does not close it but tells CoreEngine. Set by the guest, taken back by CoreEngine.</summary>
+    [FieldOffset(8)] public uint Exported;
+
     /// <summary>AF_INET or AF_INET6.</summary>
     [FieldOffset(20)] public ushort Domain;
 

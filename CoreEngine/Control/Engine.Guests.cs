@@ -114,9 +114,11 @@ internal sealed unsafe partial class Engine
         {
             if (process != null)
             {
-                _sources.Remove(process);
+                Unwatch(process);
             }
         }
+
+        _exports.Forget(guest);
 
         Array.Clear(guest.Processes);
         guest.TearDown();

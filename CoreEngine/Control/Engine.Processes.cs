@@ -31,6 +31,11 @@ internal sealed unsafe partial class Engine
     {
         Guest guest = connection.Guest;
         int sender = pid > 0 ? pid : SeqPacket.PeerPid(connection.Fd, out _);
+        if (TryTold(guest, ref message, fds, sender))
+        {
+            return;
+        }
+
         if (fds.Length != 1 || message.Op is not (AttachOp.Attach or AttachOp.ForkAttach))
         {
             SeqPacket.CloseAll(fds);
@@ -68,7 +73,7 @@ internal sealed unsafe partial class Engine
         connection.Send(answer, [guest.ControlFd, guest.PoolFd, .. guest.Bells]);
     }
 
-    /// <summary>A new process, or a known one after its exec. Puts Slot and Flags of the answer into the message.</summary>
+    /// <summary>A new process, or a known one after its exec, which gets another slot. Puts Slot and Flags of the answer into the message.</summary>
     private bool TryAttach(Guest guest, int pid, int pipe, ref AttachMessage message, out int error, out string text)
     {
         error = 0;
@@ -93,21 +98,20 @@ internal sealed unsafe partial class Engine
             return false;
         }
 
-        GuestProcess? before = Array.Find(guest.Processes, p => p != null && p.Pid == pid && !p.Ending);
-        if (before != null && !HasEnded(before.Fd))
+        foreach (GuestProcess? before in guest.Processes)
         {
-            message.Slot = before.Slot;
-            message.Flags = 1u << 31;
-            _ = Libc.Close(watch);
-            ChangePipe(guest, before.Slot, pipe);
-            SetName(guest, before.Slot, ref message);
-            Log.Info("process-reattached", ("guest", guest.Name), ("pid", pid), ("slot", before.Slot));
-            return true;
-        }
-
-        if (before != null)
-        {
-            ProcessEnded(before);
+            if (before is { Ending: false } && before.Pid == pid)
+            {
+                if (HasEnded(before.Fd))
+                {
+                    ProcessEnded(before); // another process of that pid
+                }
+                else
+                {
+                    before.Superseded = true;
+                    message.Flags = 1u << 31;
+                }
+            }
         }
 
         if (TryTakeSlot(guest, out uint slot))
@@ -192,6 +196,8 @@ internal sealed unsafe partial class Engine
         guest.SlotOf(slot)->Pid = (uint)pid;
         guest.SlotOf(slot)->Asleep = 0;
         Volatile.Write(ref guest.Pipes[slot], pipe);
+        process.Pipe = new PipeEnd(() => Executed(process));
+        _sources.Add(process.Pipe, pipe, 0); // an end without a reader is reported unasked
         OnLoops(loop => loop.Adopt(guest.Id, slot));
 
         // Only now may a forked child use its queue set: before, its events would have been settled as nobody's, and nothing could wake it.
@@ -202,18 +208,6 @@ internal sealed unsafe partial class Engine
 
     private static void SetName(Guest guest, uint slot, ref AttachMessage message) =>
         SeqPacket.Put(new Span<byte>(guest.SlotOf(slot)->Name, 16), NameIn(ref message));
-
-    /// <summary>Puts another pipe in place; the old one is closed once no loop can be writing to it.</summary>
-    private void ChangePipe(Guest guest, uint slot, int pipe)
-    {
-        int old = guest.Pipes[slot];
-        Volatile.Write(ref guest.Pipes[slot], pipe);
-        OnLoops(_ => { });
-        if (old >= 0)
-        {
-            _ = Libc.Close(old);
-        }
-    }
 
     private static bool HasEnded(int pidfd)
     {
@@ -242,16 +236,29 @@ internal sealed unsafe partial class Engine
             return;
         }
 
-        _sources.Remove(process);
         Log.Info("process-ended", ("guest", guest.Name), ("pid", process.Pid), ("slot", process.Slot));
-        guest.Ports[0].Counters->Processes--;
         BeginReaping(process);
+    }
+
+    private void Unwatch(GuestProcess process)
+    {
+        _sources.Remove(process);
+        if (process.Pipe is { } pipe)
+        {
+            _sources.Remove(pipe);
+        }
     }
 
     private void BeginReaping(GuestProcess process)
     {
         Guest guest = process.Guest;
         uint slot = process.Slot;
+        if (process.Fd >= 0)
+        {
+            guest.Ports[0].Counters->Processes--;
+        }
+
+        Unwatch(process);
         process.Ending = true;
         process.LoopsLeft = (uint)_loops.Length;
         int pipe = guest.Pipes[slot];
@@ -291,6 +298,8 @@ internal sealed unsafe partial class Engine
         shared->Refused = 0;
         shared->Asleep = 0;
         Volatile.Write(ref shared->State, ProcessState.Free);
+
+        CheckExports();
 
         // Children that it had claimed slots for and that have not come: nobody else will give them back.
         for (uint other = 0; other < guest.Layout.Counts.QueueSets; other++)

@@ -20,6 +20,7 @@ internal sealed unsafe partial class Engine : IDisposable
     private readonly EngineOptions _options;
     private readonly StatsFile _stats;
     private readonly SourceSet _sources = new();
+    private readonly ExportWatch _exports = new();
     private readonly SwitchLoop[] _loops;
     private readonly Thread[] _threads;
     private readonly Dictionary<uint, Guest> _guests = [];
@@ -57,7 +58,11 @@ internal sealed unsafe partial class Engine : IDisposable
     {
         while (!_stopWanted)
         {
-            _sources.Wait();
+            _sources.Wait(_exports.TimeoutMs);
+            if (_exports.IsDue)
+            {
+                CheckExports();
+            }
         }
     }
 
@@ -100,6 +105,7 @@ internal sealed unsafe partial class Engine : IDisposable
         }
 
         _sources.Dispose();
+        _exports.Dispose();
         _stats.Dispose();
         File.Delete(_options.EngineSocket);
         Log.Info("stopped");

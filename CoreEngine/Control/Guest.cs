@@ -18,6 +18,12 @@ internal sealed class GuestProcess(Engine engine, Guest guest, uint slot, int pi
 
     public bool Ending { get; set; }
 
+    /// <summary>The program that it has executed since has attached by another slot; this one's is taken back once that one holds what it inherited.</summary>
+    public bool Superseded { get; set; }
+
+    /// <summary>The write end of its pipe, which tells of an exec.</summary>
+    public PipeEnd? Pipe { get; set; }
+
     public override void Ready(uint events) => engine.ProcessEnded(this);
 }
 
@@ -107,6 +113,21 @@ internal sealed unsafe class Guest
     public int PoolFd => _pool.Fd;
 
     public bool PoolIsHuge => _pool.IsHuge;
+
+    /// <summary>Sockets that <see cref="ExportWatch"/> watches for it.</summary>
+    public int Exports
+    {
+        get => Ports[0].Exports;
+        set
+        {
+            foreach (GuestPort port in Ports)
+            {
+                Volatile.Write(ref port.Exports, value);
+            }
+        }
+    }
+
+    public SocketSlot* SocketOf(uint socket) => (SocketSlot*)(_control.Start + Layout.SocketOf(socket));
 
     public ProcessSlot* SlotOf(uint slot) => (ProcessSlot*)(_control.Start + Layout.ProcessOf(slot));
 

@@ -1,3 +1,4 @@
+using System.Collections.Generic;
 using System.IO;
 using System.Runtime.InteropServices;
 
@@ -24,13 +25,44 @@ internal static unsafe class Native
         }
     }
 
-    /// <summary>The inode number in a /proc/PID/ns link, or 0 when it cannot be read.</summary>
-    public static ulong NamespaceOf(int pid)
+    /// <summary>The inode of a process's network namespace, or 0 when it cannot be read.</summary>
+    public static ulong NamespaceOf(int pid) => InodeIn($"/proc/{pid}/ns/net", "net:");
+
+    /// <summary>The inode of the socket that an fd of this process is, or 0 when it is none.</summary>
+    public static ulong SocketOf(int fd) => InodeIn($"/proc/self/fd/{fd}", "socket:");
+
+    /// <summary>The inodes of all sockets that a process has open; null when that cannot be read.</summary>
+    public static HashSet<ulong>? SocketsOf(int pid)
     {
         try
         {
-            string? target = new FileInfo($"/proc/{pid}/ns/net").LinkTarget;
-            int open = target?.IndexOf('[', StringComparison.Ordinal) ?? -1;
+            var inodes = new HashSet<ulong>();
+            foreach (string link in Directory.EnumerateFileSystemEntries($"/proc/{pid}/fd"))
+            {
+                _ = inodes.Add(InodeIn(link, "socket:"));
+            }
+
+            _ = inodes.Remove(0);
+            return inodes;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The inode number in a link of /proc, as "socket:[123]", or 0.</summary>
+    private static ulong InodeIn(string link, string kind)
+    {
+        try
+        {
+            string? target = new FileInfo(link).LinkTarget;
+            if (target?.StartsWith(kind, StringComparison.Ordinal) != true)
+            {
+                return 0;
+            }
+
+            int open = target.IndexOf('[', StringComparison.Ordinal);
             return open >= 0 && ulong.TryParse(target.AsSpan(open + 1).TrimEnd(']'), out ulong inode) ? inode : 0;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

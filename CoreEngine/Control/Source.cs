@@ -9,6 +9,9 @@ internal abstract class Source
     /// <summary>Its fd, or -1 when closed.</summary>
     public int Fd { get; set; } = -1;
 
+    /// <summary>The fd is somebody else's to close.</summary>
+    public virtual bool IsBorrowed => false;
+
     /// <summary>Its name in the epoll set: never used twice, unlike fds.</summary>
     public ulong Token { get; set; }
 
@@ -19,6 +22,14 @@ internal abstract class Source
 internal sealed class CallSource(Action action) : Source
 {
     public override void Ready(uint events) => action();
+}
+
+/// <summary>The write end of a process's pipe, only to be told when nobody reads it any more.</summary>
+internal sealed class PipeEnd(Action broken) : Source
+{
+    public override bool IsBorrowed => true;
+
+    public override void Ready(uint events) => broken();
 }
 
 /// <summary>The control thread's epoll set.</summary>
@@ -53,16 +64,16 @@ internal sealed unsafe class SourceSet : IDisposable
 
         _ = _sources.Remove(source.Token);
         _ = Libc.EpollControl(_epoll, Libc.EPOLL_CTL_DEL, source.Fd, null);
-        _ = Libc.Close(source.Fd);
+        Close(source);
         source.Fd = -1;
     }
 
-    /// <summary>Waits for events and lets their sources deal with them.</summary>
-    public void Wait()
+    /// <summary>Waits for events (at most so many milliseconds; -1: for ever) and lets their sources deal with them.</summary>
+    public void Wait(int timeoutMs = -1)
     {
         const int Max = 64;
         Libc.EpollEvent* events = stackalloc Libc.EpollEvent[Max];
-        int n = Libc.EpollWait(_epoll, events, Max, -1);
+        int n = Libc.EpollWait(_epoll, events, Max, timeoutMs);
         for (int i = 0; i < n; i++)
         {
             if (_sources.TryGetValue(events[i].Data, out Source? source))
@@ -76,9 +87,17 @@ internal sealed unsafe class SourceSet : IDisposable
     {
         foreach (Source source in _sources.Values)
         {
-            _ = Libc.Close(source.Fd);
+            Close(source);
         }
 
         _ = Libc.Close(_epoll);
+    }
+
+    private static void Close(Source source)
+    {
+        if (!source.IsBorrowed)
+        {
+            _ = Libc.Close(source.Fd);
+        }
     }
 }

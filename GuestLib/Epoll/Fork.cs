@@ -21,6 +21,7 @@ internal static unsafe partial class Epoll
     {
         if (s_held)
         {
+            s_held = false;
             Leave();
         }
     }

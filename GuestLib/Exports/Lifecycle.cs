@@ -21,23 +21,7 @@ internal static unsafe class Lifecycle
 
         Forking.Register();
 
-        // A program started with a socket among its standard fds (inetd, socket activation) finds it again before its first call.
-        for (int fd = 0; fd < 8; fd++)
-        {
-            Stat stat = default;
-            if (Libc.fstat(fd, &stat) == 0 && (stat.Mode & 0xF000) == 0xC000 && IsInet(fd))
-            {
-                _ = Attaching.Ensure();
-                return;
-            }
-        }
-    }
-
-    private static bool IsInet(int fd)
-    {
-        int domain = 0;
-        uint length = 4;
-        return Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_DOMAIN, &domain, &length) == 0 && domain is Abi.AF_INET or Abi.AF_INET6;
+        Inheriting.AtStart();
     }
 
     /// <summary>Major, minor and patch number, one byte each: 0x000100 is 0.1.0.</summary>

@@ -194,17 +194,6 @@ public sealed unsafe class ProcessTests : IDisposable
     }
 
     [Fact]
-    public void The_same_process_gets_the_same_slot_after_its_exec()
-    {
-        Assert.Equal((0u, 0u), (_guest.Slot, _guest.Answer.Flags >> 31));
-        using var again = new FakeGuest(_host.GuestSocket(1));
-        Assert.Equal((0u, 1u), (again.Slot, again.Answer.Flags >> 31));
-        Waiting.Until(() => _guest.IsCutOff, "end of file in the pipe"); // the pipe of the image before
-        uint id = Make.Connected(again, _nsm, socket: 1);
-        Assert.NotEqual(uint.MaxValue, id);
-    }
-
-    [Fact]
     public void A_guest_full_of_processes_is_told_so()
     {
         for (uint slot = 1; slot < 256; slot++)

@@ -87,7 +87,7 @@ public sealed unsafe class ProgramTests : IDisposable
         {
             foreach (AttachOp op in Enum.GetValues<AttachOp>())
             {
-                if (op is AttachOp.ControlHello or AttachOp.NsmHello)
+                if (op is AttachOp.ControlHello or AttachOp.NsmHello || (op is AttachOp.Adopted or AttachOp.Left && path != _directory.EngineSocket))
                 {
                     continue;
                 }

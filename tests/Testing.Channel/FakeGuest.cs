@@ -7,7 +7,7 @@ namespace NetKernel.Testing;
 public sealed unsafe class FakeGuest : IDisposable
 {
     private readonly int[] _bells;
-    private readonly int _pipe;
+    private int _pipe;
     private int _disposed;
     private readonly QueueSet[] _sets;
 
@@ -191,6 +191,25 @@ public sealed unsafe class FakeGuest : IDisposable
         return one[0];
     }
 
+    /// <summary>Tells CoreEngine something, with an fd (which stays the caller's) or without (-1).</summary>
+    public void Tell(AttachOp op, uint slot, int fd = -1)
+    {
+        AttachMessage message = FakeControlPlane.Message(op);
+        message.Slot = slot;
+        int sent = fd < 0 ? SeqPacket.Send(Connection, message, []) : SeqPacket.Send(Connection, message, [fd]);
+        if (sent < 0)
+        {
+            throw new IOException($"{op}: {Libc.Describe(-sent)}");
+        }
+    }
+
+    /// <summary>Closes the read end of the pipe, as an exec does.</summary>
+    public void BreakPipe()
+    {
+        _ = Libc.Close(_pipe);
+        _pipe = -1;
+    }
+
     /// <summary>Whether CoreEngine has closed this process's pipe.</summary>
     public bool IsCutOff => Waiting.Readable(_pipe, 0) && DrainPipe() == 0;
 
@@ -212,7 +231,11 @@ public sealed unsafe class FakeGuest : IDisposable
         }
 
         _ = Libc.Close(Connection);
-        _ = Libc.Close(_pipe);
+        if (_pipe >= 0)
+        {
+            _ = Libc.Close(_pipe);
+        }
+
         SeqPacket.CloseAll(_bells);
         Control.Dispose();
         Pool?.Dispose();

@@ -3,6 +3,7 @@
     echo                     echoes until end of file, then closes
     hold NAME                reads until the connection ends, and remembers how
     ended NAME               answers how that one ended: "eof N" (bytes read before), "reset", or "open" when it has not within 20 s
+    alive NAME               answers "open" or "ended", as it is now
     dial HOST PORT TEXT      connects there, sends TEXT and a line feed, answers what comes back until end of file
     dials N HOST PORT TEXT   N times at once; answers how often each answer came
 """
@@ -88,6 +89,8 @@ def serve(c):
                 with changed:
                     changed.wait_for(lambda: args[0] in ended, 20)
                     c.sendall(ended.pop(args[0], "open").encode())
+            elif cmd == "alive":
+                c.sendall(b"ended" if args[0] in ended else b"open")
             elif cmd == "dial":
                 c.sendall(dial(args[0], args[1], " ".join(args[2:])))
             elif cmd == "dials":
