@@ -19,11 +19,6 @@ internal sealed class NameBed : IDisposable
     {
     }
 
-    public NameBed(NkInstance nk, string guest, string[] servers, params string[] options)
-        : this(nk, guest, servers, Domains, options)
-    {
-    }
-
     public NameBed(NkInstance nk, string guest, string[] servers, string[] search, string[] options)
     {
         _nk = nk;
@@ -38,7 +33,9 @@ internal sealed class NameBed : IDisposable
 
         _file = Path.Combine(nk.Folder, $"{guest}.resolv.conf");
         File.WriteAllText(
-            _file, string.Concat(servers.Select(server => $"nameserver {server}\n")) + $"search {string.Join(' ', search)}\noptions {string.Join(' ', options)}\n");
+            _file,
+            string.Concat(servers.Select(server => $"nameserver {server}\n")) + (search.Length > 0 ? $"search {string.Join(' ', search)}\n" : "")
+                + (options.Length > 0 ? $"options {string.Join(' ', options)}\n" : ""));
         nk.CreateGuest(guest, servers, search, options);
         _server = nk.Outside.Start("python3", Programs.Path("dnsserver.py"), nk.Outside.Ipv4, nk.Outside.Ipv6);
         Programs.AwaitLine(_server, "ready");

@@ -2,13 +2,14 @@
 
     dnsserver.py ADDRESS [ADDRESS...] [--port N]
 
-Prints "ready" when it listens, then a line for each query: "udp|tcp ADDRESS NAME TYPE [edns SIZE] [do]".
+Prints "ready" when it listens, then a line for each query: "udp|tcp ADDRESS NAME TYPE [edns SIZE] [do] from PORT".
 """
 import select
 import socket
 import struct
 import sys
 import threading
+import time
 
 A, NS, CNAME, SOA, PTR, TXT, AAAA, OPT, MX = 1, 2, 5, 6, 12, 16, 28, 41, 15
 TYPES = {A: "A", NS: "NS", CNAME: "CNAME", SOA: "SOA", PTR: "PTR", MX: "MX", TXT: "TXT", AAAA: "AAAA"}
@@ -47,6 +48,7 @@ def txt(text):
 RECORDS = {
     "host": [a("198.18.9.1"), aaaa("2001:2::9:1"), txt("hello"), (MX, b"\0\x0a" + wire("mail." + ZONE))],
     "outside": [a("198.18.0.250"), aaaa("2001:2::fa")],
+    "once": [a("198.18.9.50"), aaaa("2001:2::9:50")],
     "four": [a("198.18.9.4")],
     "six": [aaaa("2001:2::9:6")],
     "two": [a("198.18.9.2"), a("198.18.9.3"), aaaa("2001:2::9:2"), aaaa("2001:2::9:3")],
@@ -233,7 +235,7 @@ def serve_tcp(connection):
             if len(head) < 2:
                 return
             query = Query(stream.read(struct.unpack("!H", head)[0]))
-            say(f"tcp {connection.getsockname()[0]} {query}")
+            say(f"tcp {connection.getsockname()[0]} {query} from {connection.getpeername()[1]}")
             for answer in reply(query, True):
                 if not answer:
                     return
@@ -267,11 +269,18 @@ def main():
         datagrams.append(datagram)
         threading.Thread(target=accept, args=(listener,), daemon=True).start()
     say("ready")
+    heard = {}
     while True:
         for datagram in select.select(datagrams, [], [])[0]:
             data, peer = datagram.recvfrom(4096)
             query = Query(data)
-            say(f"udp {datagram.getsockname()[0]} {query}")
+            say(f"udp {datagram.getsockname()[0]} {query} from {peer[1]}")
+            if query.name.startswith("once."):
+                # Deaf to a second query that comes too soon from one port, as some middleboxes are.
+                soon = time.monotonic() - heard.get(peer, 0) < 0.5
+                heard[peer] = time.monotonic()
+                if soon:
+                    continue
             for answer in reply(query, False):
                 datagram.sendto(answer, peer)
 
