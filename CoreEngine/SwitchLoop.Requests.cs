@@ -12,7 +12,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         bool allowed = job
             ? e->Op is Op.Socket or Op.Bind or Op.Listen or Op.Connect or Op.GetOption or Op.SetOption
-            : e->Op is Op.Send or Op.RxCredit or Op.SetOption or Op.Shutdown or Op.Close or Op.Accept or Op.Decline;
+            : e->Op is Op.Send or Op.RxCredit or Op.GetOption or Op.SetOption or Op.Shutdown or Op.Close or Op.Accept or Op.Decline;
         if (!allowed)
         {
             return Violate(guest, job ? Violation.JobRingOp : Violation.SendRingOp, q, (byte)e->Op);

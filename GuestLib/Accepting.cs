@@ -44,7 +44,7 @@ internal static unsafe class Accepting
 
             if (Volatile.Read(ref s->RxTail) != s->RxHead || (Draining.Of(s->QueueSet) && Volatile.Read(ref s->RxTail) != s->RxHead))
             {
-                int accepted = Take(s, Fds.IdOf(fd), address, length, flags);
+                int accepted = Take(fd, s, address, length, flags);
                 if (accepted != -2)
                 {
                     return accepted;
@@ -120,8 +120,9 @@ internal static unsafe class Accepting
     }
 
     /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>
-    private static int Take(SocketSlot* s, uint listener, void* address, uint* length, int flags)
+    private static int Take(int listenerFd, SocketSlot* s, void* address, uint* length, int flags)
     {
+        uint listener = Fds.IdOf(listenerFd);
         int fd = Real.socket(s->Domain, Abi.SOCK_STREAM | (flags & (Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)), 0);
         if (fd < 0)
         {
@@ -157,6 +158,7 @@ internal static unsafe class Accepting
         }
 
         SocketSlot* accepted = Region.Socket(id);
+        Options.Inherit(listenerFd, s, fd, accepted);
         accepted->PeerLow = entry.PeerLow;
         accepted->PeerHigh = entry.PeerHigh;
         accepted->PeerPort = (ushort)entry.PeerPort;

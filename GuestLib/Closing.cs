@@ -29,7 +29,7 @@ internal static unsafe class Closing
         Nqe nqe = default;
         nqe.Op = Op.Shutdown;
         nqe.Socket = Fds.IdOf(fd);
-        nqe.OpData = (ulong)(uint)how;
+        nqe.OpData = (status & SocketStatus.Connecting) != 0 ? Abi.SHUT_RDWR : (ulong)(uint)how; // either half ends an attempt to connect
         if (!Rings.Send(s->QueueSet, &nqe, 1))
         {
             return Libc.Fail(Abi.ECONNRESET);
@@ -52,7 +52,7 @@ internal static unsafe class Closing
     /// shutdown(2) of a listener takes it back to before listen(2): what waits is refused, whoever waits in accept(2) gets EINVAL, and it may listen again. The answer to
     /// a question to the NSM wakes them, in every process.
     /// </summary>
-    private static int StopListening(int fd, SocketSlot* s)
+    internal static int StopListening(int fd, SocketSlot* s)
     {
         uint id = Fds.IdOf(fd);
         Interlocked.And(ref s->Status, ~SocketStatus.Listening);

@@ -55,7 +55,7 @@ internal static unsafe class Control
         elements[0].Socket = id;
         elements[0].OpData = s->Domain | ((ulong)s->Type << 16) | ((ulong)(Datagrams.Is(s) ? Abi.IPPROTO_UDP : Abi.IPPROTO_TCP) << 32);
         uint n = 1;
-        for (uint mask = s->OptionMask; mask != 0; mask &= mask - 1)
+        for (ulong mask = s->OptionMask & ((1ul << OptionTable.Told) - 1); mask != 0; mask &= mask - 1)
         {
             int index = System.Numerics.BitOperations.TrailingZeroCount(mask);
             if (Datagrams.Is(s) ? DatagramOptions.TryStored(fd, index, &elements[n]) : Options.TryStored(fd, index, &elements[n]))
@@ -69,5 +69,5 @@ internal static unsafe class Control
     }
 
     /// <summary>The most elements that <see cref="Introduce"/> writes, and one request behind them.</summary>
-    internal const int IntroduceMost = 34;
+    internal const int IntroduceMost = OptionTable.Told + 2;
 }

@@ -134,6 +134,19 @@ internal static unsafe class Fds
         return -1;
     }
 
+    /// <summary>Every fd of one socket becomes one of another.</summary>
+    internal static void Move(uint oldId, uint id)
+    {
+        s_references[oldId] = 0;
+        for (int fd = 0; fd < High; fd++)
+        {
+            if (s_entries[fd].Kind == FdKind.Socket && s_entries[fd].Id == oldId)
+            {
+                Set(fd, FdKind.Socket, id);
+            }
+        }
+    }
+
     /// <summary>A listener lives again, under another id.</summary>
     internal static void Revived(uint oldId, uint id)
     {

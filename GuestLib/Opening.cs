@@ -251,7 +251,7 @@ internal static unsafe class Opening
         uint status = Volatile.Read(ref s->Status);
         if (*(ushort*)address == Abi.AF_UNSPEC)
         {
-            return (status & (SocketStatus.Connected | SocketStatus.Connecting | SocketStatus.Listening)) == 0 ? 0 : Libc.Fail(Abi.EOPNOTSUPP);
+            return Disconnecting.Do(fd, s);
         }
 
         // The state counts before the address, as in the kernel (inet_stream_connect).

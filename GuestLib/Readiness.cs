@@ -42,7 +42,7 @@ internal static unsafe class Readiness
 
         uint events = 0;
         bool readEnd = (status & (SocketStatus.PeerClosed | SocketStatus.ShutRead)) != 0;
-        if (queued || readEnd)
+        if (readEnd || (queued && (s->RxLowWater <= 1 || Receiving.IsEnough(s))))
         {
             events |= Abi.EPOLLIN | Abi.EPOLLRDNORM;
         }

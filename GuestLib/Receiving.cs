@@ -110,8 +110,19 @@ internal static unsafe class Receiving
     /// <summary>Bytes that a call waits for: one, or as many as MSG_WAITALL or SO_RCVLOWAT say (sock_rcvlowat of the kernel).</summary>
     private static nint Target(SocketSlot* s, nint total, int flags)
     {
-        nint target = (flags & Abi.MSG_WAITALL) != 0 ? total : 1;
+        nint lowWater = (nint)s->RxLowWater;
+        nint target = (flags & Abi.MSG_WAITALL) != 0 || lowWater > total ? total : lowWater;
         return target > 1 ? target : 1;
+    }
+
+    /// <summary>
+    /// Whether SO_RCVLOWAT is reached, or as much is queued as may well be all that comes before the program reads: the NSM keeps to its credits.
+    /// </summary>
+    internal static bool IsEnough(SocketSlot* s)
+    {
+        const uint Plenty = 128 << 10, Many = SocketSlot.RxEntries * 3 / 4;
+        uint bytes = (uint)Volatile.Read(ref s->RxBytes);
+        return bytes >= s->RxLowWater || bytes >= Plenty || s->RxTail - s->RxHead >= Many || Volatile.Read(ref s->RxLoud) != 0;
     }
 
     private static bool Ended(SocketSlot* s, uint status) =>

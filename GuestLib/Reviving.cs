@@ -22,7 +22,7 @@ internal static unsafe class Reviving
         internal ulong LocalLow, LocalHigh;
         internal ushort LocalPort, Domain;
         internal uint Status;
-        internal uint OptionMask;
+        internal ulong OptionMask;
         internal int Backlog;
     }
 

@@ -8,6 +8,9 @@ internal static unsafe class Sending
     /// <summary>Bytes one socket may have in flight unless the program says otherwise: as much as stays in the cache.</summary>
     internal const uint DefaultLimit = 512 << 10;
 
+    /// <summary>The least that SO_SNDBUF or TCP_NOTSENT_LOWAT gives.</summary>
+    internal const uint LeastLimit = 2048;
+
     /// <summary>The most that SO_SNDBUF gives.</summary>
     internal const uint MostLimit = 4 << 20;
 

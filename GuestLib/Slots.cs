@@ -52,6 +52,7 @@ internal static unsafe class Slots
         s->TxBytes = 0;
         s->TxSends = 0;
         s->TxLimit = Sending.DefaultLimit;
+        s->RxLowWater = 0;
         s->ControlSequence = 0;
         s->RxBytes = 0;
         s->RxLoud = 0;

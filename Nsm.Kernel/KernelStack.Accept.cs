@@ -9,7 +9,7 @@ internal sealed unsafe partial class KernelStack
     private Connection* _starved;
 
     /// <summary>A token is the accepted fd, its family, and the domain that the guest's socket has.</summary>
-    public int Accept(Connection* c, ulong token, out Endpoint local)
+    public int Accept(Connection* c, Connection* listener, ulong token, out Endpoint local)
     {
         KernelSocket* s = (KernelSocket*)c->State;
         s->Fd = (int)(uint)token;
@@ -17,6 +17,8 @@ internal sealed unsafe partial class KernelStack
         s->Family = (int)(token >> 32 & 0xFF);
         s->Domain = (int)(token >> 40 & 0xFF);
         s->Phase = Phase.Connected;
+        s->LingerOn = ((KernelSocket*)listener->State)->LingerOn;
+        s->LingerSeconds = ((KernelSocket*)listener->State)->LingerSeconds;
         local = SockAddr.LocalOf(s->Fd);
         int error = Watch(c, s);
         if (error != 0)

@@ -144,7 +144,18 @@ internal sealed unsafe partial class KernelStack : INetworkStack
     public int SetOption(Connection* c, int level, int name, ulong value, uint length)
     {
         KernelSocket* s = (KernelSocket*)c->State;
-        return s->Has(KernelFlags.Datagram) ? SetDatagramOption(s, level, name, value, length) : _options.Set(s, level, name, &value, length);
+        if (s->Has(KernelFlags.Datagram))
+        {
+            return SetDatagramOption(s, level, name, value, length);
+        }
+
+        int error = _options.Set(s, level, name, &value, length);
+        if (error == 0 && level == Libc.SOL_SOCKET && name == Sys.SO_RCVBUF)
+        {
+            StackHost.LimitReceive(c, (uint)value); // What the kernel doubles for its bookkeeping is here the pool's share.
+        }
+
+        return error;
     }
 
     public void Ready(ulong data, uint events)

@@ -5,16 +5,18 @@ namespace NetKernel.Nsm.Kernel;
 /// <summary>Which options a guest may set and read, by level and name. Everything else is ENOPROTOOPT.</summary>
 internal sealed unsafe class SocketOptions
 {
-    private const int IP_TOS = 1, IP_TTL = 2, IPV6_UNICAST_HOPS = 16, IPV6_TCLASS = 67;
+    private const int SO_DONTROUTE = 5, SO_INCOMING_CPU = 49, SO_MEMINFO = 55, SO_BUF_LOCK = 72, SO_TXREHASH = 74;
+    private const int IP_TOS = 1, IP_TTL = 2, IP_OPTIONS = 4, IP_MINTTL = 21;
+    private const int IPV6_UNICAST_HOPS = 16, IPV6_PATHMTU = 61, IPV6_TCLASS = 67, IPV6_AUTOFLOWLABEL = 70, IPV6_MINHOPCOUNT = 73;
     private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_LINGER2 = 8,
-        TCP_DEFER_ACCEPT = 9, TCP_WINDOW_CLAMP = 10, TCP_QUICKACK = 12, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25;
+        TCP_DEFER_ACCEPT = 9, TCP_WINDOW_CLAMP = 10, TCP_QUICKACK = 12, TCP_THIN_LINEAR_TIMEOUTS = 16, TCP_FASTOPEN = 23, TCP_TIMESTAMP = 24,
+        TCP_NOTSENT_LOWAT = 25, TCP_CC_INFO = 26, TCP_SAVE_SYN = 27, TCP_SAVED_SYN = 28;
 
     /// <summary>Priorities above this need privileges, which the NSM has and its guests have not.</summary>
     private const int MaxPriority = 6;
 
     private readonly Rule[] _rules =
     [
-        new(Libc.SOL_SOCKET, Sys.SO_ERROR, Access.Get),
         new(Libc.SOL_SOCKET, Sys.SO_SNDBUF, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_RCVBUF, Access.Both),
         new(Libc.SOL_SOCKET, Sys.SO_KEEPALIVE, Access.Both),
@@ -33,7 +35,6 @@ internal sealed unsafe class SocketOptions
         new(Sys.IPPROTO_TCP, TCP_LINGER2, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_DEFER_ACCEPT, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_WINDOW_CLAMP, Access.Both),
-        new(Sys.IPPROTO_TCP, Sys.TCP_INFO, Access.Get),
         new(Sys.IPPROTO_TCP, TCP_QUICKACK, Access.Both),
         new(Sys.IPPROTO_TCP, Sys.TCP_CONGESTION, Access.Both),
         new(Sys.IPPROTO_TCP, Sys.TCP_USER_TIMEOUT, Access.Both),
@@ -51,18 +52,38 @@ internal sealed unsafe class SocketOptions
         new(Sys.IPPROTO_IP, Sys.IP_RECVERR, Access.Both),
         new(Sys.IPPROTO_IP, Sys.IP_RECVTTL, Access.Both),
         new(Sys.IPPROTO_IP, Sys.IP_RECVTOS, Access.Both),
-        new(Sys.IPPROTO_IP, Sys.IP_MTU, Access.Get),
         new(Sys.IPPROTO_IP, Sys.IP_MULTICAST_TTL, Access.Both),
         new(Sys.IPPROTO_IP, Sys.IP_MULTICAST_LOOP, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_MULTICAST_HOPS, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_MULTICAST_LOOP, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_MTU_DISCOVER, Access.Both),
-        new(Sys.IPPROTO_IPV6, Sys.IPV6_MTU, Access.Get),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVERR, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVPKTINFO, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVHOPLIMIT, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_RECVTCLASS, Access.Both),
         new(Sys.IPPROTO_IPV6, Sys.IPV6_DONTFRAG, Access.Both),
+        new(Libc.SOL_SOCKET, SO_DONTROUTE, Access.Both),
+        new(Libc.SOL_SOCKET, SO_BUF_LOCK, Access.Both),
+        new(Libc.SOL_SOCKET, SO_TXREHASH, Access.Both),
+        new(Sys.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, Access.Both),
+        new(Sys.IPPROTO_TCP, TCP_SAVE_SYN, Access.Both),
+        new(Sys.IPPROTO_IP, IP_MINTTL, Access.Both),
+        new(Sys.IPPROTO_IP, Sys.IP_BIND_ADDRESS_NO_PORT, Access.Both),
+        new(Sys.IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, Access.Both),
+        new(Sys.IPPROTO_IPV6, IPV6_MINHOPCOUNT, Access.Both),
+
+        // Those that can only be read come last: the others are bits of KernelSocket.OptionsSet.
+        new(Libc.SOL_SOCKET, Sys.SO_ERROR, Access.Get),
+        new(Libc.SOL_SOCKET, SO_INCOMING_CPU, Access.Get),
+        new(Libc.SOL_SOCKET, SO_MEMINFO, Access.Get),
+        new(Sys.IPPROTO_TCP, Sys.TCP_INFO, Access.Get),
+        new(Sys.IPPROTO_TCP, TCP_TIMESTAMP, Access.Get),
+        new(Sys.IPPROTO_TCP, TCP_CC_INFO, Access.Get),
+        new(Sys.IPPROTO_TCP, TCP_SAVED_SYN, Access.Get),
+        new(Sys.IPPROTO_IP, IP_OPTIONS, Access.Get),
+        new(Sys.IPPROTO_IP, Sys.IP_MTU, Access.Get),
+        new(Sys.IPPROTO_IPV6, Sys.IPV6_MTU, Access.Get),
+        new(Sys.IPPROTO_IPV6, IPV6_PATHMTU, Access.Get),
     ];
 
     private readonly Settings _settings;
@@ -151,6 +172,11 @@ internal sealed unsafe class SocketOptions
             return Libc.ENOENT; // As the kernel says of one it does not have.
         }
 
+        else if (level == Sys.IPPROTO_IPV6 && s->Family == Libc.AF_INET && s->Domain == Libc.AF_INET6)
+        {
+            return 0; // An IPv6 socket that speaks IPv4 takes them, and nothing changes.
+        }
+
         int error = -Sys.SetSockOpt(s->Fd, level, name, value, length);
         if (error == 0)
         {
@@ -171,7 +197,7 @@ internal sealed unsafe class SocketOptions
         for (int i = 0; i < _rules.Length; i++)
         {
             Rule rule = _rules[i];
-            if ((s->OptionsSet & (1ul << i)) == 0 || (rule.Level == Sys.IPPROTO_IPV6 && !v6))
+            if (rule.Access != Access.Both || (s->OptionsSet & (1ul << i)) == 0 || (rule.Level == Sys.IPPROTO_IPV6 && !v6))
             {
                 continue;
             }

@@ -34,6 +34,9 @@ public unsafe struct Connection
     /// <summary>The data in them.</summary>
     public uint RxDataOut;
 
+    /// <summary>The most data in them that the program wants (SO_RCVBUF); 0: it did not say.</summary>
+    public uint ReceiveLimit;
+
     /// <summary>The first of the guest's RX chunks that this connection owns (a list through <see cref="RxPool"/>).</summary>
     public uint RxFirst;
 

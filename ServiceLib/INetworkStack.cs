@@ -47,8 +47,8 @@ public unsafe interface INetworkStack
     /// <summary>Shutdown, after the data queued before it.</summary>
     void Shutdown(Connection* c, int how);
 
-    /// <summary>The guest takes the announced connection that <paramref name="token"/> stands for. Returns an errno; 0 with its local address.</summary>
-    int Accept(Connection* c, ulong token, out Endpoint local);
+    /// <summary>The guest takes the connection that <paramref name="listener"/> announced and that <paramref name="token"/> stands for. Returns an errno; 0 with its local address.</summary>
+    int Accept(Connection* c, Connection* listener, ulong token, out Endpoint local);
 
     /// <summary>The guest does not take it.</summary>
     void Decline(ulong token);

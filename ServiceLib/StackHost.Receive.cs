@@ -20,21 +20,22 @@ public sealed unsafe partial class StackHost
 
         // Guests return up to 32 credits or 128 KB of data without ringing, so only what is more than twice that may stop a connection. A
         // connection whose chunks are many but badly filled gets small ones instead.
-        if (c->RxOut >= SocketSlot.RxEntries || c->RxDataOut >= ReceiveLimit)
+        uint limit = LimitOf(c);
+        if (c->RxOut >= SocketSlot.RxEntries || c->RxDataOut >= limit)
         {
             c->Flags |= ConnectionFlags.WaitsForCredit;
             return false;
         }
 
         ulong share = pool.FreeBytes / FreeShare;
-        share = share < ReceiveLimit ? share : ReceiveLimit;
+        share = share < limit ? share : limit;
         while (sizeClass > 0 && c->RxBytesOut + PoolHalf.BytesOf(sizeClass) > share)
         {
             sizeClass--;
         }
 
         // A connection with nothing out may always have one chunk, if there is any: no reader is starved by slow ones.
-        uint chunk = c->RxOut == 0 || c->RxBytesOut < share || share == ReceiveLimit ? pool.Take(sizeClass) : RxPool.None;
+        uint chunk = c->RxOut == 0 || c->RxBytesOut < share || share == limit ? pool.Take(sizeClass) : RxPool.None;
         if (chunk == RxPool.None)
         {
             WaitForPool(guest, c);
@@ -56,9 +57,13 @@ public sealed unsafe partial class StackHost
         e->DataPtr = pool.OffsetOf(buffer.Chunk);
         e->Size = size;
 
-        // With few chunks left connections wait for single credits, which the guest must then not keep to itself.
-        e->Flags = pool.FreeBytes < pool.TotalBytes / FreeShare ? flags | NqeFlags.Sync : flags;
+        // With few chunks left, or a small buffer, connections wait for single credits, which the guest must then not keep to itself.
+        bool scarce = pool.FreeBytes < pool.TotalBytes / FreeShare || (c->ReceiveLimit != 0 && c->RxDataOut >= LimitOf(c) / 2);
+        e->Flags = scarce ? flags | NqeFlags.Sync : flags;
     }
+
+    /// <summary>The program wants no more than that many bytes to wait for it (SO_RCVBUF). Accepted connections inherit it.</summary>
+    public static void LimitReceive(Connection* c, uint bytes) => c->ReceiveLimit = bytes > PoolLayout.SmallBytes ? bytes : PoolLayout.SmallBytes;
 
     /// <summary>Gives a reserved chunk back unused.</summary>
     public void Return(Connection* c, in RxBuffer buffer) => GuestOf(c).Rx.Free(buffer.Chunk);
@@ -80,7 +85,7 @@ public sealed unsafe partial class StackHost
         if (c->Has(ConnectionFlags.WaitsForCredit))
         {
             // Not for every single credit: a stream would be received in crumbs.
-            if (c->RxOut <= SocketSlot.RxEntries / 2 && c->RxDataOut <= ReceiveLimit / 2)
+            if (c->RxOut <= SocketSlot.RxEntries / 2 && c->RxDataOut <= LimitOf(c) / 2)
             {
                 c->Flags &= ~ConnectionFlags.WaitsForCredit;
                 Schedule(c);
@@ -92,6 +97,8 @@ public sealed unsafe partial class StackHost
             WakeWaiter(guest);
         }
     }
+
+    private uint LimitOf(Connection* c) => c->ReceiveLimit != 0 && c->ReceiveLimit < ReceiveLimit ? c->ReceiveLimit : ReceiveLimit;
 
     private void WaitForPool(Guest guest, Connection* c)
     {

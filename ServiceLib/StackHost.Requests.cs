@@ -125,6 +125,9 @@ public sealed unsafe partial class StackHost
                 }
 
                 break;
+            case Op.GetOption:
+                Job(q, e);
+                break;
             case Op.SetOption:
                 c = Find(q, e);
                 SetOption(q, c, e);
@@ -274,7 +277,13 @@ public sealed unsafe partial class StackHost
         }
 
         Endpoint local = default;
-        int error = listener == null ? Libc.ECONNABORTED : _stack.Accept(c, token, out local);
+        int error = Libc.ECONNABORTED;
+        if (listener != null)
+        {
+            c->ReceiveLimit = listener->ReceiveLimit;
+            error = _stack.Accept(c, listener, token, out local);
+        }
+
         CompleteAddress(c, Op.AcceptDone, error, in local);
         if (error != 0)
         {

@@ -73,6 +73,9 @@ public unsafe struct ControlHeader
     /// <summary>One more than the highest socket id ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
     [FieldOffset(3072)] public uint SocketHigh;
 
+    /// <summary>Options that the guest's NSM has taken before (bits, see the guest library), and above them the low 16 bits of <see cref="NsmEpoch"/>. The guest's own.</summary>
+    [FieldOffset(3080)] public ulong OptionsTaken;
+
     /// <summary>One <see cref="LoopBell"/> per switching loop, <see cref="MaxLoops"/> of them.</summary>
     [FieldOffset(256)] private fixed byte _loopBells[MaxLoops * LoopBell.Length];
 

@@ -45,11 +45,11 @@ public unsafe struct SocketSlot
     /// <summary><see cref="ControlHeader.NsmEpoch"/> when the socket was made known to the NSM.</summary>
     [FieldOffset(32)] public uint NsmEpoch;
 
-    /// <summary>Options (bits, see the guest library) that the program has set and that must be told to the NSM.</summary>
-    [FieldOffset(36)] public uint OptionMask;
-
     /// <summary>Backlog of a listener.</summary>
     [FieldOffset(40)] public int Backlog;
+
+    /// <summary>Options (bits, see the guest library) that the program has set and that the NSM must be told of, or that the library acts on.</summary>
+    [FieldOffset(48)] public ulong OptionMask;
 
     /// <summary>
     /// Process slots that hold the socket. Who takes the last one out closes the socket, if it can exchange <see cref="State"/> from Open to
@@ -100,6 +100,9 @@ public unsafe struct SocketSlot
 
     /// <summary>Raised with every change of the socket's state, by whoever makes it.</summary>
     [FieldOffset(188)] public uint EventsState;
+
+    /// <summary>SO_RCVLOWAT; 0 and 1 mean the same.</summary>
+    [FieldOffset(192)] public uint RxLowWater;
 
     // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
 

@@ -20,9 +20,11 @@ public readonly unsafe ref struct ReadOnlySpan<T>
         _length = length;
     }
 
-    // The compiler asks for these two; there are no arrays to call them with.
+    // The compiler asks for these; there are no arrays to call them with. A list of constants becomes a view of read-only data.
     public ReadOnlySpan(T[] array) => _start = ref Unsafe.AsRef<T>(null);
     public ReadOnlySpan(T[] array, int start, int length) => _start = ref Unsafe.AsRef<T>(null);
+
+    public static implicit operator ReadOnlySpan<T>(T[] array) => new(array);
 
     public int Length => _length;
     public bool IsEmpty => _length == 0;

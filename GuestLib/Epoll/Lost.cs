@@ -24,7 +24,12 @@ internal static unsafe partial class Epoll
     }
 
     /// <summary>A listener lives again, under another id: so do its items.</summary>
-    internal static void Revived(uint oldId, uint id)
+    internal static void Revived(uint oldId, uint id) => Rename(oldId, id, ItemFlags.Lost);
+
+    /// <summary>A socket begins a new life under another id: its items go with it.</summary>
+    internal static void Moved(uint oldId, uint id) => Rename(oldId, id, 0);
+
+    private static void Rename(uint oldId, uint id, ItemFlags those)
     {
         if (s_count == 0 || !Enter())
         {
@@ -36,7 +41,7 @@ internal static unsafe partial class Epoll
         {
             uint at = *link;
             Item* item = &s_items[at - 1];
-            if (!Is(item, ItemFlags.Lost))
+            if (those != 0 && !Is(item, those))
             {
                 link = &item->NextOfTarget;
                 continue;

@@ -36,7 +36,7 @@ internal sealed unsafe class Probe(INetworkStack stack) : INetworkStack
 
     public void Shutdown(Connection* c, int how) => stack.Shutdown(c, how);
 
-    public int Accept(Connection* c, ulong token, out Endpoint local) => stack.Accept(c, token, out local);
+    public int Accept(Connection* c, Connection* listener, ulong token, out Endpoint local) => stack.Accept(c, listener, token, out local);
 
     public void Decline(ulong token) => stack.Decline(token);
 

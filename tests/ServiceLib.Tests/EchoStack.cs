@@ -74,7 +74,7 @@ internal sealed unsafe class EchoStack : INetworkStack
 
     public void Shutdown(Connection* c, int how) => _host.Schedule(c);
 
-    public int Accept(Connection* c, ulong token, out Endpoint local)
+    public int Accept(Connection* c, Connection* listener, ulong token, out Endpoint local)
     {
         Pending--;
         Sockets++;
