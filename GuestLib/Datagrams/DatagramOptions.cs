@@ -148,7 +148,7 @@ internal static unsafe class DatagramOptions
             return 0;
         }
 
-        Interlocked.Or(ref s->OptionMask, 1u << index);
+        Interlocked.Or(ref s->OptionMask, 1ul << index);
         if (level == Abi.SOL_SOCKET && name == Abi.SO_SNDBUF)
         {
             int bytes = 0;

@@ -18,13 +18,13 @@ public class LayoutTests
         {
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
-            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072"
+            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080"
         },
         {
             typeof(SocketSlot),
-            "State 0 QueueSet 4 Exported 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 OptionMask 36 Backlog 40 Holders 64 "
+            "State 0 QueueSet 4 Exported 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 Backlog 40 OptionMask 48 Holders 64 "
             + "Status 128 Error 132 EventsIn 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
-            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
+            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
             + "RxTail 384 RxHead 448 RxOffset 452 Entries 512"
         },
         {
