@@ -9,11 +9,21 @@ namespace NetKernel.GuestLib.Exports;
 /// </summary>
 internal static unsafe class Hosts
 {
+    private const int AI_ADDRCONFIG = 0x20;
+
     [RuntimeExport("getaddrinfo")]
     public static int GetAddrInfo(byte* name, byte* service, AddressHints* hints, void** result)
     {
         Service.Ensure();
-        return RealNames.getaddrinfo(name, service, hints, result);
+        if (hints == null || (hints->Flags & AI_ADDRCONFIG) == 0 || !Attaching.IsGuest || !Attaching.Ensure() || !Region.IsHostMode)
+        {
+            return RealNames.getaddrinfo(name, service, hints, result);
+        }
+
+        // The addresses are the host's, and cannot be seen from here: to the C library there would be none to speak from.
+        AddressHints without = *hints;
+        without.Flags &= ~AI_ADDRCONFIG;
+        return RealNames.getaddrinfo(name, service, &without, result);
     }
 
     [RuntimeExport("getaddrinfo_a")]

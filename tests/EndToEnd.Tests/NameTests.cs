@@ -171,6 +171,15 @@ public sealed class NameTests(InstanceFixture fixture)
         }
     }
 
+    [RootFact]
+    public void Addresses_of_the_host_count_as_the_guests_where_it_has_no_other()
+    {
+        using NkInstance host = NkInstance.Up("t", "--mode", "host");
+        const string script = "import socket as s\nfor family, address in (s.AF_INET, '198.18.0.1'), (s.AF_INET6, '2001:2::1'):\n"
+            + "  print(s.getaddrinfo(address, 80, family, s.SOCK_STREAM, 0, s.AI_ADDRCONFIG)[0][4][0])";
+        Assert.Equal("198.18.0.1\n2001:2::1\n", host.Run("a", TimeSpan.FromSeconds(30), "python3", "-c", script).Output);
+    }
+
     [Fact]
     public void More_search_domains_than_the_old_structure_holds_are_searched()
     {
