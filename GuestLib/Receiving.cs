@@ -66,7 +66,8 @@ internal static unsafe class Receiving
                 continue;
             }
 
-            if (Region.Dead || (status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
+            // A reset that comes after the peer's FIN is for whoever sends; the end of the stream stays the end (tcp_recvmsg: SOCK_DONE before sk_err).
+            if (Region.Dead || (status & (SocketStatus.Reset | SocketStatus.PeerClosed)) == SocketStatus.Reset || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
             {
                 int error = done != 0 ? 0 : Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
                 return done != 0 ? done : error != 0 ? Libc.Fail(error) : Sending.IsLost(s) ? Libc.Fail(Abi.ECONNRESET) : 0;

@@ -75,7 +75,12 @@ internal static unsafe class Waiting
 
         if (HasNews(ticket))
         {
-            _ = Libc.sched_yield(); // somebody else is draining: let it finish
+            // The caller may have drained its socket's queue set only: what waits in another one is news for ever if nobody takes it.
+            if (!Draining.All())
+            {
+                _ = Libc.sched_yield(); // somebody else is draining: let it finish
+            }
+
             return 0;
         }
 
