@@ -22,4 +22,18 @@ public sealed class IperfTests(MatrixFixture matrix)
         world.Client.Shows("iperf3 -c $SERVER -p 5202 -n 1M");
         server.Stop();
     });
+
+    // What of it arrives depends on the machine; that most does, and that both ends agree on it, does not.
+    [ProgramTheory, EveryNsm]
+    public void Udp(string nsm) => matrix.Same(nsm, connections: 4, bytes: 30L << 20, world =>
+    {
+        string show = $" | /usr/bin/python3 {World.Own("iperf_udp.py")}";
+        RunningProgram server = world.Server.Serve(5201, "iperf3", "-s");
+        world.Client.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M" + show);
+        world.Client.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -R -l 1200" + show);
+        world.Client.Shows("iperf3 -J -u -6 -c $SERVER6 -b 60M -n 6M --bidir" + show);
+        world.Outside.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -P 2" + show);
+        world.Outside.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -R" + show);
+        server.Stop();
+    });
 }

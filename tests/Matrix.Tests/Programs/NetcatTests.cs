@@ -26,5 +26,19 @@ public sealed class NetcatTests(MatrixFixture matrix)
         listener.Stop();
     });
 
+    [ProgramTheory, EveryNsm]
+    public void Datagrams(string nsm) => matrix.Same(nsm, connections: 0, bytes: 40, world =>
+    {
+        RunningProgram echo = world.Server.Start("socat", "-T", "5", "UDP4-RECVFROM:9002,fork", "SYSTEM:echo $SOCAT_PEERADDR;cat");
+        RunningProgram other = world.Server.Start("socat", "-T", "5", "UDP6-RECVFROM:9003,fork,ipv6only=1", "EXEC:cat");
+        world.Client.Until("echo ready | socat -t 1 - UDP4:$SERVER:9002 | grep -q ready && echo ready | socat -t 1 - UDP6:[$SERVER6]:9003 | grep -q ready");
+        world.Client.Shows("echo by socat | socat -t 1 - UDP4:$SERVER:9002; echo by socat | socat -t 1 - UDP6:[$SERVER6]:9003,bind=[$CLIENT6]:4445");
+        world.Client.Shows("echo by netcat | nc.openbsd -u -w 1 -p 4446 $SERVER 9002");
+        world.Outside.Shows("echo from outside | socat -t 1 - UDP4:$SERVER:9002");
+        world.Client.Shows("echo nobody | socat -t 1 - UDP4:$SERVER:9009 2>&1 | sed 's/.*: //'");
+        echo.Stop();
+        other.Stop();
+    });
+
     private static RunningProgram Listen(Machine machine, string script) => machine.Serve(9001, "/bin/bash", "-c", script);
 }
