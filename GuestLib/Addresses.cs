@@ -1,3 +1,5 @@
+using NetKernel.Channel;
+
 namespace NetKernel.GuestLib;
 
 /// <summary>Socket addresses: struct sockaddr_in and sockaddr_in6 to and from 16 bytes and a port (ip(7), ipv6(7)).</summary>
@@ -18,6 +20,14 @@ internal static unsafe class Addresses
     /// <summary>127.0.0.0/8, ::1, or an unspecified destination, which means the same: what stays on the guest's own kernel.</summary>
     internal static bool IsLoopback(ulong low, ulong high) => !Region.CarriesLoopback
         && (IsWildcard(low, high) || (IsMapped(low, high) && (byte)(high >> 32) == 127) || (low == 0 && high == 1ul << 56));
+
+    /// <summary>Whom a connect to a wildcard reaches (<see cref="Region.CarriesLoopback"/> only): where the socket is bound, else loopback.</summary>
+    internal static void ToSelf(SocketSlot* s, ref ulong low, ref ulong high)
+    {
+        bool bound = !IsWildcard(s->LocalLow, s->LocalHigh);
+        low = bound ? s->LocalLow : 0;
+        high = bound ? s->LocalHigh : high != 0 ? Map(0x0100_007F) : 1ul << 56;
+    }
 
     /// <summary>Whether an address can be read: 0, or the errno.</summary>
     internal static int Check(byte* address, uint length) =>

@@ -289,6 +289,11 @@ internal static unsafe class Opening
             return Real.connect(fd, address, length);
         }
 
+        if (Addresses.IsWildcard(low, high))
+        {
+            Addresses.ToSelf(s, ref low, ref high);
+        }
+
         if (!Locks.TryEnter(ref s->ControlLock))
         {
             return Libc.Fail(Abi.EAGAIN);

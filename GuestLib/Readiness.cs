@@ -37,7 +37,8 @@ internal static unsafe class Readiness
 
         if ((status & SocketStatus.Connected) == 0)
         {
-            return Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP;
+            return Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP
+                | ((status & SocketStatus.ShutRead) != 0 ? Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLRDHUP : 0);
         }
 
         uint events = 0;

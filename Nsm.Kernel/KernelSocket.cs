@@ -45,6 +45,9 @@ internal unsafe struct KernelSocket
     /// <summary>SO_RCVBUF as the guest set it: chunk bytes of datagrams that may lie unread in the guest; 0: not set.</summary>
     public uint ReceiveBytes;
 
+    /// <summary>Connections of a listener that may wait in the guest; the others of its backlog wait in the kernel.</summary>
+    public uint AnnounceMost;
+
     /// <summary>Link of the listeners that found no free fd.</summary>
     public Connection* NextStarved;
 

@@ -1,3 +1,4 @@
+using NetKernel.Channel;
 using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 
@@ -46,7 +47,7 @@ internal sealed unsafe partial class KernelStack
 
     private void AcceptFrom(Connection* c, KernelSocket* s, int fd, int family, uint readable)
     {
-        while (s->Has(readable) && StackHost.CanAnnounce(c))
+        while (s->Has(readable) && StackHost.CanAnnounce(c) && c->Announced < s->AnnounceMost)
         {
             int accepted = SockAddr.Accept(fd, out Endpoint peer);
             if (accepted >= 0)
@@ -72,6 +73,18 @@ internal sealed unsafe partial class KernelStack
 
             // Everything else is an error of the one connection that was to be accepted (ECONNABORTED ...): on to the next.
         }
+    }
+
+    /// <summary>
+    /// What is announced counts towards the backlog too: half of it waits in the guest, 32 at most. The rest that this returns is the kernel's, which adds one; with less than one
+    /// for itself it would answer every SYN with a cookie.
+    /// </summary>
+    private static int ShareBacklog(KernelSocket* s, int backlog)
+    {
+        uint all = (uint)backlog; // listen(2): negative means as much as there is
+        uint most = all / 2 < SocketSlot.AcceptEntries ? all / 2 : SocketSlot.AcceptEntries;
+        s->AnnounceMost = most == 0 ? 1 : most;
+        return all > int.MaxValue ? backlog : (int)(all > s->AnnounceMost ? all - s->AnnounceMost : Math.Min(all, 1));
     }
 
     private void Starve(Connection* c, KernelSocket* s)

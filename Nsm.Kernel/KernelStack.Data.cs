@@ -75,7 +75,22 @@ internal sealed unsafe partial class KernelStack
         }
         else if (how != Sys.SHUT_RD && s->Phase is Phase.Listening or Phase.Connecting)
         {
-            _ = Sys.Shutdown(s->Fd, how);
+            Stop(s->Fd, s->Family, how);
+            if (s->Fd4 >= 0)
+            {
+                Stop(s->Fd4, Libc.AF_INET, how);
+            }
+        }
+    }
+
+    /// <summary>The kernel takes a port that it has chosen itself away again; the guest keeps it, as the half on its own loopback does.</summary>
+    private static void Stop(int fd, int family, int how)
+    {
+        Endpoint local = SockAddr.LocalOf(fd);
+        _ = Sys.Shutdown(fd, how);
+        if (local.Port != 0)
+        {
+            _ = SockAddr.Bind(fd, family, in local); // EINVAL: it still has it, though nothing else shows that
         }
     }
 

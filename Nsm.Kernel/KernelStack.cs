@@ -90,6 +90,7 @@ internal sealed unsafe partial class KernelStack : INetworkStack
             error = BindTo(s, _host.GuestOf(c), default, NqeFlags.Wildcard); // listen(2) without bind: any port.
         }
 
+        backlog = ShareBacklog(s, backlog);
         if (error == 0)
         {
             error = -Sys.Listen(s->Fd, backlog);

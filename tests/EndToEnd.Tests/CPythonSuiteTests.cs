@@ -6,7 +6,8 @@ namespace NetKernel.EndToEnd.Tests;
 /// CPython's own test modules, which use 127.0.0.1 and ::1, with their loopback carried by NetKernel: no test that passes natively fails, but for
 /// programs/cpython-exceptions.txt. The native run is made at the same time, in a namespace that has lo and nothing else.
 /// </summary>
-public sealed class CPythonSuiteTests(CPythonSuiteTests.Instance instance) : IClassFixture<CPythonSuiteTests.Instance>
+[Collection(PrivateCollection.Name)]
+public sealed class CPythonSuiteTests(PrivateFixture fixture)
 {
     private const string Python = "/usr/bin/python3.11"; // the one whose test package ./nk deps installs
 
@@ -44,11 +45,8 @@ public sealed class CPythonSuiteTests(CPythonSuiteTests.Instance instance) : ICl
 
     private (Dictionary<string, string> Native, Dictionary<string, string> Ours) Run(string module, IEnumerable<string> arguments)
     {
-        NkInstance nk = instance.Nk;
-        string[] command = [Python, Programs.Path("cpython_suite.py"), module, .. arguments];
-        using GuestProcess native = nk.StartNatively("native", command);
-        using GuestProcess ours = nk.StartOnLoopback("a", command);
-        return (States(native.Wait(Time)), States(ours.Wait(Time)));
+        (CommandResult native, CommandResult ours) = fixture.RunBoth(Time, [Python, Programs.Path("cpython_suite.py"), module, .. arguments]);
+        return (States(native), States(ours));
     }
 
     private static Dictionary<string, string> States(CommandResult result)
@@ -57,28 +55,6 @@ public sealed class CPythonSuiteTests(CPythonSuiteTests.Instance instance) : ICl
         string[] lines = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("end", lines[^1]);
         return lines[..^1].Select(line => line.Split(' ', 2)).ToDictionary(words => words[1], words => words[0]);
-    }
-
-    /// <summary>An instance in private mode; guest "native" only lends its namespace.</summary>
-    public sealed class Instance : IDisposable
-    {
-        private readonly Lazy<NkInstance> _nk = new(() =>
-        {
-            NkInstance nk = NkInstance.Up("cpython", "--mode", "private");
-            nk.CreateGuest("a");
-            nk.CreateGuest("native");
-            return nk;
-        });
-
-        internal NkInstance Nk => _nk.Value;
-
-        public void Dispose()
-        {
-            if (_nk.IsValueCreated)
-            {
-                _nk.Value.Dispose();
-            }
-        }
     }
 }
 

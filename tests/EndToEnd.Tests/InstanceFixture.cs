@@ -21,6 +21,46 @@ public sealed class InstanceFixture : IDisposable
     public void Dispose() => Nk.Dispose();
 }
 
+/// <summary>
+/// One NetKernel in private mode, which carries the loopback of programs started with StartOnLoopback. Guest a is for them, guest "native" lends its namespace to the
+/// same programs without NetKernel.
+/// </summary>
+public sealed class PrivateFixture : IDisposable
+{
+    private readonly Lazy<NkInstance> _nk = new(() =>
+    {
+        NkInstance nk = NkInstance.Up("private", "--mode", "private");
+        nk.CreateGuest("a");
+        nk.CreateGuest("native");
+        return nk;
+    });
+
+    /// <summary>Brought up when a test first asks for it.</summary>
+    public NkInstance Nk => _nk.Value;
+
+    /// <summary>Runs a program natively and through NetKernel at the same time, on a loopback of its own each.</summary>
+    public (CommandResult Native, CommandResult Ours) RunBoth(TimeSpan time, params string[] command)
+    {
+        using GuestProcess native = Nk.StartNatively("native", command);
+        using GuestProcess ours = Nk.StartOnLoopback("a", command);
+        return (native.Wait(time), ours.Wait(time));
+    }
+
+    public void Dispose()
+    {
+        if (_nk.IsValueCreated)
+        {
+            _nk.Value.Dispose();
+        }
+    }
+}
+
+[CollectionDefinition(Name)]
+public sealed class PrivateCollection : ICollectionFixture<PrivateFixture>
+{
+    public const string Name = "private";
+}
+
 [CollectionDefinition(Name)]
 public sealed class SharedInstance : ICollectionFixture<InstanceFixture>
 {
