@@ -559,6 +559,27 @@ def case_connect_timeout():
     return tried(c.connect, l.getsockname())
 
 
+def case_accepted_inherits():
+    l = socket.socket()
+    open_now.append(l)
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    l.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    l.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3))
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20000)
+    l.bind(("127.0.0.1", 0))
+    l.listen(1)
+    c = sock()
+    c.connect(l.getsockname())
+    fd, _ = l._accept()
+    a = socket.socket(fileno=fd)
+    open_now.append(a)
+    return [a.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), a.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), a.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            struct.unpack("ii", a.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)), struct.unpack("ll", a.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)),
+            a.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF), a.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)]
+
+
 def case_sendfile():
     import tempfile
     c, a, l = pair()
