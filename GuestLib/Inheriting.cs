@@ -42,20 +42,34 @@ internal static unsafe class Inheriting
 
         for (int fd = 0; !listing.IsOpen && fd < 1024; fd++)
         {
-            Adopt(fd);
+            _ = Adopt(fd);
         }
 
         listing.Close();
     }
 
     /// <summary>An fd that came from elsewhere: ours if it is a socket of this guest's.</summary>
-    internal static void Adopt(int fd)
+    internal static bool Adopt(int fd)
     {
         Stat stat = default;
-        if (Libc.fstat(fd, &stat) == 0 && stat.IsSocket && IsInternet(fd) && Attaching.IsGuest && Attaching.Ensure())
+        return Libc.fstat(fd, &stat) == 0 && stat.IsSocket && IsInternet(fd) && Attaching.IsGuest && Attaching.Ensure()
+            && (Fds.KindOf(fd) == FdKind.Socket || TryAdopt(fd, stat.Inode)); // attaching has adopted it, perhaps
+    }
+
+    /// <summary>Whether an fd that is not adopted was a socket of the guest's: its slot is closing, or free and not used again.</summary>
+    internal static bool WasOurs(int fd)
+    {
+        Stat stat = default;
+        uint high = Region.Attached && Libc.fstat(fd, &stat) == 0 && stat.IsSocket ? Math.Min(Region.Header->SocketHigh, Region.Sockets) : 0;
+        for (uint id = 0; id < high; id++)
         {
-            _ = TryAdopt(fd, stat.Inode);
+            if (Region.Socket(id)->Inode == stat.Inode)
+            {
+                return true;
+            }
         }
+
+        return false;
     }
 
     /// <summary>The open socket of an inode, or <see cref="Slots.None"/>.</summary>

@@ -55,6 +55,7 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int> fork;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int> _Fork;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int> pidfd_getfd;
 
     private static bool s_ready;
 
@@ -116,6 +117,7 @@ internal static unsafe class Real
         fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("fork"u8);
         _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
         clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
+        pidfd_getfd = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int>)Find("pidfd_getfd"u8);
         s_ready = true;
     }
 

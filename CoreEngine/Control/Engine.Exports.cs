@@ -49,12 +49,42 @@ internal sealed unsafe partial class Engine
     {
         if (!_exports.Watches(Volatile.Read(ref guest.SocketOf(socket)->Inode)))
         {
-            Close(guest, socket);
+            // Who exported it may have said so over another connection, where it waits: that is read first.
+            _ = guest.LeftUnwatched.Add(socket);
             return;
         }
 
         _exports.LookAgain(soon: true);
         CheckExports();
+    }
+
+    /// <summary>After everything that waits has been read: sockets that their last holder has left and that nobody has exported.</summary>
+    private void SettleLeft()
+    {
+        foreach (Guest guest in _guests.Values)
+        {
+            if (guest.LeftUnwatched.Count == 0)
+            {
+                continue;
+            }
+
+            uint[] left = [.. guest.LeftUnwatched];
+            guest.LeftUnwatched.Clear();
+            foreach (GuestConnection connection in guest.Connections.ToArray())
+            {
+                connection.Drain();
+            }
+
+            foreach (uint socket in left)
+            {
+                if (!guest.IsTornDown && !_exports.Watches(Volatile.Read(ref guest.SocketOf(socket)->Inode)))
+                {
+                    Close(guest, socket);
+                }
+            }
+
+            _exports.LookAgain(soon: true);
+        }
     }
 
     /// <summary>Closes the exported sockets that nobody holds and whose files are gone.</summary>

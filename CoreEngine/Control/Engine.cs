@@ -59,6 +59,7 @@ internal sealed unsafe partial class Engine : IDisposable
         while (!_stopWanted)
         {
             _sources.Wait(_exports.TimeoutMs);
+            SettleLeft();
             if (_exports.IsDue)
             {
                 CheckExports();

@@ -114,6 +114,9 @@ internal sealed unsafe class Guest
 
     public bool PoolIsHuge => _pool.IsHuge;
 
+    /// <summary>Sockets whose last holder has said that it left, and that are not known to be exported.</summary>
+    public HashSet<uint> LeftUnwatched { get; } = [];
+
     /// <summary>Sockets that <see cref="ExportWatch"/> watches for it.</summary>
     public int Exports
     {

@@ -103,7 +103,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recvmsg(fd, message, flags);
+            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Passing.Receive(fd, message, flags);
         }
 
         int error = Messages.CheckReceive(message);
@@ -139,7 +139,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.recvmmsg(fd, messages, count, flags, timeout)
+        return s == null ? Passing.ReceiveMany(fd, messages, count, flags, timeout)
             : Datagrams.Is(s) ? DatagramReceiving.ReceiveMany(fd, s, messages, count, flags, timeout)
             : Vectors.ReceiveMany(fd, messages, count, flags, timeout);
     }
@@ -192,7 +192,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.sendmsg(fd, message, flags);
+            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Passing.Send(fd, message, flags);
         }
 
         int error = Messages.CheckSend(message);
@@ -215,7 +215,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.sendmmsg(fd, messages, count, flags)
+        return s == null ? Passing.SendMany(fd, messages, count, flags)
             : Datagrams.Is(s) ? DatagramSending.SendMany(fd, s, messages, count, flags) : Vectors.SendMany(fd, messages, count, flags);
     }
 

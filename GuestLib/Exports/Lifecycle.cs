@@ -122,6 +122,13 @@ internal static unsafe class Lifecycle
         return Closing.Duplicated(from, Fresh(Real.dup3(from, to, flags)));
     }
 
+    [RuntimeExport("pidfd_getfd")]
+    public static int PidFdGetFd(int process, int fd, uint flags)
+    {
+        Real.Ensure();
+        return Real.pidfd_getfd == null ? Libc.Fail(38) : Passing.Taken(Real.pidfd_getfd(process, fd, flags)); // ENOSYS: a libc before 2.36
+    }
+
     [RuntimeExport("fcntl")]
     public static int Fcntl(int fd, int command, nint argument)
     {

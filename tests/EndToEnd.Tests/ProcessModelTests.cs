@@ -19,6 +19,9 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     public void Programs_that_are_executed() => Check("execs.py", 7302);
 
     [Fact]
+    public void Sockets_handed_over_to_other_processes() => Check("passing.py", 7303);
+
+    [Fact]
     public void More_processes_than_a_guest_can_have_are_told_so_and_a_place_is_free_again_at_once()
     {
         Nk.CreateGuest("full");
