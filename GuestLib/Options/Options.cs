@@ -53,6 +53,7 @@ internal static unsafe partial class Options
 
         if (row is OptionTable.SendBuffer or OptionTable.NotSentLowWater)
         {
+            Interlocked.Or(ref s->OptionMask, 1ul << row); // first: what nobody has set bounds nothing
             LimitSending(fd, s);
         }
 

@@ -559,6 +559,33 @@ def case_connect_timeout():
     return tried(c.connect, l.getsockname())
 
 
+def case_small_buffers():
+    """SO_RCVBUF and SO_SNDBUF bound what a connection holds."""
+    l = socket.socket()
+    open_now.append(l)
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    l.bind(("127.0.0.1", 0))
+    l.listen(1)
+    c = socket.socket()
+    open_now.append(c)
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    c.connect(l.getsockname())
+    a, _ = l.accept()
+    c.setblocking(False)
+    n, w = 0, [c]
+    while w:
+        try:
+            while True:
+                n += c.send(b"x" * 1000)
+        except BlockingIOError:
+            _, w, _ = select.select([], [c], [], 0.3)
+    c.close()
+    got = 0
+    while d := a.recv(65536):
+        got += len(d)
+    return got == n, n < 60000
+
+
 def case_accepted_inherits():
     l = socket.socket()
     open_now.append(l)
