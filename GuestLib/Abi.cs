@@ -91,6 +91,13 @@ internal struct TimeSpec
     internal long Nanoseconds;
 }
 
+/// <summary>sem_t.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 32)]
+internal struct Semaphore
+{
+    private ulong _value;
+}
+
 [StructLayout(LayoutKind.Sequential)]
 internal struct TimeVal
 {

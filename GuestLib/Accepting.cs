@@ -7,12 +7,25 @@ internal static unsafe class Accepting
 {
     internal static int Accept(int fd, SocketSlot* s, void* address, uint* length, int flags)
     {
+        Interrupts.Point();
+        int accepted = Run(fd, s, address, length, flags);
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
+
+        return accepted;
+    }
+
+    private static int Run(int fd, SocketSlot* s, void* address, uint* length, int flags)
+    {
         if ((flags & ~(Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)) != 0)
         {
             return Libc.Fail(Abi.EINVAL);
         }
 
-        PollFd* fds = stackalloc PollFd[2];
+        PollFd* fds = stackalloc PollFd[1];
+        uint id = Fds.IdOf(fd);
         long deadline = -2;
         while (true)
         {
@@ -28,6 +41,8 @@ internal static unsafe class Accepting
                 {
                     return AcceptNative(fd, address, length, flags);
                 }
+
+                id = Fds.IdOf(fd);
             }
 
             uint ticket = Draining.Ticket();
@@ -44,7 +59,7 @@ internal static unsafe class Accepting
 
             if (Volatile.Read(ref s->RxTail) != s->RxHead || (Draining.Of(s->QueueSet) && Volatile.Read(ref s->RxTail) != s->RxHead))
             {
-                int accepted = Take(fd, s, address, length, flags);
+                int accepted = Take(fd, s, id, address, length, flags);
                 if (accepted != -2)
                 {
                     return accepted;
@@ -68,7 +83,7 @@ internal static unsafe class Accepting
             fds[0].Fd = fd;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
-            int ready = Waiting.Park(Fds.IdOf(fd), 0, fds, native ? 1u : 0u, deadline, null, ticket);
+            int ready = Waiting.Block(id, fds, native ? 1u : 0u, deadline, deadline >= 0, ticket, exclusive: true);
             if (ready < 0)
             {
                 return -1;
@@ -120,9 +135,8 @@ internal static unsafe class Accepting
     }
 
     /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>
-    private static int Take(int listenerFd, SocketSlot* s, void* address, uint* length, int flags)
+    private static int Take(int listenerFd, SocketSlot* s, uint listener, void* address, uint* length, int flags)
     {
-        uint listener = Fds.IdOf(listenerFd);
         int fd = Real.socket(s->Domain, Abi.SOCK_STREAM | (flags & (Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)), 0);
         if (fd < 0)
         {

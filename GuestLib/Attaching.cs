@@ -83,8 +83,12 @@ internal static unsafe class Attaching
             _ = Libc.sched_yield();
         }
 
+        const int PTHREAD_CANCEL_DISABLE = 1;
+        int before;
+        _ = Libc.pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
         bool ok = (Region.Attached && !Region.Dead) || Attach();
         Volatile.Write(ref s_busy, 0);
+        _ = Libc.pthread_setcancelstate(before, null);
         return ok;
     }
 
@@ -94,7 +98,7 @@ internal static unsafe class Attaching
     internal static void RingLoop(uint loop)
     {
         ulong one = 1;
-        _ = Real.write(s_bells[loop], &one, 8);
+        _ = Raw.Write(s_bells[loop], &one, 8);
     }
 
     /// <summary>Closes this process's end of the pipe that wakes it.</summary>
@@ -256,6 +260,7 @@ internal static unsafe class Attaching
             return -1;
         }
 
+        _ = Real.fcntl(ends[0], Abi.F_SETFL, 0); // read in a blocking read, or once it is known to have something
         WakeFd = Fds.Hide(ends[0]);
         return ends[1];
     }

@@ -22,6 +22,7 @@ internal static unsafe class Closing
         if ((status & (SocketStatus.Connected | SocketStatus.Connecting)) == 0 || IsOver(s, status))
         {
             Interlocked.Or(ref s->Status, ends); // as the kernel, which also keeps it in mind
+            Waiting.Changed(s, Fds.IdOf(fd));
             return Libc.Fail(Abi.ENOTCONN);
         }
 
@@ -40,6 +41,7 @@ internal static unsafe class Closing
             Opening.AwaitCancelled(Fds.IdOf(fd), s);
         }
 
+        Waiting.Changed(s, Fds.IdOf(fd));
         return 0;
     }
 
@@ -79,6 +81,7 @@ internal static unsafe class Closing
             _ = Real.shutdown(fd, Abi.SHUT_RD);
         }
 
+        Draining.Changed(s);
         int answer;
         uint length = sizeof(int);
         _ = Options.Ask(s, id, Abi.SOL_SOCKET, Abi.SO_ERROR, &answer, &length);
@@ -146,7 +149,7 @@ internal static unsafe class Closing
         }
 
         linger = last && (Volatile.Read(ref Region.Socket(id)->Status) & Status.Lingers) != 0 ? Options.Linger(fd) : -1;
-        return last ? id : Slots.None;
+        return last && !Waiters.NoteOrphans(id) ? id : Slots.None;
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>

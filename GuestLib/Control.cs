@@ -6,6 +6,11 @@ namespace NetKernel.GuestLib;
 internal static unsafe class Control
 {
     /// <summary>
+    /// A waiter looks again by itself after so long (ns): the answer to the last Close may be taken by a process that knows nobody who waits for it.
+    /// </summary>
+    private const long LookAgain = 10_000_000;
+
+    /// <summary>
     /// Puts a request out and waits for its completion (ControlError, ControlData, ControlPtr of the slot). Returns 0 when completed, else an errno.
     /// The caller holds the socket's ControlLock. <paramref name="elements"/> may start with Socket and SetOption requests. With a
     /// <paramref name="deadline"/> (monotonic ns) it gives up then, or when a signal comes.
@@ -20,7 +25,6 @@ internal static unsafe class Control
             return Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN;
         }
 
-        PollFd* room = stackalloc PollFd[1];
         while (true)
         {
             uint ticket = Draining.Ticket();
@@ -34,9 +38,16 @@ internal static unsafe class Control
                 return Abi.ECONNRESET;
             }
 
-            if (!Draining.All() && ((Waiting.Park(id, 0, room, 0, deadline, null, ticket) < 0 && deadline >= 0) || (deadline >= 0 && Libc.Now() >= deadline)))
+            if (Draining.All())
             {
-                return Abi.EINTR;
+                continue;
+            }
+
+            long again = Libc.Now() + LookAgain;
+            int held = deadline < 0 ? Waiting.Hold(id, again, ticket) : Waiting.Block(id, null, 0, deadline < again ? deadline : again, true, ticket);
+            if ((held < 0 && (deadline >= 0 || Libc.Errno == Abi.EAGAIN)) || (deadline >= 0 && Libc.Now() >= deadline))
+            {
+                return deadline >= 0 ? Abi.EINTR : Abi.EAGAIN;
             }
         }
     }

@@ -11,8 +11,13 @@ internal static unsafe class Draining
 {
     private const uint Batch = 32;
 
-    /// <summary>See <see cref="Subscriptions.Ticket"/>.</summary>
-    internal static uint Ticket() => Subscriptions.Ticket();
+    private static uint s_changes;
+
+    /// <summary>See <see cref="Subscriptions.Ticket"/>; changes as well with what this process itself does to its sockets and sets.</summary>
+    internal static uint Ticket() => Subscriptions.Ticket() + Volatile.Read(ref s_changes);
+
+    /// <summary>This process has done something that a waiter's condition may depend on.</summary>
+    internal static void Bump() => Interlocked.Increment(ref s_changes);
 
     /// <summary>Whether a subscribed queue set has something to drain.</summary>
     internal static bool AnyPending()
@@ -56,6 +61,40 @@ internal static unsafe class Draining
         if (Volatile.Read(ref receive->Tail) != receive->Head)
         {
             _ = One(queueSet);
+        }
+    }
+
+    /// <summary>Whether this very thread is in the middle of draining something: a signal handler came in.</summary>
+    internal static bool IsHeldByThisThread
+    {
+        get
+        {
+            ulong self = Locks.Self;
+            uint count = Subscriptions.Count;
+            for (uint i = 0; i < count; i++)
+            {
+                if (Volatile.Read(ref Region.QueueSet(Subscriptions.At(i))->DrainLock) == self)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Gives back what this thread, which is leaving by a jump or by cancellation, holds. What it has not released will be drained again.</summary>
+    internal static void Abandon()
+    {
+        ulong self = Locks.Self;
+        uint count = Subscriptions.Count;
+        for (uint i = 0; i < count; i++)
+        {
+            ref ulong word = ref Region.QueueSet(Subscriptions.At(i))->DrainLock;
+            if (Volatile.Read(ref word) == self)
+            {
+                Locks.Leave(ref word);
+            }
         }
     }
 
@@ -181,6 +220,7 @@ internal static unsafe class Draining
     {
         Changed(s);
         Happened(s, id);
+        Bump();
         Waiting.AfterDrain();
     }
 
@@ -224,7 +264,6 @@ internal static unsafe class Draining
             }
         }
 
-        Waiting.Notify(id);
     }
 
     private static void Delivered(SocketSlot* s, Nqe* nqe, uint position)

@@ -45,8 +45,7 @@ internal static unsafe class Forking
         for (int turn = 0; turn < SlotTurns && !TryClaimSlot(); turn++)
         {
             // All taken. That of a process that has just ended is free as soon as CoreEngine has tidied up after it.
-            TimeSpec nap = new() { Nanoseconds = 1_000_000 };
-            _ = Real.ppoll(null, 0, &nap, null);
+            Raw.Nap(1_000_000);
         }
 
         if (s_child == NoSlot)
@@ -141,8 +140,7 @@ internal static unsafe class Forking
 
             if (turn > 20)
             {
-                TimeSpec nap = new() { Nanoseconds = 50_000 };
-                _ = Real.ppoll(null, 0, &nap, null);
+                Raw.Nap(50_000);
             }
             else
             {

@@ -72,6 +72,32 @@ internal static unsafe class Libc
     [RuntimeImport("*", "open64"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int open(byte* path, int flags);
 
+    internal const int RLIMIT_NOFILE = 7;
+
+    [RuntimeImport("*", "getrlimit"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int getrlimit(int resource, ulong* limits);
+
+    [RuntimeImport("*", "sem_init"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sem_init(Semaphore* semaphore, int shared, uint value);
+
+    [RuntimeImport("*", "sem_wait"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sem_wait(Semaphore* semaphore);
+
+    [RuntimeImport("*", "sem_post"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sem_post(Semaphore* semaphore);
+
+    [RuntimeImport("*", "sigaction"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sigaction(int signal, void* action, void* old);
+
+    [RuntimeImport("*", "pthread_testcancel"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void pthread_testcancel();
+
+    [RuntimeImport("*", "pthread_setcancelstate"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int pthread_setcancelstate(int state, int* old);
+
+    /// <summary>Whether the process has no thread but this one, as the C library knows it.</summary>
+    internal static bool IsSingleThreaded => Real.single_threaded != null && Volatile.Read(ref *Real.single_threaded);
+
     internal static int Errno
     {
         get => *errno_location();

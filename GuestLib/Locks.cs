@@ -11,6 +11,9 @@ internal static unsafe class Locks
 {
     private const int Spins = 64;
 
+    /// <summary>Yields before a nap.</summary>
+    private const int Patience = 256;
+
     /// <summary>Who this thread is in a lock word.</summary>
     internal static ulong Self => ((ulong)(Region.Slot + 1) << 48) | ((ulong)Libc.pthread_self() & 0xFFFF_FFFF_FFFF);
 
@@ -30,6 +33,7 @@ internal static unsafe class Locks
     {
         ulong self = Libc.pthread_self();
         ulong seen;
+        int turn = 0;
         while ((seen = Interlocked.CompareExchange(ref word, self, 0)) != 0)
         {
             if (seen == self)
@@ -37,10 +41,31 @@ internal static unsafe class Locks
                 return false;
             }
 
-            _ = Libc.sched_yield();
+            Yield(ref turn);
         }
 
         return true;
+    }
+
+    /// <summary>Lets the holder run. A thread of real-time priority would keep it from running by yielding alone.</summary>
+    private static void Yield(ref int turn)
+    {
+        if (++turn % Patience != 0)
+        {
+            _ = Libc.sched_yield();
+            return;
+        }
+
+        Raw.Nap(50_000);
+    }
+
+    /// <summary>Gives a lock in private memory back if this thread holds it: its holder is gone by a jump or by cancellation.</summary>
+    internal static void AbandonPrivate(ref ulong word)
+    {
+        if (Volatile.Read(ref word) == Libc.pthread_self())
+        {
+            Leave(ref word);
+        }
     }
 
     /// <summary>Gives the lock back.</summary>
@@ -48,21 +73,22 @@ internal static unsafe class Locks
 
     private static bool Contended(ref ulong word, ulong self, ulong seen)
     {
-        for (int turn = 0; ; turn++)
+        int turn = 0;
+        while (true)
         {
             if (seen == self)
             {
                 return false;
             }
 
-            if (turn >= Spins)
+            if (++turn >= Spins)
             {
                 if (Region.Dead || Region.Header->State != RegionState.Running)
                 {
                     return false;
                 }
 
-                _ = Libc.sched_yield();
+                Yield(ref turn);
             }
 
             if (Volatile.Read(ref word) == 0 && (seen = Interlocked.CompareExchange(ref word, self, 0)) == 0)

@@ -242,6 +242,18 @@ internal static unsafe class Opening
 
     internal static int Connect(int fd, SocketSlot* s, byte* address, uint length)
     {
+        Interrupts.Point();
+        int result = Run(fd, s, address, length);
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
+
+        return result;
+    }
+
+    private static int Run(int fd, SocketSlot* s, byte* address, uint length)
+    {
         int error = Addresses.Check(address, length);
         if (error != 0 || length < sizeof(ushort))
         {
@@ -331,13 +343,12 @@ internal static unsafe class Opening
     /// <summary>After shutdown(2) of a socket that was connecting: the NSM gives the attempt up, and the socket is as before it, with the error still to be told.</summary>
     internal static void AwaitCancelled(uint id, SocketSlot* s)
     {
-        PollFd* room = stackalloc PollFd[1];
         while ((Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0 && !Region.Dead)
         {
             uint ticket = Draining.Ticket();
             if (!Draining.All() && (Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0)
             {
-                _ = Waiting.Park(id, 0, room, 0, -1, null, ticket);
+                _ = Waiting.Hold(id, -1, ticket);
             }
         }
 
@@ -347,7 +358,6 @@ internal static unsafe class Opening
     /// <summary>Waits for the connect under way; <paramref name="late"/> is the errno when SO_SNDTIMEO ends the wait.</summary>
     private static int AwaitConnect(int fd, SocketSlot* s, int late)
     {
-        PollFd* room = stackalloc PollFd[1];
         uint id = Fds.IdOf(fd);
         long deadline = Options.Deadline(fd, s, Abi.SO_SNDTIMEO);
         while (true)
@@ -375,7 +385,7 @@ internal static unsafe class Opening
                 continue;
             }
 
-            if (Waiting.Park(id, 0, room, 0, deadline, null, ticket) < 0)
+            if (Waiting.Block(id, null, 0, deadline, deadline >= 0, ticket) < 0)
             {
                 return -1;
             }

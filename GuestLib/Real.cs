@@ -57,6 +57,15 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int> pidfd_getfd;
 
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<nuint, int> pthread_cancel;
+
+    /// <summary>_pthread_cleanup_push and _pthread_cleanup_pop: a C library that has none leaves them null.</summary>
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, void*, void> cleanup_push;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, int, void> cleanup_pop;
+
+    /// <summary>__libc_single_threaded, or null.</summary>
+    internal static bool* single_threaded;
+
     private static bool s_ready;
 
     /// <summary>Finds them all. Called from the constructor, and by calls that other libraries' constructors make before it.</summary>
@@ -118,6 +127,10 @@ internal static unsafe class Real
         _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
         clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
         pidfd_getfd = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int>)Find("pidfd_getfd"u8);
+        pthread_cancel = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nuint, int>)Find("pthread_cancel"u8);
+        cleanup_push = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, void*, void>)Find("_pthread_cleanup_push"u8);
+        cleanup_pop = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, int, void>)Find("_pthread_cleanup_pop"u8);
+        single_threaded = (bool*)Find("__libc_single_threaded"u8);
         s_ready = true;
     }
 

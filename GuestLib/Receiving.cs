@@ -13,6 +13,18 @@ internal static unsafe class Receiving
     /// <summary>Receives into the vectors. Bytes, 0 at end of stream, or -1 with errno.</summary>
     internal static nint Receive(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
     {
+        Interrupts.Point();
+        nint received = Run(fd, s, vectors, count, flags);
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
+
+        return received;
+    }
+
+    private static nint Run(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
+    {
         if ((flags & (Abi.MSG_OOB | Abi.MSG_ERRQUEUE)) != 0)
         {
             return Libc.Fail((flags & Abi.MSG_ERRQUEUE) != 0 ? Abi.EAGAIN
@@ -29,6 +41,7 @@ internal static unsafe class Receiving
         bool peek = (flags & Abi.MSG_PEEK) != 0;
         nint target = Target(s, total, flags);
         nint done = 0;
+        uint id = Fds.IdOf(fd);
         long deadline = -2;
         while (true)
         {
@@ -41,7 +54,7 @@ internal static unsafe class Receiving
                     return 0;
                 }
 
-                nint taken = Take(s, Fds.IdOf(fd), vectors, count, (nuint)(peek ? 0 : done), (nuint)total, flags);
+                nint taken = Take(s, id, vectors, count, (nuint)(peek ? 0 : done), (nuint)total, flags);
                 if (taken < 0)
                 {
                     return done != 0 ? done : taken;
@@ -95,8 +108,7 @@ internal static unsafe class Receiving
                 deadline = Options.Deadline(fd, s, Abi.SO_RCVTIMEO);
             }
 
-            PollFd* room = stackalloc PollFd[1];
-            if (Waiting.Park(Fds.IdOf(fd), 0, room, 0, deadline, null, ticket) < 0)
+            if (Waiting.Block(id, null, 0, deadline, deadline >= 0, ticket) < 0)
             {
                 return done != 0 ? done : -1;
             }

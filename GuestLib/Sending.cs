@@ -64,7 +64,7 @@ internal static unsafe class Sending
         {
             if (File >= 0)
             {
-                nint got = Offset == null ? Real.read(File, chunk, room) : Libc.pread64(File, chunk, room, *Offset);
+                nint got = Offset == null ? Raw.Read(File, chunk, room) : Raw.Read(File, chunk, room, *Offset);
                 AtEnd = got == 0;
                 if (got > 0 && Offset != null)
                 {
@@ -100,6 +100,18 @@ internal static unsafe class Sending
     }
 
     private static nint Run(int fd, SocketSlot* s, ref Source source, nuint total, int flags)
+    {
+        Interrupts.Point();
+        nint sent = Fill(fd, s, ref source, total, flags);
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
+
+        return sent;
+    }
+
+    private static nint Fill(int fd, SocketSlot* s, ref Source source, nuint total, int flags)
     {
         nuint done = 0;
         uint id = Fds.IdOf(fd);
@@ -200,8 +212,7 @@ internal static unsafe class Sending
     private static bool Wait(int fd, SocketSlot* s, uint id, ref long deadline, long soon, uint ticket)
     {
         deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
-        PollFd* room = stackalloc PollFd[1];
-        if (Waiting.Park(id, 0, room, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, null, ticket) < 0)
+        if (Waiting.Block(id, null, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, deadline >= 0, ticket) < 0)
         {
             return false;
         }

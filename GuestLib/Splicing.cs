@@ -91,7 +91,7 @@ internal static unsafe class Splicing
             nuint room = Real.ioctl(pipe, Abi.FIONREAD, (nint)(&queued)) == 0 && queued == 0 ? (nuint)Real.fcntl(pipe, F_GETPIPE_SZ, 0)
                 : Await(pipe, Abi.POLLOUT, true, out _) ? PipeBuffer : 0;
             nuint left = bytes - (nuint)done;
-            nint put = room == 0 ? 0 : Real.write(pipe, source + done, left < room ? left : room);
+            nint put = room == 0 ? 0 : Raw.Write(pipe, source + done, left < room ? left : room);
             if (put <= 0)
             {
                 return done > 0 ? done : put < 0 && Libc.Errno == Abi.EAGAIN ? 0 : put;
@@ -125,8 +125,7 @@ internal static unsafe class Splicing
     private static bool Await(int fd, short wanted, bool atOnce, out short events)
     {
         PollFd poll = new() { Fd = fd, Events = wanted };
-        TimeSpec now = default;
-        int ready = Real.ppoll(&poll, 1, atOnce ? &now : null, null);
+        int ready = atOnce ? Raw.PollNow(&poll, 1) : Real.ppoll(&poll, 1, null, null);
         events = poll.Revents;
         if (ready == 0)
         {

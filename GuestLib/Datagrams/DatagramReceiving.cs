@@ -162,11 +162,11 @@ internal static unsafe class DatagramReceiving
 
             Return(s, ref credits);
             deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_RCVTIMEO) : deadline;
-            PollFd* fds = stackalloc PollFd[2];
+            PollFd* fds = stackalloc PollFd[1];
             fds[0].Fd = fd;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
-            if (Waiting.Park(Fds.IdOf(fd), 0, fds, native ? 1u : 0u, deadline, null, ticket) < 0)
+            if (Waiting.Block(Fds.IdOf(fd), fds, native ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
             {
                 return -1;
             }

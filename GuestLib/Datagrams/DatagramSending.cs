@@ -231,9 +231,8 @@ internal static unsafe class DatagramSending
             deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
 
             // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
-            PollFd* room = stackalloc PollFd[1];
             long soon = Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : deadline;
-            if (Waiting.Park(id, 0, room, 0, deadline >= 0 && deadline < soon ? deadline : soon, null, ticket) < 0)
+            if (Waiting.Block(id, null, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, deadline >= 0, ticket) < 0)
             {
                 return -1;
             }

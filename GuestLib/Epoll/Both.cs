@@ -128,6 +128,7 @@ internal static unsafe partial class Epoll
             return;
         }
 
+        WakeList wakes = default;
         for (uint at = s_first[socket]; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             Item* item = &s_items[at - 1];
@@ -157,11 +158,12 @@ internal static unsafe partial class Epoll
             if ((Mask(item) & State(item)) != 0)
             {
                 Link(item, at); // what the kernel does not watch any more is looked at here
-                Tell(item->Set);
+                Tell(item->Set, &wakes);
             }
         }
 
         Leave();
+        wakes.Ring();
     }
 
     /// <summary>An fd by which the kernel knows an item's socket: the item's own, or another when that one is closed.</summary>

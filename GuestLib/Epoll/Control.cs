@@ -25,7 +25,7 @@ internal static unsafe partial class Epoll
                 break;
         }
 
-        if (operation != Abi.EPOLL_CTL_DEL && !IsReadable(e))
+        if (operation != Abi.EPOLL_CTL_DEL && !UserMemory.CanRead(e, (nuint)sizeof(EpollEvent)))
         {
             return Libc.Fail(Abi.EFAULT);
         }
@@ -40,8 +40,10 @@ internal static unsafe partial class Epoll
             return Libc.Fail(Abi.EAGAIN);
         }
 
-        int error = Change(Fds.IdOf(epoll) + 1, operation, fd, e);
+        WakeList wakes = default;
+        int error = Change(Fds.IdOf(epoll) + 1, operation, fd, e, &wakes);
         Leave();
+        wakes.Ring();
         return error == 0 ? 0 : Libc.Fail(error);
     }
 
@@ -66,17 +68,18 @@ internal static unsafe partial class Epoll
             return result;
         }
 
+        WakeList wakes = default;
         uint set = Fds.IdOf(epoll) + 1;
         uint inner = Fds.IdOf(fd);
         uint at = Find(set, fd, s_sets[inner].FirstParent, 0);
-        if (operation == Abi.EPOLL_CTL_ADD && at == 0 && Add(set, fd, inner, ItemFlags.IsSet | ItemFlags.NativeToo, e) == 0)
+        if (operation == Abi.EPOLL_CTL_ADD && at == 0 && Add(set, fd, inner, ItemFlags.IsSet | ItemFlags.NativeToo, e, &wakes) == 0)
         {
             _ = Real.epoll_ctl(epoll, Abi.EPOLL_CTL_DEL, fd, e);
             result = Libc.Fail(Abi.ENOMEM);
         }
         else if (operation == Abi.EPOLL_CTL_MOD && at != 0)
         {
-            Arm(&s_items[at - 1], at, e);
+            Arm(&s_items[at - 1], at, e, &wakes);
         }
         else if (operation == Abi.EPOLL_CTL_DEL && at != 0)
         {
@@ -85,6 +88,7 @@ internal static unsafe partial class Epoll
         }
 
         Leave();
+        wakes.Ring();
         return result;
     }
 
@@ -101,7 +105,7 @@ internal static unsafe partial class Epoll
         return TryMake(epoll, 1) || Libc.Fail(Abi.ENOMEM) == 0;
     }
 
-    private static int Change(uint set, int operation, int fd, EpollEvent* e)
+    private static int Change(uint set, int operation, int fd, EpollEvent* e, WakeList* wakes)
     {
         uint socket = Fds.IdOf(fd);
         FdKind kind = Fds.KindOf(fd);
@@ -124,14 +128,14 @@ internal static unsafe partial class Epoll
 
                 EpollEvent native = new() { Events = life == 0 ? Readiness.NativeEvents(Region.Socket(socket), e->Events) : 0, Data = e->Data };
                 bool both = native.Events != 0 && Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, &native) == 0;
-                return Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e) != 0 ? 0 : Abi.ENOMEM;
+                return Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e, wakes) != 0 ? 0 : Abi.ENOMEM;
             case Abi.EPOLL_CTL_MOD:
                 if (at == 0 || (item->Events & Abi.EPOLLEXCLUSIVE) != 0)
                 {
                     return at == 0 ? ENOENT : Abi.EINVAL;
                 }
 
-                Arm(item, at, e);
+                Arm(item, at, e, wakes);
                 if (Is(item, ItemFlags.NativeToo))
                 {
                     native = new() { Events = life == 0 ? Readiness.NativeEvents(Region.Socket(socket), e->Events) : e->Events, Data = e->Data };
@@ -150,21 +154,5 @@ internal static unsafe partial class Epoll
             default:
                 return Abi.EINVAL;
         }
-    }
-
-    /// <summary>Whether the pointer can be read. On the caller's stack, where nearly all of them lie, it can; otherwise the kernel is asked.</summary>
-    private static bool IsReadable(EpollEvent* e)
-    {
-        byte here;
-        if ((nuint)e - (nuint)(&here) < 4096)
-        {
-            return true;
-        }
-
-        int errno = Libc.Errno;
-        _ = Real.epoll_ctl(-1, Abi.EPOLL_CTL_ADD, -1, e); // copies the event before it looks at the fds
-        bool readable = Libc.Errno != Abi.EFAULT;
-        Libc.Errno = errno;
-        return readable;
     }
 }

@@ -82,7 +82,7 @@ internal static unsafe partial class Epoll
     private static bool Is(Item* item, ItemFlags flags) => (item->Flags & flags) != 0;
 
     /// <summary>A new item, armed; 0 when there is no room.</summary>
-    private static uint Add(uint set, int fd, uint target, ItemFlags flags, EpollEvent* e)
+    private static uint Add(uint set, int fd, uint target, ItemFlags flags, EpollEvent* e, WakeList* wakes)
     {
         uint at = s_free;
         if (at != 0)
@@ -122,12 +122,17 @@ internal static unsafe partial class Epoll
             JoinBoth(owner, at);
         }
 
-        Arm(item, at, e);
+        Arm(item, at, e, wakes);
+        if (owner->Items == 1)
+        {
+            FetchNativeWaiters(set);
+        }
+
         return at;
     }
 
     /// <summary>What ADD and MOD do: what holds now is an event.</summary>
-    private static void Arm(Item* item, uint at, EpollEvent* e)
+    private static void Arm(Item* item, uint at, EpollEvent* e, WakeList* wakes)
     {
         item->Events = e->Events;
         item->Data = e->Data;
@@ -136,7 +141,7 @@ internal static unsafe partial class Epoll
         if ((Mask(item) & State(item)) != 0)
         {
             Link(item, at);
-            Tell(item->Set);
+            Tell(item->Set, wakes);
         }
     }
 

@@ -3,7 +3,7 @@ namespace NetKernel.GuestLib;
 /// <content>CoreEngine goes and comes back.</content>
 internal static unsafe partial class Epoll
 {
-    /// <summary>CoreEngine is gone: every item reports it, except listeners, which wait.</summary>
+    /// <summary>CoreEngine is gone: every item reports it, except listeners, which wait. Everybody is woken after that.</summary>
     internal static void KillSockets()
     {
         for (uint at = 1; at <= s_used; at++)
@@ -18,7 +18,6 @@ internal static unsafe partial class Epoll
             if (Is(item, ItemFlags.Dead))
             {
                 Link(item, at);
-                Tell(item->Set);
             }
         }
     }
@@ -36,6 +35,7 @@ internal static unsafe partial class Epoll
             return;
         }
 
+        WakeList wakes = default;
         uint* link = &s_first[oldId];
         while (*link != 0)
         {
@@ -54,10 +54,11 @@ internal static unsafe partial class Epoll
             s_first[id] = at;
             _ = News(item);
             Link(item, at); // looked at once: connections may wait already
-            Tell(item->Set);
+            Tell(item->Set, &wakes);
             link = oldId == id ? &item->NextOfTarget : link;
         }
 
         Leave();
+        wakes.Ring();
     }
 }

@@ -45,61 +45,90 @@ internal static unsafe partial class Epoll
     }
 
     /// <summary>A set has news: who waits on it, and the sets that it is in.</summary>
-    private static void Tell(uint set)
+    private static void Tell(uint set, WakeList* wakes)
     {
-        Waiting.NotifySet(set);
+        Draining.Bump();
+        Waiters.NotifySet(ref s_sets[set - 1].FirstWaiter, wakes);
         for (uint at = s_sets[set - 1].FirstParent; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             if ((Mask(&s_items[at - 1]) & (Abi.EPOLLIN | Abi.EPOLLRDNORM)) != 0)
             {
                 Link(&s_items[at - 1], at);
-                Tell(s_items[at - 1].Set); // no deeper than the kernel lets sets be nested
+                Tell(s_items[at - 1].Set, wakes); // no deeper than the kernel lets sets be nested
             }
         }
     }
 
-    /// <summary>Turns the sockets that events have marked dirty into ready items.</summary>
-    internal static void Collect()
+    /// <summary>Whether sockets are marked dirty.</summary>
+    internal static bool AnyDirty()
     {
-        if (s_count == 0 || !Region.Attached)
+        ulong* summary = (ulong*)(Region.Control + Region.Layout.DirtySummaryOf(Region.Slot));
+        uint blocks = Region.Sockets >> 12;
+        ulong any = 0;
+        for (uint block = 0; block < blocks; block++)
         {
-            return;
+            any |= Volatile.Read(ref summary[block]);
         }
 
+        return any != 0;
+    }
+
+    /// <summary>
+    /// Turns the sockets that events have marked dirty into ready items, and wakes who waits for them. False when this very thread is in the middle of
+    /// a list operation: a signal handler came in.
+    /// </summary>
+    internal static bool Collect()
+    {
+        if ((s_count == 0 && !Waiters.Any) || !Region.Attached || !AnyDirty())
+        {
+            return true;
+        }
+
+        if (!Enter())
+        {
+            return false;
+        }
+
+        WakeList wakes = default;
         ulong* words = (ulong*)(Region.Control + Region.Layout.DirtyOf(Region.Slot));
         ulong* summary = (ulong*)(Region.Control + Region.Layout.DirtySummaryOf(Region.Slot));
         uint blocks = Region.Sockets >> 12;
         for (uint block = 0; block < blocks; block++)
         {
-            if (Volatile.Read(ref summary[block]) == 0 || !Enter())
-            {
-                continue;
-            }
-
-            for (ulong dirty = Interlocked.Exchange(ref summary[block], 0); dirty != 0; dirty &= dirty - 1)
+            for (ulong dirty = Volatile.Read(ref summary[block]) == 0 ? 0 : Interlocked.Exchange(ref summary[block], 0); dirty != 0; dirty &= dirty - 1)
             {
                 uint word = (block << 6) + (uint)BitOperations.TrailingZeroCount(dirty);
                 for (ulong bits = Interlocked.Exchange(ref words[word], 0); bits != 0; bits &= bits - 1)
                 {
-                    Stir((word << 6) + (uint)BitOperations.TrailingZeroCount(bits));
+                    uint socket = (word << 6) + (uint)BitOperations.TrailingZeroCount(bits);
+                    Stir(socket, &wakes);
+                    Waiters.Notify(socket, &wakes);
                 }
             }
-
-            Leave();
         }
+
+        Leave();
+        wakes.Ring();
+        return true;
     }
 
-    private static void Stir(uint socket)
+    private static void Stir(uint socket, WakeList* wakes)
     {
+        bool taken = false;
         for (uint at = s_first[socket]; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             Item* item = &s_items[at - 1];
             uint mask = Mask(item);
-            if ((mask & News(item)) != 0 && (mask & State(item)) != 0)
+            bool exclusive = (mask & Abi.EPOLLEXCLUSIVE) != 0;
+            if ((mask & News(item)) == 0 || (exclusive && taken) || (mask & State(item)) == 0)
             {
-                Link(item, at);
-                Tell(item->Set);
+                continue;
             }
+
+            // Of the sets that have it exclusively, one that somebody waits on is told.
+            taken |= exclusive && Waiters.AnyIn(ref s_sets[item->Set - 1].FirstWaiter);
+            Link(item, at);
+            Tell(item->Set, wakes);
         }
     }
 

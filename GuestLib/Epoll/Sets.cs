@@ -40,6 +40,18 @@ internal static unsafe partial class Epoll
         /// <summary>When the kernel was last asked for its part, and whose turn it is when there is room for one.</summary>
         internal long Asked;
         internal bool NativesTurn;
+
+        /// <summary>First of the threads that wait on it with a record.</summary>
+        internal uint FirstWaiter;
+
+        /// <summary>Its last fd is closed, but threads still wait on it.</summary>
+        internal bool Closed;
+
+        /// <summary>Threads that wait in the kernel, since there was nothing of ours in it.</summary>
+        internal int NativeWaiters;
+
+        /// <summary>An eventfd in the kernel's set that fetches them out of there, plus one.</summary>
+        internal int KickFdPlusOne;
     }
 
     private static Set* s_sets;
@@ -109,6 +121,19 @@ internal static unsafe partial class Epoll
             return;
         }
 
+        // As in the kernel, who waits on it keeps it alive.
+        set->Closed = Waiters.AnyIn(ref set->FirstWaiter);
+        set->References = set->Closed ? 1 : 0;
+        if (!set->Closed)
+        {
+            Clear(set);
+        }
+
+        Leave();
+    }
+
+    private static void Clear(Set* set)
+    {
         while (set->FirstItem != 0)
         {
             s_items[set->FirstItem - 1].Flags &= ~ItemFlags.NativeToo; // gone with the kernel's set
@@ -120,7 +145,29 @@ internal static unsafe partial class Epoll
             s_items[set->FirstParent - 1].Flags &= ~ItemFlags.NativeToo;
             Remove(set->FirstParent);
         }
-
-        Leave();
     }
+
+    /// <summary>A thread waits on a set no more: a set that is closed goes with the last of them.</summary>
+    private static void LeaveClosed(Set* set)
+    {
+        if (Enter())
+        {
+            if (set->Closed && !Waiters.AnyIn(ref set->FirstWaiter))
+            {
+                set->Closed = false;
+                Clear(set);
+                Volatile.Write(ref set->References, 0);
+            }
+
+            Leave();
+        }
+    }
+
+    internal static uint* FirstWaiterOf(uint set) => &s_sets[set].FirstWaiter;
+
+    /// <summary>Somebody is changing the lists, and may be about to tell a waiter.</summary>
+    internal static bool IsBusy => Volatile.Read(ref s_lock) != 0;
+
+    /// <summary>Gives the lock back if this thread, which is leaving by a jump or by cancellation, holds it.</summary>
+    internal static void Abandon() => Locks.AbandonPrivate(ref s_lock);
 }

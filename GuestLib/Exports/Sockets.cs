@@ -90,7 +90,6 @@ internal static unsafe class Sockets
         }
 
         // An accepted connection's local address comes with AcceptDone.
-        PollFd* room = stackalloc PollFd[1];
         while ((status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->LocalPort) == 0 && !Region.Dead
             && (Volatile.Read(ref s->Status) & SocketStatus.Reset) == 0 && !Sending.IsLost(s))
         {
@@ -98,7 +97,7 @@ internal static unsafe class Sockets
             if (!Draining.All() && Volatile.Read(ref s->LocalPort) == 0)
             {
                 // AcceptDone is quiet: it does not ring, so look again by oneself.
-                _ = Waiting.Park(Fds.IdOf(fd), 0, room, 0, Libc.Now() + 200_000, null, ticket);
+                _ = Waiting.Hold(Fds.IdOf(fd), Libc.Now() + 200_000, ticket);
             }
         }
 

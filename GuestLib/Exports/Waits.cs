@@ -29,6 +29,7 @@ internal static unsafe class Waits
     public static int Poll(PollFd* fds, nuint count, int timeout)
     {
         Real.Ensure();
+        Interrupts.Point();
         return Polling.Poll(fds, count, DeadlineOf(timeout), null);
     }
 
@@ -43,6 +44,7 @@ internal static unsafe class Waits
     public static int PPoll(PollFd* fds, nuint count, TimeSpec* timeout, void* signals)
     {
         Real.Ensure();
+        Interrupts.Point();
         return TryDeadline(timeout, out long deadline) ? Polling.Poll(fds, count, deadline, signals) : Libc.Fail(Abi.EINVAL);
     }
 
@@ -70,7 +72,8 @@ internal static unsafe class Waits
         }
 
         _ = TryDeadline(timeout == null ? null : &time, out long deadline);
-        int result = Polling.Select(count, reads, writes, excepts, deadline, null, out bool native);
+        Interrupts.Point();
+        int result = Selecting.Select(count, reads, writes, excepts, deadline, null, out bool native);
         if (native)
         {
             result = Real.pselect(count, reads, writes, excepts, timeout == null ? null : &time, null);
@@ -99,7 +102,8 @@ internal static unsafe class Waits
             return Libc.Fail(Abi.EINVAL);
         }
 
-        int result = Polling.Select(count, reads, writes, excepts, deadline, signals, out bool native);
+        Interrupts.Point();
+        int result = Selecting.Select(count, reads, writes, excepts, deadline, signals, out bool native);
         return native ? Real.pselect(count, reads, writes, excepts, timeout, signals) : result;
     }
 
@@ -130,8 +134,7 @@ internal static unsafe class Waits
     public static int EpollPWait(int epoll, EpollEvent* events, int most, int timeout, void* signals)
     {
         Real.Ensure();
-        int result = Epoll.Wait(epoll, events, most, DeadlineOf(timeout), signals, out bool native);
-        return native ? Real.epoll_pwait(epoll, events, most, timeout, signals) : result;
+        return Wait(epoll, events, most, DeadlineOf(timeout), timeout, null, false, signals);
     }
 
     [RuntimeExport("epoll_pwait2")]
@@ -143,8 +146,46 @@ internal static unsafe class Waits
             return Libc.Fail(Abi.EINVAL);
         }
 
-        int result = Epoll.Wait(epoll, events, most, deadline, signals, out bool native);
-        return native ? Real.epoll_pwait2(epoll, events, most, timeout, signals) : result;
+        return Wait(epoll, events, most, deadline, 0, timeout, true, signals);
+    }
+
+    private static int Wait(int epoll, EpollEvent* events, int most, long deadline, int milliseconds, TimeSpec* time, bool isTime, void* signals)
+    {
+        Interrupts.Point();
+        TimeSpec left;
+        while (true)
+        {
+            int result = Epoll.Wait(epoll, events, most, deadline, signals, out bool native);
+            if (!native)
+            {
+                return result;
+            }
+
+            result = Epoll.WaitNatively(epoll, events, most, milliseconds, time, isTime, signals, out bool fetched);
+            if (!fetched)
+            {
+                return result;
+            }
+
+            if (deadline > 0)
+            {
+                long rest = deadline - Libc.Now();
+                rest = rest < 0 ? 0 : rest;
+                left.Seconds = rest / 1_000_000_000;
+                left.Nanoseconds = rest % 1_000_000_000;
+                time = &left;
+                isTime = true;
+            }
+        }
+    }
+
+    /// <summary>From the first of these on, calls that need not wait are cancellation points too.</summary>
+    [RuntimeExport("pthread_cancel")]
+    public static int PthreadCancel(nuint thread)
+    {
+        Real.Ensure();
+        Interrupts.Cancels();
+        return Real.pthread_cancel(thread);
     }
 
     private static void Check(nuint count, nuint room)
