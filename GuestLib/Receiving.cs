@@ -108,7 +108,7 @@ internal static unsafe class Receiving
                 deadline = Options.Deadline(fd, s, Abi.SO_RCVTIMEO);
             }
 
-            if (Waiting.Block(id, null, 0, deadline, deadline >= 0, ticket) < 0)
+            if (Waiting.Block(id, null, 0, deadline, deadline >= 0 || done > 0, ticket) < 0)
             {
                 return done != 0 ? done : -1;
             }

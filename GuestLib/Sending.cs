@@ -131,7 +131,7 @@ internal static unsafe class Sending
             {
                 // A connect is under way: the kernel waits for it here as well.
                 Locks.Leave(ref s->TxLock);
-                if (!nonBlocking && Wait(fd, s, id, ref deadline, -1, ticket) && Locks.TryEnter(ref s->TxLock))
+                if (!nonBlocking && Wait(fd, s, id, ref deadline, -1, false, ticket) && Locks.TryEnter(ref s->TxLock))
                 {
                     continue;
                 }
@@ -194,7 +194,7 @@ internal static unsafe class Sending
             }
 
             // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
-            if (!Wait(fd, s, id, ref deadline, Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : -1, ticket))
+            if (!Wait(fd, s, id, ref deadline, Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : -1, done > 0, ticket))
             {
                 return done != 0 ? (nint)done : -1;
             }
@@ -207,12 +207,13 @@ internal static unsafe class Sending
     }
 
     /// <summary>
-    /// Sleeps until something happens, or until <paramref name="soon"/> (-1: never). False with errno when a signal came or SO_SNDTIMEO is over.
+    /// Sleeps until something happens, or until <paramref name="soon"/> (-1: never). False with errno when a signal came or SO_SNDTIMEO is over. A call that has
+    /// <paramref name="begun"/> is not restarted: it returns what it has done.
     /// </summary>
-    private static bool Wait(int fd, SocketSlot* s, uint id, ref long deadline, long soon, uint ticket)
+    private static bool Wait(int fd, SocketSlot* s, uint id, ref long deadline, long soon, bool begun, uint ticket)
     {
         deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
-        if (Waiting.Block(id, null, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, deadline >= 0, ticket) < 0)
+        if (Waiting.Block(id, null, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, deadline >= 0 || begun, ticket) < 0)
         {
             return false;
         }

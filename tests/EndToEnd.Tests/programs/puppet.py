@@ -108,6 +108,7 @@ def main(address, port):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     s = socket.socket(family)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # does not grow: who sends can fill it
     s.bind((address, port))
     s.listen(512)
     print("ready", s.getsockname()[1], flush=True)
