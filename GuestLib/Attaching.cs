@@ -154,7 +154,7 @@ internal static unsafe class Attaching
         if (ok)
         {
             message.Op = AttachOp.Attach;
-            _ = Libc.prctl(16, (nint)message.Name, 0, 0, 0); // PR_GET_NAME
+            _ = Real.prctl(16, (nint)message.Name, 0, 0, 0); // PR_GET_NAME
             ok = Send(connection, &message, writeEnd);
         }
 
@@ -350,7 +350,7 @@ internal static unsafe class Attaching
     {
         Region.Slot = slot;
         ProcessSlot* self = Region.Process(slot);
-        _ = Libc.prctl(16, (nint)self->Name, 0, 0, 0);
+        _ = Real.prctl(16, (nint)self->Name, 0, 0, 0);
         self->Asleep = 0;
         Subscriptions.Add(slot);
     }

@@ -34,7 +34,9 @@ internal static unsafe class Libc
     internal static extern int munmap(nint address, nuint length);
 
     [RuntimeImport("*", "sched_yield"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern int sched_yield();
+    internal static extern int yield();
+
+    internal static int sched_yield() => Sandbox.Yield();
 
     [RuntimeImport("*", "eventfd"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int eventfd(uint value, int flags);
@@ -50,9 +52,6 @@ internal static unsafe class Libc
 
     [RuntimeImport("*", "pread64"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern nint pread64(int fd, void* buffer, nuint length, long offset);
-
-    [RuntimeImport("*", "prctl"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern int prctl(int option, nint a, nint b, nint c, nint d);
 
     [RuntimeImport("*", "sysconf"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern nint sysconf(int name);

@@ -45,6 +45,7 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int> dup3;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int> close_range;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint> syscall;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, nint, nint, nint, nint, int> prctl;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int> execve;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int> execvpe;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte**, byte**, int> fexecve;
@@ -116,6 +117,7 @@ internal static unsafe class Real
         dup3 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int, int>)Find("dup3"u8);
         close_range = (delegate* unmanaged[Cdecl, SuppressGCTransition]<uint, uint, int, int>)Find("close_range"u8);
         syscall = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint, nint, nint, nint, nint, nint, nint>)Find("syscall"u8);
+        prctl = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, nint, nint, nint, nint, int>)Find("prctl"u8);
         execve = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int>)Find("execve"u8);
         execvpe = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte**, byte**, int>)Find("execvpe"u8);
         fexecve = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte**, byte**, int>)Find("fexecve"u8);

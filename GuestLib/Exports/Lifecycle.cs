@@ -28,6 +28,13 @@ internal static unsafe class Lifecycle
     [RuntimeExport("nk_version")]
     public static int Version() => 0x00_01_00;
 
+    [RuntimeExport("prctl")]
+    public static int PrCtl(int option, nint a, nint b, nint c, nint d)
+    {
+        Real.Ensure();
+        return Sandbox.Control(option, a, b, c, d);
+    }
+
     [RuntimeExport("socket")]
     public static int Socket(int domain, int type, int protocol)
     {
