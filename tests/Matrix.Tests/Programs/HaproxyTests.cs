@@ -1,8 +1,9 @@
+using NetKernel.Cli.Testbed;
 using NetKernel.Matrix.Tests.Framework;
 
 namespace NetKernel.Matrix.Tests.Programs;
 
-/// <summary>haproxy before two servers in a second guest: TCP mode, HTTP mode, health checks.</summary>
+/// <summary>haproxy before two servers in a second guest: TCP mode, HTTP mode, health checks, reload of its master under load.</summary>
 [Collection(MatrixFixture.Name)]
 public sealed class HaproxyTests(MatrixFixture matrix)
 {
@@ -78,6 +79,26 @@ public sealed class HaproxyTests(MatrixFixture matrix)
         world.Client.Shows("socat -t 10 - TCP:$SERVER:7000 < big.bin | sha256sum; sha256sum < big.bin");
         world.Server.Shows("echo 'show stat' | socat - UNIX-CONNECT:admin.sock | cut -d, -f1,2,18 | grep 'pages,\\|gone,'");
         Stop(haproxy, pages, echo);
+    });
+
+    [ProgramTheory, EveryNsm]
+    public void A_reload_under_load_fails_no_request(string nsm) => matrix.Same(nsm, connections: 800, bytes: 50_000, world =>
+    {
+        RunningProgram pages = StartPages(world);
+        RunningProgram haproxy = Start(world);
+        var load = new Load(world, 80, "/page");
+        for (int round = 0; round < 2; round++)
+        {
+            int[] before = Processes.Children(haproxy.Pid);
+            haproxy.Signal(Signals.User2);
+            Assert.True(
+                NkInstance.WaitFor(() => Processes.Children(haproxy.Pid) is { Length: > 0 } now && !now.Intersect(before).Any(), TimeSpan.FromSeconds(30)),
+                $"the old workers {string.Join(' ', before)} stay: {string.Join(' ', Processes.Children(haproxy.Pid))}");
+            load.AwaitMore();
+        }
+
+        load.End();
+        Stop(haproxy, pages);
     });
 
     private static RunningProgram StartPages(World world) => world.Peer.Serve(8002, "/usr/bin/python3", world.Write("pages.py", Pages));
