@@ -26,6 +26,7 @@ internal static unsafe class Accepting
 
         PollFd* fds = stackalloc PollFd[1];
         uint id = Fds.IdOf(fd);
+        bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0; // as it was when the call began
         long deadline = -2;
         while (true)
         {
@@ -69,7 +70,6 @@ internal static unsafe class Accepting
             }
 
             bool native = (status & SocketStatus.NativeBound) != 0;
-            bool nonBlocking = (status & Status.NonBlocking) != 0;
             if (nonBlocking)
             {
                 return native ? AcceptNative(fd, address, length, flags) : Libc.Fail(Abi.EAGAIN);
@@ -91,7 +91,11 @@ internal static unsafe class Accepting
 
             if (native && ready > 0)
             {
-                return AcceptNative(fd, address, length, flags);
+                int accepted = TakeNative(fd, s, address, length, flags);
+                if (accepted != -2)
+                {
+                    return accepted;
+                }
             }
 
             if (deadline >= 0 && Libc.Now() >= deadline)
@@ -132,6 +136,47 @@ internal static unsafe class Accepting
         int accepted = Real.accept4(fd, address, length, flags);
         Fds.Fresh(accepted);
         return accepted;
+    }
+
+    /// <summary>
+    /// Accepts from the kernel's half if there is anything; -2 when there is not: somebody was faster, and accept(2) of a blocking socket would wait for
+    /// the kernel's connections alone.
+    /// </summary>
+    private static int TakeNative(int fd, SocketSlot* s, void* address, uint* length, int flags)
+    {
+        if (!Locks.TryEnter(ref s->RxLock))
+        {
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        PollFd look = new() { Fd = fd, Events = Abi.POLLIN };
+        TimeSpec now = default;
+        int accepted = Real.ppoll(&look, 1, &now, null) > 0 ? AcceptNative(fd, address, length, flags) : -2;
+        int errno = Libc.Errno;
+        Locks.Leave(ref s->RxLock);
+        Libc.Errno = errno;
+        return accepted;
+    }
+
+    /// <summary>Refuses what has been announced and not accepted.</summary>
+    internal static bool DeclineAll(SocketSlot* s, uint listener)
+    {
+        if (!Locks.TryEnter(ref s->RxLock))
+        {
+            return false;
+        }
+
+        Nqe nqe = default;
+        nqe.Op = Op.Decline;
+        nqe.Socket = listener;
+        for (; Volatile.Read(ref s->RxTail) != s->RxHead; Volatile.Write(ref s->RxHead, s->RxHead + 1))
+        {
+            nqe.OpData = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries].Handle;
+            _ = Rings.Send(s->QueueSet, &nqe, 1);
+        }
+
+        Locks.Leave(ref s->RxLock);
+        return true;
     }
 
     /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>

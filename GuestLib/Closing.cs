@@ -62,20 +62,11 @@ internal static unsafe class Closing
         nqe.Op = Op.Shutdown;
         nqe.Socket = id;
         nqe.OpData = Abi.SHUT_RDWR;
-        bool sent = Rings.Send(s->QueueSet, &nqe, 1) && Locks.TryEnter(ref s->RxLock);
-        if (!sent)
+        if (!Rings.Send(s->QueueSet, &nqe, 1) || !Accepting.DeclineAll(s, id))
         {
             return Libc.Fail(Abi.EAGAIN);
         }
 
-        for (; Volatile.Read(ref s->RxTail) != s->RxHead; Volatile.Write(ref s->RxHead, s->RxHead + 1))
-        {
-            nqe.Op = Op.Decline;
-            nqe.OpData = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries].Handle;
-            _ = Rings.Send(s->QueueSet, &nqe, 1);
-        }
-
-        Locks.Leave(ref s->RxLock);
         if ((s->Status & SocketStatus.NativeBound) != 0)
         {
             _ = Real.shutdown(fd, Abi.SHUT_RD);

@@ -100,48 +100,75 @@ internal static unsafe class Opening
             return result;
         }
 
-        if (port is > 0 and < 1024 && !MayBind(s->Domain, address, length))
-        {
-            return Libc.Fail(Abi.EACCES);
-        }
-
-        error = BindAtNsm(fd, Fds.IdOf(fd), s, low, high, port, wildcard);
-        if (error != 0)
-        {
-            return Libc.Fail(error);
-        }
-
-        // The loopback half: the same port on the guest's own kernel.
         byte* local = stackalloc byte[28];
-        _ = Libc.memmove(local, address, length > 28 ? 28 : length);
-        *(ushort*)(local + 2) = Addresses.Swap(s->LocalPort);
-        if (Region.IsHostMode)
-        {
-            Interlocked.Or(ref s->Status, SocketStatus.Bound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0));
-            return 0; // the NSM's socket serves the host's loopback; two sockets cannot have one port
-        }
+        length = length > 28 ? 28 : length;
+        _ = Libc.memmove(local, address, length);
+        return BindBoth(fd, s, local, length, low, high, port, wildcard);
+    }
 
-        if (Real.bind(fd, local, length > 28 ? 28 : length) != 0)
+    /// <summary>
+    /// Binds at the NSM, and at the same port on the guest's own kernel for the loopback half. The kernel is asked before: it knows the program's rights, which the NSM must not
+    /// exceed, and the ports in use on the loopback; what the NSM has bound stays bound until the next attempt.
+    /// </summary>
+    private static int BindBoth(int fd, SocketSlot* s, byte* local, uint length, ulong low, ulong high, ushort port, bool wildcard)
+    {
+        const int PortTries = 16;
+        if (port != 0 && !CanBind(fd, s, local, length))
         {
             return -1;
         }
 
-        Interlocked.Or(ref s->Status, SocketStatus.Bound | SocketStatus.NativeBound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0));
-        return 0;
+        for (int tries = 1; ; tries++)
+        {
+            int error = BindAtNsm(fd, Fds.IdOf(fd), s, low, high, port, wildcard);
+            if (error != 0)
+            {
+                return Libc.Fail(error);
+            }
+
+            uint bound = SocketStatus.Bound | Status.ExplicitBound | (wildcard ? SocketStatus.WildcardBound : 0);
+            *(ushort*)(local + 2) = Addresses.Swap(s->LocalPort);
+            if (Region.IsHostMode || Real.bind(fd, local, length) == 0)
+            {
+                // In host mode the NSM's socket serves the loopback too; two sockets cannot have one port.
+                Interlocked.Or(ref s->Status, bound | (Region.IsHostMode ? 0 : SocketStatus.NativeBound));
+                return 0;
+            }
+
+            if (port != 0 || Libc.Errno != Abi.EADDRINUSE || tries == PortTries)
+            {
+                return -1; // somebody was faster, or the ports that the NSM chooses are never free here
+            }
+        }
     }
 
-    /// <summary>Whether the program has the right to bind that port: the NSM, which has every right, must not lend it. The guest's kernel is asked by a socket of no other use.</summary>
-    private static bool MayBind(int domain, byte* address, uint length)
+    /// <summary>Whether the guest's own kernel would bind an address to a socket like this one; if not, errno says why.</summary>
+    private static bool CanBind(int fd, SocketSlot* s, byte* address, uint length)
     {
-        int fd = Real.socket(domain, Abi.SOCK_STREAM | Abi.SOCK_CLOEXEC, 0);
-        if (fd < 0)
+        int probe = Real.socket(s->Domain, Abi.SOCK_STREAM | Abi.SOCK_CLOEXEC, 0);
+        if (probe < 0)
         {
-            return true;
+            return true; // it will be seen
         }
 
-        bool refused = Real.bind(fd, address, length) != 0 && Libc.Errno == Abi.EACCES;
-        _ = Real.close(fd);
-        return !refused;
+        Same(fd, probe, Abi.SOL_SOCKET, Abi.SO_REUSEADDR);
+        Same(fd, probe, Abi.SOL_SOCKET, Abi.SO_REUSEPORT);
+        if (s->Domain == Abi.AF_INET6)
+        {
+            Same(fd, probe, Abi.IPPROTO_IPV6, Abi.IPV6_V6ONLY);
+        }
+
+        bool can = Real.bind(probe, address, length) == 0 || (Region.IsHostMode && Libc.Errno != Abi.EACCES);
+        int errno = Libc.Errno;
+        _ = Real.close(probe);
+        Libc.Errno = errno;
+        return can;
+    }
+
+    private static void Same(int from, int to, int level, int name)
+    {
+        int on = Options.IsOn(from, level, name) ? 1 : 0;
+        _ = Real.setsockopt(to, level, name, &on, sizeof(int));
     }
 
     /// <summary>Binds at the NSM; an errno, or 0 with the local address and port in the slot.</summary>
@@ -197,19 +224,22 @@ internal static unsafe class Opening
             }
         }
 
+        // The kernel's half first: it can be made to stop again.
+        bool both = (s->Status & SocketStatus.NativeBound) != 0;
+        if (both && Real.listen(fd, backlog) != 0)
+        {
+            return -1;
+        }
+
         int error = ListenAtNsm(Fds.IdOf(fd), s, backlog);
         if (error != 0)
         {
+            _ = both && (status & SocketStatus.Listening) == 0 ? Real.shutdown(fd, Abi.SHUT_RDWR) : 0;
             return Libc.Fail(error);
         }
 
-        if ((s->Status & SocketStatus.NativeBound) != 0)
+        if (both)
         {
-            if (Real.listen(fd, backlog) != 0)
-            {
-                return -1;
-            }
-
             Epoll.WatchNativeHalf(fd, Fds.IdOf(fd));
         }
 
@@ -222,6 +252,11 @@ internal static unsafe class Opening
         if (!Locks.TryEnter(ref s->ControlLock))
         {
             return Abi.EAGAIN;
+        }
+
+        if ((s->Status & SocketStatus.Listening) == 0)
+        {
+            _ = Accepting.DeclineAll(s, id); // what came after an earlier shutdown
         }
 
         Nqe listen = default;

@@ -30,15 +30,11 @@ internal static unsafe class Readiness
             return s->Error != 0 ? Broken : Broken & ~Abi.EPOLLERR;
         }
 
-        if ((status & SocketStatus.Connecting) != 0)
-        {
-            return 0;
-        }
-
         if ((status & SocketStatus.Connected) == 0)
         {
-            return Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP
-                | ((status & SocketStatus.ShutRead) != 0 ? Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLRDHUP : 0);
+            // shutdown(2) leaves its mark on these too.
+            uint shut = (status & SocketStatus.ShutRead) != 0 ? Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLRDHUP : 0;
+            return (status & SocketStatus.Connecting) != 0 ? shut : shut | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP;
         }
 
         uint events = 0;

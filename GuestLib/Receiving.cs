@@ -42,6 +42,7 @@ internal static unsafe class Receiving
         nint target = Target(s, total, flags);
         nint done = 0;
         uint id = Fds.IdOf(fd);
+        bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0; // as it was when the call began
         long deadline = -2;
         while (true)
         {
@@ -98,7 +99,7 @@ internal static unsafe class Receiving
                 return done;
             }
 
-            if ((status & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0)
+            if (nonBlocking)
             {
                 return done != 0 ? done : Libc.Fail(Abi.EAGAIN);
             }

@@ -28,11 +28,6 @@ internal static unsafe class Sending
     /// <summary>Sends what the vectors hold. Bytes sent, or -1 with errno.</summary>
     internal static nint Send(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
     {
-        if ((flags & (Abi.MSG_OOB | Abi.MSG_ZEROCOPY | Abi.MSG_FASTOPEN)) != 0)
-        {
-            return Libc.Fail(Abi.EOPNOTSUPP);
-        }
-
         nint total = Messages.Total(vectors, count);
         if (total < 0)
         {
@@ -139,6 +134,7 @@ internal static unsafe class Sending
                 return nonBlocking ? Libc.Fail(Abi.EAGAIN) : -1;
             }
 
+            error = error == 0 && (flags & (Abi.MSG_OOB | Abi.MSG_ZEROCOPY | Abi.MSG_FASTOPEN)) != 0 ? Abi.EOPNOTSUPP : error;
             if (error != 0)
             {
                 Locks.Leave(ref s->TxLock);

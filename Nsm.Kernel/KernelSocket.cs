@@ -103,6 +103,9 @@ internal static class KernelFlags
     /// <summary>shutdown(SHUT_WR) is done.</summary>
     public const uint ShutdownDone = 128;
 
+    /// <summary>shutdown(SHUT_RD) was asked for. The kernel hears of it only together with SHUT_WR: then it answers data with RST.</summary>
+    public const uint ReadShut = 1 << 19;
+
     /// <summary>In the epoll set.</summary>
     public const uint Watched = 256;
 

@@ -67,19 +67,30 @@ internal sealed unsafe partial class KernelStack
     {
         KernelSocket* s = (KernelSocket*)c->State;
 
-        // SHUT_RD is the guest's own affair: it stops reading. The kernel would still take data, and so does the NSM until credits end.
-        if (how != Sys.SHUT_RD && s->Phase == Phase.Connected)
+        // SHUT_RD alone is the guest's own affair: the kernel would still take data, and recv still give it.
+        if (s->Phase == Phase.Connected)
         {
-            s->Set(KernelFlags.ShutdownWanted);
+            s->Set((how != Sys.SHUT_RD ? KernelFlags.ShutdownWanted : 0) | (how != Sys.SHUT_WR ? KernelFlags.ReadShut : 0));
+            if (how == Sys.SHUT_RD && s->Has(KernelFlags.ShutdownDone))
+            {
+                _ = Sys.Shutdown(s->Fd, Sys.SHUT_RD);
+            }
+
             _host.Schedule(c);
         }
-        else if (how != Sys.SHUT_RD && s->Phase is Phase.Listening or Phase.Connecting)
+        else if (s->Phase == Phase.Connecting)
+        {
+            _ = Sys.Shutdown(s->Fd, how); // gives the attempt up, whichever end it is
+        }
+        else if (how != Sys.SHUT_WR && s->Phase == Phase.Listening)
         {
             Stop(s->Fd, s->Family, how);
             if (s->Fd4 >= 0)
             {
                 Stop(s->Fd4, Libc.AF_INET, how);
             }
+
+            s->Phase = Phase.Bound;
         }
     }
 
@@ -148,7 +159,7 @@ internal sealed unsafe partial class KernelStack
         if (c->SendCount == 0 && s->Has(KernelFlags.ShutdownWanted) && !s->Has(KernelFlags.ShutdownDone))
         {
             s->Set(KernelFlags.ShutdownDone);
-            _ = Sys.Shutdown(s->Fd, Sys.SHUT_WR);
+            _ = Sys.Shutdown(s->Fd, s->Has(KernelFlags.ReadShut) ? Sys.SHUT_RDWR : Sys.SHUT_WR);
         }
     }
 

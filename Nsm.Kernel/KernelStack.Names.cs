@@ -21,6 +21,24 @@ internal sealed unsafe partial class KernelStack
         return fd;
     }
 
+    /// <summary>A bound socket that is not connected and does not listen becomes one without a name. Returns an errno.</summary>
+    private int Renew(KernelSocket* s)
+    {
+        int fd = NewSocket(s->Domain, Libc.SOCK_STREAM);
+        if (fd < 0)
+        {
+            return -fd;
+        }
+
+        _options.Copy(s, fd, s->Domain == Libc.AF_INET6);
+        CloseFds(s, abort: false);
+        s->Fd = fd;
+        s->Family = s->Domain;
+        s->Phase = Phase.Fresh;
+        s->Clear(KernelFlags.Watched);
+        return 0;
+    }
+
     /// <summary>Binds a fresh socket as the program asked. Returns an errno.</summary>
     private int BindTo(KernelSocket* s, Guest guest, Endpoint address, NqeFlags flags)
     {

@@ -77,7 +77,9 @@ internal sealed unsafe partial class KernelStack : INetworkStack
     {
         KernelSocket* s = (KernelSocket*)c->State;
         int error = s->Has(KernelFlags.Datagram) ? BindDatagrams(c, s, address, flags)
-            : s->Phase != Phase.Fresh ? Libc.EINVAL : BindTo(s, _host.GuestOf(c), address, flags);
+            : s->Phase == Phase.Bound ? Renew(s) // the guest could not use the port that it got
+            : s->Phase == Phase.Fresh ? 0 : Libc.EINVAL;
+        error = error != 0 || s->Has(KernelFlags.Datagram) ? error : BindTo(s, _host.GuestOf(c), address, flags);
         _host.CompleteAddress(c, Op.BindDone, error, error == 0 ? SockAddr.LocalOf(s->Fd) : default);
     }
 

@@ -11,7 +11,7 @@ internal static unsafe class Sys
 {
     public const int EAFNOSUPPORT = 97, EPROTONOSUPPORT = 93, ESOCKTNOSUPPORT = 94, ENOPROTOOPT = 92, EISCONN = 106, EALREADY = 114, ENFILE = 23, EDESTADDRREQ = 89;
 
-    public const int SHUT_RD = 0, SHUT_WR = 1, MSG_MORE = 0x8000, MSG_ERRQUEUE = 0x2000, MSG_TRUNC = 0x20;
+    public const int SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2, MSG_MORE = 0x8000, MSG_ERRQUEUE = 0x2000, MSG_TRUNC = 0x20;
 
     public const int IPPROTO_IP = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_IPV6 = 41;
 

@@ -1,0 +1,49 @@
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests.Fuzzing;
+
+/// <summary>Two native hosts and two of NetKernel, with an agent on each; and a NetKernel guest with a host outside.</summary>
+public sealed class FuzzFixture : IDisposable
+{
+    private readonly NkInstance _nk = NkInstance.Up("fuzz");
+    private readonly NativeHosts _hosts;
+    private readonly StageListener _listener;
+
+    public FuzzFixture()
+    {
+        _listener = new StageListener(_nk.Folder);
+        _hosts = new NativeHosts(_nk.Name);
+        _nk.CreateGuest("a");
+        _nk.CreateGuest("b");
+        StageHost a = Guest("a"), b = Guest("b");
+        Native = new Stage(
+            "native", _listener, Nursery("na", _hosts.Start(_nk, 0, _listener.Command("na")), NativeHosts.Ipv4(0), NativeHosts.Ipv6(0)),
+            Nursery("nb", _hosts.Start(_nk, 1, _listener.Command("nb")), NativeHosts.Ipv4(1), NativeHosts.Ipv6(1)));
+        Guests = new Stage("guest-to-guest", _listener, a, b);
+        Outside = new Stage("guest-to-outside", _listener, a, Nursery("o", _nk.Outside.Start(_listener.Command("o")), _nk.Outside.Ipv4, _nk.Outside.Ipv6));
+    }
+
+    /// <summary>The oracle.</summary>
+    internal Stage Native { get; }
+
+    /// <summary>Two guests.</summary>
+    internal Stage Guests { get; }
+
+    /// <summary>A is a guest, B an ordinary host.</summary>
+    internal Stage Outside { get; }
+
+    /// <summary>The instance.</summary>
+    internal NkInstance Nk => _nk;
+
+    public void Dispose()
+    {
+        _nk.Dispose();
+        _hosts.Dispose();
+        _listener.Dispose();
+    }
+
+    private StageHost Guest(string name) => Nursery(name, _nk.Start(name, _listener.Command(name)), _nk.Ipv4(name), _nk.Ipv6(name));
+
+    private StageHost Nursery(string name, GuestProcess process, string ipv4, string ipv6) =>
+        _listener.Await(name) is { } link ? new StageHost(link, ipv4, ipv6) : throw new IOException($"no agent {name}: {process.Error}");
+}
