@@ -289,7 +289,7 @@ internal static unsafe class Draining
         entry->Position = Stamp(nqe, position);
         if ((nqe->Flags & NqeFlags.Sync) != 0)
         {
-            Volatile.Write(ref s->RxLoud, 1);
+            Volatile.Write(ref s->RxLoud, tail + 1);
         }
 
         Interlocked.Add(ref s->RxBytes, (int)nqe->Size);

@@ -136,7 +136,7 @@ internal static unsafe class Receiving
     {
         const uint Plenty = 128 << 10, Many = SocketSlot.RxEntries * 3 / 4;
         uint bytes = (uint)Volatile.Read(ref s->RxBytes);
-        return bytes >= s->RxLowWater || bytes >= Plenty || s->RxTail - s->RxHead >= Many || Volatile.Read(ref s->RxLoud) != 0;
+        return bytes >= s->RxLowWater || bytes >= Plenty || s->RxTail - s->RxHead >= Many || IsLoud(s, s->RxHead);
     }
 
     private static bool Ended(SocketSlot* s, uint status) =>
@@ -172,6 +172,7 @@ internal static unsafe class Receiving
         uint creditBytes = 0;
         nuint skip = done;
         uint head = s->RxHead;
+        uint from = head;
         uint offset = s->RxOffset;
         uint tail = Volatile.Read(ref s->RxTail); // Acquire: pairs with the drainer's release.
         nint taken = 0;
@@ -218,7 +219,8 @@ internal static unsafe class Receiving
             if (n == Batch)
             {
                 Commit(s, head, offset);
-                Credit(s, credits, n, creditBytes);
+                Credit(s, credits, n, creditBytes, from);
+                from = head;
                 n = 0;
                 creditBytes = 0;
             }
@@ -232,7 +234,7 @@ internal static unsafe class Receiving
             Interlocked.Add(ref s->RxBytes, -(int)taken);
             if (n != 0)
             {
-                Credit(s, credits, n, creditBytes);
+                Credit(s, credits, n, creditBytes, from);
             }
         }
 
@@ -240,17 +242,14 @@ internal static unsafe class Receiving
         return lost ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
     }
 
-    internal static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes)
+    /// <summary>Returns what was taken from entry <paramref name="from"/> on.</summary>
+    internal static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes, uint from)
     {
-        if (Volatile.Read(ref s->RxLoud) == 0)
-        {
-            _ = Rings.Credit(s->QueueSet, credits, count, bytes);
-            return;
-        }
-
-        Volatile.Write(ref s->RxLoud, 0);
-        _ = Rings.Send(s->QueueSet, credits, count);
+        _ = IsLoud(s, from) ? Rings.Send(s->QueueSet, credits, count) : Rings.Credit(s->QueueSet, credits, count, bytes);
     }
+
+    /// <summary>Whether the NSM waits for the credit of an entry at or behind a position. A position and no flag: what is told of one entry is not taken for another's.</summary>
+    private static bool IsLoud(SocketSlot* s, uint from) => (int)(Volatile.Read(ref s->RxLoud) - from) > 0;
 
     private static void Commit(SocketSlot* s, uint head, uint offset)
     {

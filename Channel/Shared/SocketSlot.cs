@@ -92,7 +92,7 @@ public unsafe struct SocketSlot
     /// <summary>Bytes received that no program has read yet: what FIONREAD says.</summary>
     [FieldOffset(176)] public int RxBytes;
 
-    /// <summary>Not 0: the NSM's pool is nearly used up, the next credits must be announced (Data with Sync).</summary>
+    /// <summary><see cref="RxTail"/> behind the last entry whose credit must be announced, since the NSM waits for it (Data with Sync).</summary>
     [FieldOffset(180)] public uint RxLoud;
 
     /// <summary>Raised when there is room again for who found none.</summary>

@@ -19,6 +19,9 @@ internal static unsafe class DatagramReceiving
         internal Nqe* Elements;
         internal uint Count;
         internal uint Bytes;
+
+        /// <summary>Position of the first of them, or a little before.</summary>
+        internal uint From;
         internal bool Loud;
     }
 
@@ -267,6 +270,7 @@ internal static unsafe class DatagramReceiving
             Return(s, ref credits);
         }
 
+        credits.From = credits.Count == 0 ? s->RxHead - 2 : credits.From; // a datagram has at most two entries
         Nqe* credit = &credits.Elements[credits.Count++];
         *credit = default;
         credit->Op = Op.RxCredit;
@@ -285,7 +289,7 @@ internal static unsafe class DatagramReceiving
         }
 
         int errno = Libc.Errno;
-        Receiving.Credit(s, credits.Elements, credits.Count, credits.Bytes);
+        Receiving.Credit(s, credits.Elements, credits.Count, credits.Bytes, credits.From);
         Libc.Errno = errno;
         credits.Count = 0;
         credits.Bytes = 0;
