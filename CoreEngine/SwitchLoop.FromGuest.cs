@@ -152,6 +152,7 @@ internal sealed unsafe partial class SwitchLoop
                 answer.DataPtr = e->DataPtr;
                 answer.Size = e->Size;
                 answer.OpData = (uint)errno;
+                answer.Flags = e->Flags & NqeFlags.Sync;
                 Complete(guest, q, &answer, loud: false);
                 break;
             case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0:

@@ -17,14 +17,35 @@ internal static unsafe class Control
     /// </summary>
     internal static int Request(SocketSlot* s, uint id, RingKind ring, Nqe* elements, uint count, long deadline = -1)
     {
-        uint sequence = (s->ControlSequence | 1) + ((s->ControlSequence & 1) << 1); // the next odd number
-        Volatile.Write(ref s->ControlSequence, sequence);
+        uint sequence = Begin(s);
         bool sent = ring == RingKind.Job ? Rings.Job(s->QueueSet, elements, count) : Rings.Send(s->QueueSet, elements, count);
-        if (!sent)
-        {
-            return Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN;
-        }
+        return sent ? Await(s, id, sequence, deadline, untilLost: false) : Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN;
+    }
 
+    /// <summary>
+    /// Puts a Send with Sync out and waits for its SendDone (ControlError). Returns 0 when completed, else an errno. The caller holds the socket's ControlLock. With the NSM
+    /// a Send is gone without an answer.
+    /// </summary>
+    internal static int RequestSend(SocketSlot* s, uint id, Nqe* elements, uint count)
+    {
+        QueueSetHeader* set = Region.QueueSet(s->QueueSet);
+        uint sequence = Begin(s);
+        Interlocked.Increment(ref set->WantsSpace); // SendDone is quiet unless somebody wants it
+        int error = Rings.Send(s->QueueSet, elements, count) ? Await(s, id, sequence, -1, untilLost: true) : Abi.EAGAIN;
+        Interlocked.Decrement(ref set->WantsSpace);
+        return error;
+    }
+
+    /// <summary>Counts a request: the next odd number, until it is answered.</summary>
+    private static uint Begin(SocketSlot* s)
+    {
+        uint sequence = (s->ControlSequence | 1) + ((s->ControlSequence & 1) << 1);
+        Volatile.Write(ref s->ControlSequence, sequence);
+        return sequence;
+    }
+
+    private static int Await(SocketSlot* s, uint id, uint sequence, long deadline, bool untilLost)
+    {
         while (true)
         {
             uint ticket = Draining.Ticket();
@@ -33,7 +54,7 @@ internal static unsafe class Control
                 return 0;
             }
 
-            if (Region.Dead)
+            if (Region.Dead || (untilLost && Sending.IsLost(s)))
             {
                 return Abi.ECONNRESET;
             }

@@ -194,11 +194,7 @@ internal static unsafe class Draining
                 s->ControlError = nqe->Size;
                 s->ControlData = nqe->OpData;
                 s->ControlPtr = nqe->Op == Op.BindDone ? nqe->Aux : nqe->DataPtr;
-                if ((s->ControlSequence & 1) != 0)
-                {
-                    Volatile.Write(ref s->ControlSequence, s->ControlSequence + 1);
-                }
-
+                Answered(s);
                 break;
             case Op.Closed:
                 if ((s->ControlSequence & 1) != 0)
@@ -213,6 +209,15 @@ internal static unsafe class Draining
         }
 
         Happened(s, nqe->Socket);
+    }
+
+    /// <summary>What somebody waits for with the ControlLock is there.</summary>
+    private static void Answered(SocketSlot* s)
+    {
+        if ((s->ControlSequence & 1) != 0)
+        {
+            Volatile.Write(ref s->ControlSequence, s->ControlSequence + 1);
+        }
     }
 
     /// <summary>Something changed that no event tells: waiters look at the socket again.</summary>
@@ -309,7 +314,13 @@ internal static unsafe class Draining
 
         Interlocked.Add(ref s->TxBytes, 0u - nqe->Size);
         Interlocked.Decrement(ref s->TxSends);
-        if (nqe->OpData != 0 && Datagrams.Is(s))
+        if ((nqe->Flags & NqeFlags.Sync) != 0)
+        {
+            s->ControlError = (uint)nqe->OpData;
+            Answered(s); // the sender waits
+            Waiting.Notify(nqe->Socket);
+        }
+        else if (nqe->OpData != 0 && Datagrams.Is(s))
         {
             s->Error = (int)nqe->OpData; // sent long ago, as far as the program knows
             Changed(s);

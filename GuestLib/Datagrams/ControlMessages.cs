@@ -126,7 +126,7 @@ internal static unsafe class ControlMessages
 
         if (!Region.IsHostMode && !Region.IsOwnAddress(low, high))
         {
-            return Abi.EINVAL;
+            return Addresses.IsMapped(low, high) ? Abi.ENETUNREACH : Abi.EINVAL; // as the kernel says of an address that it does not have
         }
 
         header->LocalLow = low;

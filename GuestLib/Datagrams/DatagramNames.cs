@@ -312,6 +312,15 @@ internal static unsafe class DatagramNames
         return 0;
     }
 
+    /// <summary>The kernel socket gets a port of its own choice, if the socket has none; the NSM will take the same.</summary>
+    internal static void EnsureNativePort(int fd, SocketSlot* s)
+    {
+        if (!Region.IsHostMode && (Volatile.Read(ref s->Status) & (SocketStatus.Bound | SocketStatus.Connected)) == 0 && NativePort(fd) == 0)
+        {
+            _ = BindNative(fd, s, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, 0);
+        }
+    }
+
     /// <summary>A connected socket sends to loopback: the kernel socket takes the port that the NSM's has, if it is free.</summary>
     internal static void BindLoopbackHalf(int fd, SocketSlot* s) =>
         _ = BindNative(fd, s, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, s->LocalPort);

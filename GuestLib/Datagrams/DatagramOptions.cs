@@ -10,6 +10,9 @@ internal static unsafe class DatagramOptions
 {
     private const int Forwarded = 24, Timestamps = 5;
 
+    /// <summary>Bits of <see cref="SocketSlot.OptionMask"/>: the program has said something about fragmentation (QUIC, path MTU probes).</summary>
+    internal const uint Fragmentation = (1u << 8) | (1u << 17) | (1u << 23);
+
     /// <summary>Level and name of a forwarded option by its bit in <see cref="SocketSlot.OptionMask"/>.</summary>
     private static bool TryForwarded(int index, out int level, out int name)
     {

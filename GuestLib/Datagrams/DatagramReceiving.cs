@@ -238,6 +238,7 @@ internal static unsafe class DatagramReceiving
             return Abi.EFAULT;
         }
 
+        Destinations.Note(header->PeerLow, header->PeerHigh);
         message->Flags = (total < length ? Abi.MSG_TRUNC : 0) | (flags & Abi.MSG_CMSG_CLOEXEC);
         if (message->Name != null)
         {

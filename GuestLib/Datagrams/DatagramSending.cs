@@ -66,15 +66,20 @@ internal static unsafe class DatagramSending
             return true;
         }
 
+        Submit(ref box);
+        uint count = box.Count;
+        box.Count = 0;
+        return Rings.Send(s->QueueSet, box.Elements, count);
+    }
+
+    /// <summary>Hands the chunks over, only now: a process killed while it still copies leaves chunks that say whose they are.</summary>
+    private static void Submit(ref Outbox box)
+    {
         for (uint i = 0; i < box.Count; i++)
         {
             _ = Region.Tx.TryFind(box.Elements[i].DataPtr, 1, out uint chunk);
             TxPool.Submit(chunk, box.Elements[i].Socket);
         }
-
-        uint count = box.Count;
-        box.Count = 0;
-        return Rings.Send(s->QueueSet, box.Elements, count);
     }
 
     private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Outbox box)
@@ -91,55 +96,91 @@ internal static unsafe class DatagramSending
             return -1;
         }
 
-        if (total > 0xFFFF)
-        {
-            return Libc.Fail(Abi.EMSGSIZE);
-        }
-
-        if ((flags & (Abi.MSG_OOB | Cork | Dontroute)) != 0)
-        {
-            return Libc.Fail(Abi.EOPNOTSUPP);
-        }
-
         DatagramHeader header = default;
         bool named = message->Name != null && (s->Domain == Abi.AF_INET || message->NameLength < 2 || *(ushort*)message->Name != Abi.AF_UNSPEC);
-        if (named)
+        int error = Prepare(fd, s, message, (uint)total, flags, named, &header);
+        if (error == 0 && named && Datagrams.IsNative(s, header.PeerLow, header.PeerHigh))
         {
-            int error = Destination(fd, s, message, ref header);
-            if (error != 0)
-            {
-                return Libc.Fail(error);
-            }
-
-            if (Datagrams.IsNative(s, header.PeerLow, header.PeerHigh))
-            {
-                return Publish(s, ref box) ? SendNative(fd, s, message, flags) : Libc.Fail(Abi.EAGAIN);
-            }
-        }
-        else if ((status & SocketStatus.Connected) == 0)
-        {
-            return Libc.Fail(Abi.EDESTADDRREQ);
+            return Publish(s, ref box) ? SendNative(fd, s, message, flags) : Libc.Fail(Abi.EAGAIN);
         }
 
-        bool v4 = named ? Addresses.IsMapped(header.PeerLow, header.PeerHigh) : Addresses.IsMapped(s->PeerLow, s->PeerHigh);
-        if ((nuint)total > (v4 ? DatagramHeader.MostPayload4 : DatagramHeader.MostPayload))
+        error = error != 0 ? error : DatagramNames.EnsureBound(fd, s);
+        if (error != 0)
         {
-            return Libc.Fail(Abi.EMSGSIZE);
-        }
-
-        int refused = ControlMessages.Read(s, message, v4, &header);
-        refused = refused != 0 ? refused : DatagramNames.EnsureBound(fd, s);
-        if (refused != 0)
-        {
-            return Libc.Fail(refused);
+            DatagramNames.EnsureNativePort(fd, s); // the kernel chooses the port before it looks at anything
+            return Libc.Fail(error);
         }
 
         header.Length = (uint)total;
-        return Enqueue(fd, s, message, flags, ref header, ref box);
+        nint sent = Enqueue(fd, s, message, flags, ref header, ref box);
+        return sent >= 0 && MayFail(s, named, in header) ? Confirm(fd, s, header.PeerLow, header.PeerHigh, sent, ref box) : sent;
+    }
+
+    /// <summary>Looks at what is to be sent as the kernel's udp_sendmsg and udpv6_sendmsg do. 0, or an errno.</summary>
+    private static int Prepare(int fd, SocketSlot* s, MsgHdr* message, uint total, int flags, bool named, DatagramHeader* header)
+    {
+        if (total > 0xFFFF)
+        {
+            return Abi.EMSGSIZE;
+        }
+
+        int error = named ? Destination(fd, s, message, header) : (Volatile.Read(ref s->Status) & SocketStatus.Connected) != 0 ? 0 : Abi.EDESTADDRREQ;
+        if (error != 0 || (named && Datagrams.IsNative(s, header->PeerLow, header->PeerHigh)))
+        {
+            return error; // the rest is for the guest's kernel to judge
+        }
+
+        bool v4 = named ? Addresses.IsMapped(header->PeerLow, header->PeerHigh) : Addresses.IsMapped(s->PeerLow, s->PeerHigh);
+        if ((flags & (Cork | Dontroute | (v4 ? Abi.MSG_OOB : 0))) != 0)
+        {
+            return Abi.EOPNOTSUPP; // only IPv4 minds MSG_OOB; the others mean something, and are not offered
+        }
+
+        return total > (v4 ? DatagramHeader.MostPayload4 : DatagramHeader.MostPayload) ? Abi.EMSGSIZE : ControlMessages.Read(s, message, v4, header);
+    }
+
+    /// <summary>Whether the kernel might refuse this one at once: a destination that is new, or, for who asks not to be fragmented, a large one.</summary>
+    private static bool MayFail(SocketSlot* s, bool named, in DatagramHeader header)
+    {
+        const uint Unfragmented = 1452; // fits 1500 bytes over IPv6
+        return (named && !Destinations.IsKnown(header.PeerLow, header.PeerHigh))
+            || (header.Length > Unfragmented && (s->OptionMask & DatagramOptions.Fragmentation) != 0);
+    }
+
+    /// <summary>Sends what lies in the outbox and waits until the NSM's stack has taken the last of it, or refused it.</summary>
+    private static nint Confirm(int fd, SocketSlot* s, ulong low, ulong high, nint sent, ref Outbox box)
+    {
+        if (!Locks.TryEnter(ref s->ControlLock))
+        {
+            return Libc.Fail(Abi.EAGAIN);
+        }
+
+        for (uint i = box.Count; i-- > 0;)
+        {
+            box.Elements[i].Flags |= NqeFlags.Sync;
+            if ((box.Elements[i].Flags & NqeFlags.Continued) == 0)
+            {
+                break;
+            }
+        }
+
+        Submit(ref box);
+        uint count = box.Count;
+        box.Count = 0;
+        int error = Control.RequestSend(s, Fds.IdOf(fd), box.Elements, count);
+        error = error != 0 ? Abi.ENETDOWN : (int)s->ControlError;
+        Locks.Leave(ref s->ControlLock);
+        if (error != 0)
+        {
+            return Libc.Fail(error);
+        }
+
+        Destinations.Note(low, high);
+        return sent;
     }
 
     /// <summary>The address of a message. An IPv4 socket takes an unspecified family for its own (udp(7)). 0, or an errno.</summary>
-    private static int Destination(int fd, SocketSlot* s, MsgHdr* message, ref DatagramHeader header)
+    private static int Destination(int fd, SocketSlot* s, MsgHdr* message, DatagramHeader* header)
     {
         byte* copy = stackalloc byte[28];
         byte* name = (byte*)message->Name;
@@ -150,10 +191,10 @@ internal static unsafe class DatagramSending
             name = copy;
         }
 
-        int error = DatagramNames.ParsePeer(fd, s, name, message->NameLength, out header.PeerLow, out header.PeerHigh, out header.PeerPort);
+        int error = DatagramNames.ParsePeer(fd, s, name, message->NameLength, out header->PeerLow, out header->PeerHigh, out header->PeerPort);
         error = error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET6 ? Abi.EINVAL : error;
-        header.Fields = DatagramFields.Peer;
-        return error != 0 ? error : header.PeerPort == 0 ? Abi.EINVAL : 0;
+        header->Fields = DatagramFields.Peer;
+        return error != 0 ? error : header->PeerPort == 0 ? Abi.EINVAL : 0;
     }
 
     /// <summary>To the guest's own loopback: from the kernel socket, which thereby has a port that others may answer to.</summary>

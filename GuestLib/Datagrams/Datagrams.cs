@@ -117,7 +117,14 @@ internal static unsafe class Datagrams
 
         uint status = Interlocked.Or(ref s->Status, (how != Abi.SHUT_WR ? SocketStatus.ShutRead : 0) | (how != Abi.SHUT_RD ? SocketStatus.ShutWrite : 0));
         int result = Real.shutdown(fd, how);
-        Draining.Mark(s, Fds.IdOf(fd)); // whoever waits for data sees the end
+        int errno = Libc.Errno;
+
+        // Whoever waits is to see the end: sets by the mark, sleepers, in every process, by the answer to a question.
+        Draining.Mark(s, Fds.IdOf(fd));
+        int answer;
+        uint length = sizeof(int);
+        _ = Options.Ask(s, Fds.IdOf(fd), Abi.SOL_SOCKET, Abi.SO_ERROR, &answer, &length);
+        Libc.Errno = errno;
         return (status & SocketStatus.Connected) != 0 ? 0 : result;
     }
 }

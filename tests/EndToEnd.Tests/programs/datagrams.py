@@ -1,12 +1,13 @@
 """What datagram sockets do, case by case, as a program sees it. Run natively and through NetKernel: the output must be the same.
 
-    datagrams.py server ADDRESS PORT [COUNT]    echoes until it is ended; prints its address
-    datagrams.py client ADDRESS PORT            runs every case, prints one line each
+    datagrams.py server ADDRESS PORT            answers until it is ended; prints its port
+    datagrams.py client ADDRESS PORT [CASE]     runs every case (or those whose name contains CASE), prints one line each
 
-The server answers a datagram by its first bytes: "echo..." comes back; "sizeN" is answered with N bytes; "manyN K" with N datagrams of K bytes;
-"who" with the sender's address as seen there; "other" is answered from another port.
+The server answers a datagram by its first word: sizeN with N bytes; "manyN K" with N datagrams of K bytes; who with the sender's address as seen there; other
+from another port, and then from its own; meta with TOS, TTL and local address of what came; "tosN" from a socket with that TOS; closed with a port that nobody listens
+on; mute with nothing. Anything else comes back as it is.
 """
-import array, errno, fcntl, hashlib, os, select, signal, socket, struct, sys, termios, threading, time
+import errno, hashlib, socket, struct, sys
 
 
 def family_of(address):
@@ -18,16 +19,50 @@ def pattern(n, seed=1):
     return (block * (n // len(block) + 1))[:n]
 
 
+def wildcard(family):
+    return "::" if family == socket.AF_INET6 else "0.0.0.0"
+
+
+def meta(s, six):
+    """Receives with control messages: data, sender, and {name: value}."""
+    d, control, flags, peer = s.recvmsg(70000, 512)
+    found = {}
+    for level, kind, value in control:
+        if (level, kind) in ((socket.IPPROTO_IP, socket.IP_TOS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)):
+            found["tos"] = value[0]
+        elif (level, kind) in ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)):
+            found["ttl"] = struct.unpack("i", value)[0]
+        elif (level, kind) == (socket.IPPROTO_IP, 8):
+            found["to4"] = socket.inet_ntop(socket.AF_INET, value[8:12])
+            found["index4"] = struct.unpack_from("i", value)[0]
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            found["to6"] = socket.inet_ntop(socket.AF_INET6, value[:16])
+            found["index6"] = struct.unpack_from("i", value, 16)[0]
+        elif level == socket.SOL_SOCKET and kind in (29, 35):
+            found["time"] = struct.unpack("qq", value)
+    return d, peer, found, flags
+
+
+def want_meta(s, six):
+    if six:
+        for option in (socket.IPV6_RECVTCLASS, socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVPKTINFO):
+            s.setsockopt(socket.IPPROTO_IPV6, option, 1)
+    for option in (13, 12, 8):  # IP_RECVTOS, IP_RECVTTL, IP_PKTINFO
+        s.setsockopt(socket.IPPROTO_IP, option, 1)
+
+
 def server(address, port):
     family = family_of(address)
+    six = family == socket.AF_INET6
     s = socket.socket(family, socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    s.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+    s.bind((wildcard(family), port))
+    want_meta(s, six)
     other = socket.socket(family, socket.SOCK_DGRAM)
-    other.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
+    other.bind((wildcard(family), 0))
     print("ready", s.getsockname()[1], flush=True)
     while True:
-        d, peer = s.recvfrom(70000)
+        d, peer, found, _ = meta(s, six)
         if d.startswith(b"size"):
             n = int(d[4:].decode())
             s.sendto(pattern(n, n), peer)
@@ -40,83 +75,36 @@ def server(address, port):
         elif d == b"other":
             other.sendto(b"stranger", peer)
             s.sendto(b"known", peer)
-        elif d.startswith(b"mute"):
-            pass
-        else:
+        elif d == b"meta":
+            s.sendto(repr(sorted((k, v) for k, v in found.items() if k in ("tos", "ttl"))).encode(), peer)
+        elif d.startswith(b"tos"):
+            mapped = six and peer[0].startswith("::ffff:")
+            other.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if six and not mapped else (socket.IPPROTO_IP, socket.IP_TOS)), int(d[3:]))
+            other.sendto(b"with tos", peer)
+        elif d == b"closed":
+            gone = socket.socket(family, socket.SOCK_DGRAM)
+            gone.bind((wildcard(family), 0))
+            free = gone.getsockname()[1]
+            gone.close()
+            s.sendto(str(free).encode(), peer)
+        elif not d.startswith(b"mute"):
             s.sendto(d, peer)
 
 
-def name(e):
-    return errno.errorcode.get(e, str(e))
-
-
-class Client:
-    def __init__(self, address, port):
-        self.address, self.port, self.family = address, port, family_of(address)
-        self.peer = (address, port)
-        self.any = ("::" if self.family == socket.AF_INET6 else "0.0.0.0", 0)
-
-    def socket(self, connect=False, bind=False):
-        s = socket.socket(self.family, socket.SOCK_DGRAM)
-        s.settimeout(20)
-        if bind:
-            s.bind(self.any)
-        if connect:
-            s.connect(self.peer)
-        return s
-
-    def fails(self, action):
-        try:
-            action()
-            return "ok"
-        except OSError as e:
-            return name(e.errno)
-
-    # each case returns something printable that must not depend on timing
-
-    def case_echo(self):
-        with self.socket() as s:
-            out = []
-            for i in range(50):
-                s.sendto(b"echo%d" % i, self.peer)
-                d, a = s.recvfrom(100)
-                out.append((d.decode(), a[:2] == self.peer))
-            return out[-1], len(out), all(ok for _, ok in out)
-
-    def case_sizes(self):
-        most = 65507 if self.family == socket.AF_INET else 65527
-        with self.socket() as s:
-            ok = True
-            for n in (0, 1, 2, 63, 64, 65, 1472, 1473, 1983, 1984, 1985, 16319, 16320, 16321, 65471, 65472, 65473, most):
-                d = pattern(n, n)
-                d = d if not d[:1] in (b"s", b"m", b"w", b"o") else b"x" + d[1:]
-                s.sendto(d, self.peer)
-                ok = ok and s.recv(70000) == d
-            return ok, self.fails(lambda: s.sendto(bytes(most + 1), self.peer)), self.fails(lambda: s.sendto(bytes(70000), self.peer))
-
-    def case_connected(self):
-        with self.socket(connect=True) as s:
-            s.send(b"echo a")
-            first = s.recv(100)
-            s.sendto(b"echo b", self.peer)
-            second = s.recvfrom(100)
-            s.send(b"other")
-            third = s.recv(100)
-            return first, second[0], second[1][:2] == self.peer, third, s.getpeername()[:2] == self.peer, s.getsockname()[1] != 0
-
-
-def client(address, port):
-    c = Client(address, port)
-    for case in sorted(n for n in dir(c) if n.startswith("case_")):
-        try:
-            result = getattr(c, case)()
-        except Exception as e:
-            result = f"{type(e).__name__}: {e}"
-        print(case[5:], result, flush=True)
+def client(address, port, only):
+    import datagrams_basic, datagrams_control, datagrams_errors, datagrams_names, datagrams_waiting
+    for module in (datagrams_basic, datagrams_control, datagrams_errors, datagrams_names, datagrams_waiting):
+        cases = module.Cases(address, port)
+        for case in (n for n in vars(module.Cases) if n.startswith("case_") and only in n):
+            try:
+                result = getattr(cases, case)()
+            except Exception as e:
+                result = f"{type(e).__name__}: {e}"
+            print(module.__name__[10:], case[5:], result, flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "server":
         server(sys.argv[2], int(sys.argv[3]))
     else:
-        client(sys.argv[2], int(sys.argv[3]))
+        client(sys.argv[2], int(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else "")

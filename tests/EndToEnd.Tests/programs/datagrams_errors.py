@@ -1,0 +1,134 @@
+"""Cases: ICMP errors, the error queue, shutdown, refusals."""
+import errno, select, socket, struct, time
+from datagrams_base import Base, name
+
+IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
+
+
+class Cases(Base):
+    def wait(self, s, mask):
+        p = select.poll()
+        p.register(s, mask)
+        return [e for _, e in p.poll(10000)]
+
+    def case_refused_recv(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            s.connect((self.address, port))
+            s.send(b"x")
+            out = [self.fails(lambda: s.recv(10))]
+            s.setblocking(False)
+            return out, self.fails(lambda: s.recv(10))
+
+    def case_refused_send(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            s.connect((self.address, port))
+            s.send(b"x")
+            events = self.wait(s, 0)
+            return events, self.fails(lambda: s.send(b"y"))
+
+    def case_refused_so_error(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            s.connect((self.address, port))
+            s.send(b"x")
+            events = self.wait(s, select.POLLIN)
+            first = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            s.setblocking(False)
+            return [e & select.POLLERR != 0 for e in events], name(first), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), self.fails(lambda: s.recv(10))
+
+    def case_refused_epoll(self):
+        port = self.closed_port()
+        with self.socket() as s, select.epoll() as e:
+            s.connect((self.address, port))
+            e.register(s, select.EPOLLIN | select.EPOLLET)
+            s.send(b"x")
+            events = e.poll(10)
+            s.setblocking(False)
+            return [v & (select.EPOLLERR | select.EPOLLIN) for _, v in events], self.fails(lambda: s.recv(10)), e.poll(0)
+
+    def case_refused_unconnected(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            s.sendto(b"x", (self.address, port))
+            s.sendto(b"echo", self.peer)
+            return s.recv(100), s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def case_error_queue(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if self.six else (socket.IPPROTO_IP, IP_RECVERR)
+            s.setsockopt(level, option, 1)
+            before = self.fails(lambda: s.recvmsg(100, 512, MSG_ERRQUEUE))
+            s.sendto(b"lost words", (self.address, port))
+            events = self.wait(s, 0)
+            d, control, flags, to = s.recvmsg(100, 512, MSG_ERRQUEUE)
+            (lv, kind, value), = control
+            number, origin, type_, code, _, info, data = struct.unpack_from("IBBBBII", value)
+            offender = socket.inet_ntop(self.family, value[24:40] if self.six else value[20:24])
+            out = [before, [e & select.POLLERR != 0 for e in events], d, to[:2] == (self.address, port), (lv, kind) == (level, option), flags & MSG_ERRQUEUE != 0,
+                   name(number), origin, type_, code, info, offender == self.address]
+            s.setblocking(False)
+            out += [self.fails(lambda: s.recvmsg(100, 512, MSG_ERRQUEUE)), self.fails(lambda: s.recv(10)), [e for _, e in self.poll_now(s)]]
+            return out
+
+    def case_error_queue_several(self):
+        port = self.closed_port()
+        with self.socket() as s:
+            level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if self.six else (socket.IPPROTO_IP, IP_RECVERR)
+            s.setsockopt(level, option, 1)
+            got = []
+            for i in range(3):
+                try:
+                    s.sendto(b"lost %d" % i, (self.address, port))
+                except ConnectionRefusedError:  # of the one before
+                    s.sendto(b"lost %d" % i, (self.address, port))
+                self.wait(s, 0)
+            deadline = time.monotonic() + 10
+            while len(got) < 3 and time.monotonic() < deadline:
+                try:
+                    got.append(s.recvmsg(100, 512, MSG_ERRQUEUE | socket.MSG_DONTWAIT)[0])
+                except BlockingIOError:
+                    self.wait(s, 0)
+            return got, s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def poll_now(self, s):
+        p = select.poll()
+        p.register(s, select.POLLIN | select.POLLOUT)
+        return p.poll(0)
+
+    def case_broadcast(self):
+        if self.six:
+            return "none"
+        with self.socket() as s, self.socket() as t:
+            out = [self.fails(lambda: s.sendto(b"x", ("255.255.255.255", 9))), self.fails(lambda: t.connect(("255.255.255.255", 9)))]
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            return out, s.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+
+    def case_shutdown_unconnected(self):
+        with self.socket(bind=True) as s:
+            out = [self.fails(lambda: s.shutdown(socket.SHUT_WR)), self.fails(lambda: s.sendto(b"x", self.peer))]
+        with self.socket(bind=True) as s:
+            out += [self.fails(lambda: s.shutdown(socket.SHUT_RD)), s.recv(10), [e for _, e in self.poll_now(s)]]
+            s.setblocking(False)
+            return out, self.fails(lambda: s.recv(10))
+
+    def case_shutdown_connected(self):
+        with self.socket(connect=True) as s:
+            out = [self.fails(lambda: s.shutdown(9)), self.fails(lambda: s.shutdown(socket.SHUT_WR)), self.fails(lambda: s.send(b"x"))]
+            out += [[e for _, e in self.poll_now(s)], self.fails(lambda: s.shutdown(socket.SHUT_RD)), s.recv(10), [e for _, e in self.poll_now(s)]]
+            return out
+
+    def case_shutdown_keeps_queue(self):
+        with self.socket(connect=True) as s:
+            s.send(b"echo")
+            s.recv(1, socket.MSG_PEEK)
+            s.shutdown(socket.SHUT_RD)
+            return s.recv(10), s.recv(10)
+
+    def case_flags(self):
+        with self.socket(connect=True) as s:
+            out = [self.fails(lambda: s.send(b"x", socket.MSG_OOB)), self.fails(lambda: s.send(b"mute", socket.MSG_NOSIGNAL | 0x800 | 0x80))]
+            s.send(b"echo")
+            return out, s.recv(10, socket.MSG_WAITALL), self.fails(lambda: s.sendto(b"mute", self.peer)), s.type == socket.SOCK_DGRAM
