@@ -107,6 +107,7 @@ class Cases(Base):
             s.connect(self.peer)
             s.send(b"connected")
             out += [[v for _, v in e.poll(10)], s.recv(10), e.poll(0)]
+            self.disconnect(s)
             s.connect(local.getsockname())
             local.sendto(b"near", s.getsockname())
             out += [[v for _, v in e.poll(10)], s.recv(10), e.poll(0)]
