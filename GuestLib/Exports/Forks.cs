@@ -46,6 +46,24 @@ internal static unsafe class Forks
         return pid;
     }
 
+    /// <summary>A fork by its number: libc knows nothing of it.</summary>
+    internal static nint ByNumber(nint number, nint a, nint b, nint c, nint d, nint e)
+    {
+        Forking.Prepare();
+        Forking.WillTell();
+        nint pid = Real.syscall(number, a, b, c, d, e, 0);
+        if (pid == 0)
+        {
+            Forking.InChild();
+        }
+        else
+        {
+            Forking.Made(pid > 0);
+        }
+
+        return pid;
+    }
+
     /// <summary>clone(2) as libc has it: a function on a stack of its own. With memory of its own the child is a forked one.</summary>
     [RuntimeExport("clone")]
     public static int Clone(void* function, void* stack, int flags, void* argument, void* parentId, void* tls, void* childId)

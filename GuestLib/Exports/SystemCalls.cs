@@ -1,22 +1,47 @@
 using System.Runtime;
+using System.Runtime.CompilerServices;
 
 namespace NetKernel.GuestLib.Exports;
 
 /// <summary>
 /// syscall(2): what a program asks of the kernel by number. The calls that a socket can be made, used, waited on or closed by are answered as those with a
-/// name are (libuv sends datagrams by sendmmsg's number); all others go on to the kernel.
+/// name are (libuv sends datagrams by sendmmsg's number), and those that make processes and start programs; all others go on to the kernel.
+/// Numbers are those of x86-64 (asm/unistd_64.h).
 /// </summary>
 internal static unsafe class SystemCalls
 {
     private const int Read = 0, Write = 1, Close = 3, Poll = 7, IoCtl = 16, ReadV = 19, WriteV = 20, Select = 23, Dup = 32, Dup2 = 33, SendFile = 40, Socket = 41,
         Connect = 42, Accept = 43, SendTo = 44, RecvFrom = 45, SendMsg = 46, RecvMsg = 47, Shutdown = 48, Bind = 49, Listen = 50, GetSockName = 51,
         GetPeerName = 52, SetSockOpt = 54, GetSockOpt = 55, Fcntl = 72, EpollCreate = 213, EpollWait = 232, EpollCtl = 233, PSelect6 = 270, PPoll = 271, Splice = 275,
-        EpollPWait = 281, Accept4 = 288, EpollCreate1 = 291, Dup3 = 292, RecvMMsg = 299, SendMMsg = 307, CloseRange = 436, EpollPWait2 = 441;
+        EpollPWait = 281, Accept4 = 288, EpollCreate1 = 291, Dup3 = 292, RecvMMsg = 299, SendMMsg = 307, CloseRange = 436, EpollPWait2 = 441,
+        Clone = 56, Fork = 57, VFork = 58, ExecVE = 59, ExecVEAt = 322, PReadV2 = 327, PWriteV2 = 328, IoUringSetup = 425, IoUringEnter = 426, IoUringRegister = 427,
+        Clone3 = 435, PidFdGetFd = 438;
+
+    private const nint CLONE_VM = 0x100;
+    private const int ENOSYS = 38;
 
     [RuntimeExport("syscall")]
     public static nint SystemCall(nint number, nint a, nint b, nint c, nint d, nint e, nint f)
     {
         Real.Ensure();
+        return ((Covered((nuint)number >> 6) >> (int)(number & 63)) & 1) != 0 ? Route(number, a, b, c, d, e, f) : Real.syscall(number, a, b, c, d, e, f);
+    }
+
+    /// <summary>A bit per number that <see cref="Route"/> knows, 64 at a time: what it does not know (futex, first of all) is not held up.</summary>
+    private static ulong Covered(nuint word) => word switch
+    {
+        0 => 0xFDFFF030099008Bul,
+        1 => 0x100ul,
+        3 => 0x30000200000ul,
+        4 => 0x808190208C000ul,
+        5 => 0x184ul,
+        6 => 0x2580E0000000000ul,
+        _ => 0,
+    };
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static nint Route(nint number, nint a, nint b, nint c, nint d, nint e, nint f)
+    {
         return number switch
         {
             Read => Data.Read((int)a, (void*)b, (nuint)c),
@@ -59,6 +84,15 @@ internal static unsafe class SystemCalls
             EpollWait => Waits.EpollWait((int)a, (EpollEvent*)b, (int)c, (int)d),
             EpollPWait => Waits.EpollPWait((int)a, (EpollEvent*)b, (int)c, (int)d, (void*)e),
             EpollPWait2 => Waits.EpollPWait2((int)a, (EpollEvent*)b, (int)c, (TimeSpec*)d, (void*)e),
+            PReadV2 => Vectors.PReadV2((int)a, (IoVec*)b, (int)c, d, (int)f), // the offset comes in two halves, of which the second counts on 32-bit machines only
+            PWriteV2 => Vectors.PWriteV2((int)a, (IoVec*)b, (int)c, d, (int)f),
+            PidFdGetFd => Lifecycle.PidFdGetFd((int)a, (int)b, (uint)c),
+            ExecVE => Programs.ExecVE((byte*)a, (byte**)b, (byte**)c),
+            ExecVEAt => Programs.ExecVEAt((int)a, (byte*)b, (byte**)c, (byte**)d, (int)e),
+            Fork or VFork => Forks.ByNumber(Fork, 0, 0, 0, 0, 0), // no function can return twice on one stack
+            Clone when (a & CLONE_VM) == 0 && b == 0 => Forks.ByNumber(number, a, b, c, d, e), // with neither memory to share nor a stack: a fork
+            Clone3 when a != 0 && b >= 64 && (*(nint*)a & CLONE_VM) == 0 && ((nint*)a)[5] == 0 => Forks.ByNumber(number, a, b, 0, 0, 0), // struct clone_args
+            IoUringSetup or IoUringEnter or IoUringRegister when Attaching.IsGuest => Libc.Fail(ENOSYS), // its rings would go past this library
             _ => Real.syscall(number, a, b, c, d, e, f),
         };
     }

@@ -32,19 +32,38 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
         Assert.Contains("netkernel: this guest has as many processes with sockets as it can have (256)", result.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Calls_by_number()
+    {
+        string program = Compile("syscalls.c");
+        Check([program], 7304);
+        Assert.Equal("io_uring_setup: -1 ENOSYS\n", Nk.Run("a", TimeSpan.FromSeconds(30), program, "127.0.0.1", "1", "uring").Output);
+    }
+
+    private string Compile(string source)
+    {
+        string program = Path.Combine(Nk.Folder, Path.GetFileNameWithoutExtension(source));
+        using GuestProcess gcc = GuestProcess.Start(Nk.Folder, 9100, ["gcc", "-O1", "-Wall", "-Werror", "-o", program, Script(source)]);
+        CommandResult built = gcc.Wait(TimeSpan.FromSeconds(60));
+        Assert.True(built.Succeeded, built.ToString());
+        return program;
+    }
+
     private static string Script(string name) => Programs.Path(Path.Combine("processes", name));
 
-    private void Check(string program, int port)
+    private void Check(string script, int port) => Check(["python3", Script(script)], port);
+
+    private void Check(string[] program, int port)
     {
         string expected = RunNatively(program);
         string number = port.ToString(CultureInfo.InvariantCulture);
         using GuestProcess peer = Nk.Outside.Start("python3", Script("peer.py"), "0.0.0.0", number);
         Programs.AwaitLine(peer, "ready");
-        CommandResult result = Nk.Run("a", TimeSpan.FromSeconds(240), "python3", Script(program), Nk.Outside.Ipv4, number);
+        CommandResult result = Nk.Run("a", TimeSpan.FromSeconds(240), [.. program, Nk.Outside.Ipv4, number]);
         Assert.True(expected == result.Output && result.Succeeded, $"natively:\n{expected}\n{result}");
     }
 
-    private static string RunNatively(string program)
+    private static string RunNatively(string[] program)
     {
         string folder = Directory.CreateTempSubdirectory("nk-native").FullName;
         try
@@ -52,7 +71,7 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
             using GuestProcess peer = GuestProcess.Start(folder, 1, ["python3", Script("peer.py"), "127.0.0.1", "0"]);
             Programs.AwaitLine(peer, "ready");
             string port = peer.Output.Split()[1];
-            using GuestProcess process = GuestProcess.Start(folder, 2, ["python3", Script(program), "127.0.0.1", port]);
+            using GuestProcess process = GuestProcess.Start(folder, 2, [.. program, "127.0.0.1", port]);
             CommandResult result = process.Wait(TimeSpan.FromSeconds(240));
             Assert.True(result.Succeeded, result.ToString());
             return result.Output;
