@@ -20,7 +20,7 @@ internal sealed record DemoStep(string Name, string? Guest, Func<string> Action)
 public sealed partial class DemoSteps
 {
     private static readonly TimeSpan StepTime = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(20);
 
     private readonly NkInstance _instance;
     private readonly string _www;
