@@ -121,7 +121,7 @@ internal struct Stat
     internal readonly bool IsSocket => (Mode & 0xF000) == 0xC000;
 }
 
-/// <summary>struct addrinfo of netdb.h, as far as getaddrinfo(3) reads it in hints.</summary>
+/// <summary>struct addrinfo of netdb.h, as getaddrinfo(3) reads it in hints and makes it.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct AddressHints
 {

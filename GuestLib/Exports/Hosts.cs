@@ -15,15 +15,22 @@ internal static unsafe class Hosts
     public static int GetAddrInfo(byte* name, byte* service, AddressHints* hints, void** result)
     {
         Service.Ensure();
-        if (hints == null || (hints->Flags & AI_ADDRCONFIG) == 0 || !Attaching.IsGuest || !Attaching.Ensure() || !Region.IsHostMode)
+        AddressHints without;
+        if (hints != null && (hints->Flags & AI_ADDRCONFIG) != 0 && Attaching.IsGuest && Attaching.Ensure() && Region.IsHostMode)
         {
-            return RealNames.getaddrinfo(name, service, hints, result);
+            // The addresses are the host's, and cannot be seen from here: to the C library there would be none to speak from.
+            without = *hints;
+            without.Flags &= ~AI_ADDRCONFIG;
+            hints = &without;
         }
 
-        // The addresses are the host's, and cannot be seen from here: to the C library there would be none to speak from.
-        AddressHints without = *hints;
-        without.Flags &= ~AI_ADDRCONFIG;
-        return RealNames.getaddrinfo(name, service, &without, result);
+        int error = RealNames.getaddrinfo(name, service, hints, result);
+        if (error == 0 && name != null && Attaching.IsGuest)
+        {
+            Reachability.Sort((AddressHints**)result);
+        }
+
+        return error;
     }
 
     [RuntimeExport("getaddrinfo_a")]

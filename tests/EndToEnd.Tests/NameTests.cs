@@ -111,6 +111,15 @@ public sealed class NameTests(InstanceFixture fixture)
     }
 
     [Fact]
+    public void Addresses_that_the_stack_has_no_route_to_come_last()
+    {
+        using NameBed bed = new(Nk, "names-routes");
+        string[] names = ["@routeless.example.test", "@routeless4.example.test", "@noroutes.example.test", "@two.example.test", "@localhost"];
+        bed.Same([bed.Program, .. names]);
+        Assert.StartsWith("198.18.9.51", bed.InGuest(["getent", "ahosts", "routeless.example.test"]).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_server_that_hears_only_one_query_of_two_is_asked_again()
     {
         using NameBed bed = new(Nk, "names-once", "timeout:1");
