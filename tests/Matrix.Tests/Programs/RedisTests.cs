@@ -34,7 +34,7 @@ public sealed class RedisTests(MatrixFixture matrix)
     {
         RunningProgram redis = Start(world.Server, world);
         world.Client.Must(Cli + "debug populate 100000 key 100");
-        RunningProgram load = world.Client.Start("redis-benchmark", "-h", Machines.Ipv4(Machines.Server), "-c", "8", "-n", "30000", "-d", "100", "-t", "set", "-q");
+        RunningProgram load = world.Client.Start("redis-benchmark", "-h", Machines.Ipv4(Machines.Server), "-c", "8", "-n", "8000", "-d", "100", "-t", "set", "-q");
         world.Outside.Shows(Cli + "bgsave");
         RunningProgram replica = Start(world.Peer, world, "--replicaof", Machines.Ipv4(Machines.Server), "6379");
         world.Client.Until("redis-cli -h $PEER info replication | grep -q master_link_status:up");
