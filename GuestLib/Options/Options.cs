@@ -200,7 +200,7 @@ internal static unsafe partial class Options
 
     /// <summary>The kernel socket is never connected, and in host mode never bound: what it would refuse then is refused here.</summary>
     private static bool IsTooLate(SocketSlot* s, int level, int name) =>
-        (level == Abi.IPPROTO_IPV6 && name == Abi.IPV6_V6ONLY
+        (level == Abi.IPPROTO_IPV6 && name == Abi.IPV6_V6ONLY && s->Domain == Abi.AF_INET6
             && (Volatile.Read(ref s->Status) & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0)
         || (level == Abi.IPPROTO_TCP && name == Abi.TCP_FASTOPEN && (Volatile.Read(ref s->Status) & (SocketStatus.Connected | SocketStatus.Connecting)) != 0);
 
