@@ -60,7 +60,8 @@ internal static unsafe class Opening
         return Libc.Fail(error);
     }
 
-    internal static int Bind(int fd, SocketSlot* s, byte* address, uint length)
+    /// <summary>bind(2). <paramref name="toListen"/>: a port is wanted now, whatever IP_BIND_ADDRESS_NO_PORT says.</summary>
+    internal static int Bind(int fd, SocketSlot* s, byte* address, uint length, bool toListen = false)
     {
         int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
         if (error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET && *(ushort*)address == Abi.AF_UNSPEC && *(uint*)(address + 4) == 0)
@@ -98,6 +99,11 @@ internal static unsafe class Opening
             }
 
             return result;
+        }
+
+        if (port == 0 && !toListen && !Region.IsHostMode && (s->OptionMask & (1ul << OptionTable.BindNoPort)) != 0)
+        {
+            return Real.bind(fd, address, length); // the address is the guest's only one, and connect finds a port
         }
 
         byte* local = stackalloc byte[28];
@@ -190,8 +196,8 @@ internal static unsafe class Opening
         bind->Aux = port;
         bind->Flags = (wildcard ? NqeFlags.Wildcard : 0)
             | (s->Domain == Abi.AF_INET6 && Options.IsOn(fd, Abi.IPPROTO_IPV6, Abi.IPV6_V6ONLY) ? NqeFlags.V6Only : 0)
-            | (Options.IsOn(fd, Abi.SOL_SOCKET, Abi.SO_REUSEADDR) ? NqeFlags.ReuseAddress : 0)
-            | (Options.IsOn(fd, Abi.SOL_SOCKET, Abi.SO_REUSEPORT) ? NqeFlags.ReusePort : 0);
+            | ((s->OptionMask & (1ul << OptionTable.ReuseAddress)) != 0 ? NqeFlags.ReuseAddress : 0)
+            | ((s->OptionMask & (1ul << OptionTable.ReusePort)) != 0 ? NqeFlags.ReusePort : 0);
         int error = Control.Request(s, id, RingKind.Job, elements, count + 1);
         error = error != 0 ? error : (int)s->ControlError;
         if (error == 0)
@@ -215,10 +221,10 @@ internal static unsafe class Opening
 
         if ((status & SocketStatus.Bound) == 0)
         {
-            // listen without bind: the kernel chooses a port on the wildcard address.
+            // listen without bind, or without a port (IP_BIND_ADDRESS_NO_PORT): one is chosen now, on the address that the kernel socket has, mostly the wildcard.
             byte* any = stackalloc byte[28];
-            uint length = Addresses.Format(s->Domain, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, 0, any);
-            if (Bind(fd, s, any, length) != 0)
+            uint length = 28;
+            if (Real.getsockname(fd, any, &length) != 0 || Bind(fd, s, any, length, toListen: true) != 0)
             {
                 return -1;
             }

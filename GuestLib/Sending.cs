@@ -134,7 +134,11 @@ internal static unsafe class Sending
                 return nonBlocking ? Libc.Fail(Abi.EAGAIN) : -1;
             }
 
-            error = error == 0 && (flags & (Abi.MSG_OOB | Abi.MSG_ZEROCOPY | Abi.MSG_FASTOPEN)) != 0 ? Abi.EOPNOTSUPP : error;
+            if ((flags & (Abi.MSG_OOB | Abi.MSG_FASTOPEN)) != 0)
+            {
+                error = (flags & Abi.MSG_FASTOPEN) != 0 ? error == 0 ? Abi.EISCONN : Abi.EOPNOTSUPP : error == 0 ? Abi.EOPNOTSUPP : error;
+            }
+
             if (error != 0)
             {
                 Locks.Leave(ref s->TxLock);
@@ -235,7 +239,8 @@ internal static unsafe class Sending
         while (n < Batch && (nuint)taken < BatchBytes && left > 0 && HasAny(s))
         {
             uint window = s->TxLimit - s->TxBytes;
-            int sizeClass = PoolHalf.ClassFor(left);
+            bool limited = s->TxLimit < DefaultLimit; // the program wants little to wait: the last piece may not go beyond it
+            int sizeClass = PoolHalf.ClassFor(limited && window < left ? window : left);
             if (!TxPool.TryTake(sizeClass, out uint chunk))
             {
                 break;
@@ -243,7 +248,7 @@ internal static unsafe class Sending
 
             nuint room = PoolHalf.BytesOf(Region.Tx.ClassOf(chunk));
             room = room < left ? room : left;
-            room = room < window || n == 0 ? room : window;
+            room = room < window || (n == 0 && !limited) ? room : window;
             ulong offset = Region.Tx.OffsetOf(chunk);
             nint put = source.Fill(Region.Pool + offset, room);
             if (put <= 0)

@@ -51,13 +51,19 @@ internal enum OptionGet : byte
 internal static class OptionTable
 {
     /// <summary>Rows that are told to the NSM.</summary>
-    internal const int Told = 36;
+    internal const int Told = 35;
 
     /// <summary>Rows that have a bit.</summary>
-    internal const int Marked = Told + 8;
+    internal const int Marked = Told + 9;
+
+    /// <summary>The rows of IPv6 among the first; the NSM does not have them on a connection that came by IPv4.</summary>
+    internal const ulong Six = 0x1Ful << (Told - 5);
 
     internal const int KeepAlive = 0, SendBuffer = 1, ReceiveBuffer = 2, Linger = 3, NotSentLowWater = 4, ReuseAddress = Told, ReusePort = Told + 1,
-        ReceiveLowWater = Told + 2, ReceiveTimeout = Told + 3, SendTimeout = Told + 4, ReceiveTimeoutNew = Told + 5, SendTimeoutNew = Told + 6, V6Only = Told + 7;
+        ReceiveLowWater = Told + 2, ReceiveTimeout = Told + 3, SendTimeout = Told + 4, ReceiveTimeoutNew = Told + 5, SendTimeoutNew = Told + 6, V6Only = Told + 7, BindNoPort = Told + 8;
+
+    /// <summary>Bit of a socket that has an option set without effect on TCP.</summary>
+    internal const int HasStored = 63;
 
     private const int RowBytes = 5;
 
@@ -102,7 +108,6 @@ internal static class OptionTable
         Ip, 2, W, I, 0, // IP_TTL
         Ip, 10, V, I, 0, // IP_MTU_DISCOVER
         Ip, 21, V, I, 0, // IP_MINTTL
-        Ip, 24, V, I, 0, // IP_BIND_ADDRESS_NO_PORT
         Ip6, 16, W, I, 0, // IPV6_UNICAST_HOPS
         Ip6, 23, V, I, 0, // IPV6_MTU_DISCOVER
         Ip6, 67, W, I, 0, // IPV6_TCLASS
@@ -118,6 +123,7 @@ internal static class OptionTable
         Sock, 66, L, K, 0, // SO_RCVTIMEO_NEW
         Sock, 67, L, K, 0, // SO_SNDTIMEO_NEW
         Ip6, 26, L, K, 0, // IPV6_V6ONLY
+        Ip, 24, L, Y, 0, // IP_BIND_ADDRESS_NO_PORT
 
         // What a socket is, and what it tells.
         Sock, 3, R, K, NOOPT, // SO_TYPE
@@ -138,10 +144,10 @@ internal static class OptionTable
         Sock, 71, R, K, NOOPT, // SO_NETNS_COOKIE
         Sock, 77, R, K, NOOPT, // SO_PEERPIDFD
         Tcp, 11, R, Y, NOOPT, // TCP_INFO
-        Tcp, 13, X, N, 0, // TCP_CONGESTION
+        Tcp, 13, X, Y, 0, // TCP_CONGESTION
         Tcp, 26, R, N, NOOPT, // TCP_CC_INFO
         Tcp, 28, R, N, NOOPT, // TCP_SAVED_SYN
-        Tcp, 42, R, K, NOOPT, // TCP_IS_MPTCP
+        Tcp, 43, R, K, NOOPT, // TCP_IS_MPTCP
         Ip, 14, R, N, NOOPT, // IP_MTU
         Ip, 4, R, N, NOOPT, // IP_OPTIONS
         Ip6, 24, S, N, 0, // IPV6_MTU
@@ -239,6 +245,7 @@ internal static class OptionTable
         Tcp, 21, R, K, EPERM, // TCP_QUEUE_SEQ
         Tcp, 24, R, N, EPERM, // TCP_TIMESTAMP
         Tcp, 29, R, K, EPERM, // TCP_REPAIR_WINDOW
+        Tcp, 42, R, K, EPERM, // TCP_AO_REPAIR
         Ip, 16, R, No, EPERM, // IP_IPSEC_POLICY
         Ip, 17, R, No, EPERM, // IP_XFRM_POLICY
         Ip, 19, Z, K, EPERM, // IP_TRANSPARENT
@@ -315,6 +322,9 @@ internal static class OptionTable
 
         return -1;
     }
+
+    /// <summary>Rows of the table.</summary>
+    internal static int Count => Rows.Length / RowBytes;
 
     internal static int LevelOf(int row) => Rows[row * RowBytes] switch
     {

@@ -9,9 +9,10 @@ namespace NetKernel.GuestLib;
 internal static unsafe partial class Options
 {
     private const ulong Copied = (1ul << OptionTable.Linger) | (1ul << OptionTable.ReceiveLowWater) | (1ul << OptionTable.ReceiveTimeout) | (1ul << OptionTable.SendTimeout)
-        | (1ul << OptionTable.ReceiveTimeoutNew) | (1ul << OptionTable.SendTimeoutNew);
+        | (1ul << OptionTable.ReceiveTimeoutNew) | (1ul << OptionTable.SendTimeoutNew) | OptionTable.Six;
 
-    private const ulong OnOff = (1ul << OptionTable.ReuseAddress) | (1ul << OptionTable.ReusePort) | (1ul << OptionTable.V6Only);
+    private const ulong OnOff = (1ul << OptionTable.ReuseAddress) | (1ul << OptionTable.ReusePort) | (1ul << OptionTable.V6Only)
+        | (1ul << OptionTable.BindNoPort) | (1ul << OptionTable.HasStored);
 
     internal static int Set(int fd, SocketSlot* s, int level, int name, void* value, uint length)
     {
@@ -31,7 +32,13 @@ internal static unsafe partial class Options
         switch (policy)
         {
             case OptionSet.Stored:
-                return Real.setsockopt(fd, level, name, value, length);
+                if (Real.setsockopt(fd, level, name, value, length) != 0)
+                {
+                    return -1;
+                }
+
+                Interlocked.Or(ref s->OptionMask, 1ul << OptionTable.HasStored);
+                return 0;
             case OptionSet.Refused:
             case OptionSet.OnlyZero:
                 return Refuse(fd, level, name, value, length, OptionTable.ErrnoOf(row), policy == OptionSet.OnlyZero);
@@ -51,12 +58,6 @@ internal static unsafe partial class Options
             return -1;
         }
 
-        if (row is OptionTable.SendBuffer or OptionTable.NotSentLowWater)
-        {
-            Interlocked.Or(ref s->OptionMask, 1ul << row); // first: what nobody has set bounds nothing
-            LimitSending(fd, s);
-        }
-
         if (row == OptionTable.Linger)
         {
             _ = Linger(fd) >= 0 ? Interlocked.Or(ref s->Status, Status.Lingers) : Interlocked.And(ref s->Status, ~Status.Lingers);
@@ -64,7 +65,13 @@ internal static unsafe partial class Options
 
         if (policy != OptionSet.Local)
         {
-            return Tell(fd, s, row, policy == OptionSet.Verified);
+            int told = Tell(fd, s, row, policy == OptionSet.Verified);
+            if (told == 0 && row is (OptionTable.SendBuffer or OptionTable.NotSentLowWater))
+            {
+                LimitSending(fd, s);
+            }
+
+            return told;
         }
 
         Keep(fd, s, row, *(int*)value != 0);
@@ -97,9 +104,16 @@ internal static unsafe partial class Options
 
         bool here = policy == OptionGet.Kernel || (policy == OptionGet.Inherited && (row >= OptionTable.Marked || (s->OptionMask & (1ul << row)) != 0));
         uint wanted = SocketStatus.Known | (policy == OptionGet.Inherited ? SocketStatus.Connected : 0);
-        return here || (Volatile.Read(ref s->Status) & (wanted | SocketStatus.Reset | SocketStatus.Connecting)) != wanted
-            ? Real.getsockopt(fd, level, name, value, length)
-            : Ask(s, Fds.IdOf(fd), level, name, value, length);
+        if (!here && (Volatile.Read(ref s->Status) & (wanted | SocketStatus.Reset | SocketStatus.Connecting)) == wanted)
+        {
+            int result = Ask(s, Fds.IdOf(fd), level, name, value, length);
+            if (result == 0 || policy == OptionGet.Nsm || Libc.Errno is not (Abi.ENOPROTOOPT or Abi.EOPNOTSUPP))
+            {
+                return result;
+            }
+        }
+
+        return Real.getsockopt(fd, level, name, value, length);
     }
 
     /// <summary>Gives an accepted socket what its listener has and the NSM does not know of.</summary>
@@ -108,6 +122,11 @@ internal static unsafe partial class Options
         s->TxLimit = listener->TxLimit;
         ulong mask = listener->OptionMask & (Copied | OnOff);
         s->OptionMask = mask;
+        if ((mask >> OptionTable.HasStored) != 0)
+        {
+            InheritStored(listenerFd, fd);
+        }
+
         ulong* value = stackalloc ulong[2];
         for (ulong rest = mask & Copied; rest != 0; rest &= rest - 1)
         {
@@ -123,9 +142,30 @@ internal static unsafe partial class Options
             {
                 Keep(fd, s, row, on: true);
             }
-            else if (Linger(fd) >= 0)
+            else if (row == OptionTable.Linger && Linger(fd) >= 0)
             {
                 Interlocked.Or(ref s->Status, Status.Lingers);
+            }
+        }
+    }
+
+    /// <summary>Options without effect are inherited too; programs that set one on a listener are rare, so nobody keeps a list of them.</summary>
+    private static void InheritStored(int listenerFd, int fd)
+    {
+        for (int row = OptionTable.Marked; row < OptionTable.Count; row++)
+        {
+            if (OptionTable.SetOf(row) != OptionSet.Stored || OptionTable.GetOf(row) == OptionGet.Refused)
+            {
+                continue;
+            }
+
+            int level = OptionTable.LevelOf(row), name = OptionTable.NameOf(row);
+            int theirs = 0, ours = 0;
+            uint length = sizeof(int), size = sizeof(int);
+            if (Real.getsockopt(listenerFd, level, name, &theirs, &length) == 0 && length == sizeof(int)
+                && Real.getsockopt(fd, level, name, &ours, &size) == 0 && theirs != ours)
+            {
+                _ = Real.setsockopt(fd, level, name, &theirs, length);
             }
         }
     }
@@ -207,7 +247,7 @@ internal static unsafe partial class Options
     /// <summary>An option that the library itself acts on.</summary>
     private static void Keep(int fd, SocketSlot* s, int row, bool on)
     {
-        if (row is OptionTable.ReuseAddress or OptionTable.ReusePort or OptionTable.V6Only && !on)
+        if (row is OptionTable.ReuseAddress or OptionTable.ReusePort or OptionTable.V6Only or OptionTable.BindNoPort && !on)
         {
             Interlocked.And(ref s->OptionMask, ~(1ul << row));
             return;

@@ -9,7 +9,7 @@ internal static unsafe partial class Options
     {
         if (level == Abi.IPPROTO_TCP)
         {
-            return GetInfo(fd, s, value, length);
+            return name == Abi.TCP_INFO ? GetInfo(fd, s, value, length) : GetCongestion(fd, s, value, length);
         }
 
         switch (name)
@@ -68,6 +68,26 @@ internal static unsafe partial class Options
 
         _ = Libc.memmove(value, full, *length);
         return 0;
+    }
+
+    /// <summary>TCP_CONGESTION: the NSM's, also of a socket that it does not know yet, since what it takes by itself is its operator's choice.</summary>
+    private static int GetCongestion(int fd, SocketSlot* s, void* value, uint* length)
+    {
+        if ((Volatile.Read(ref s->Status) & (SocketStatus.Reset | SocketStatus.Connecting)) != 0)
+        {
+            return Real.getsockopt(fd, Abi.IPPROTO_TCP, Abi.TCP_CONGESTION, value, length);
+        }
+
+        uint id = Fds.IdOf(fd);
+        if ((Volatile.Read(ref s->Status) & SocketStatus.Known) == 0 && Locks.TryEnter(ref s->ControlLock))
+        {
+            Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
+            uint count = Control.Introduce(s, id, fd, elements);
+            _ = count != 0 && Rings.Job(s->QueueSet, elements, count);
+            Locks.Leave(ref s->ControlLock);
+        }
+
+        return Ask(s, id, Abi.IPPROTO_TCP, Abi.TCP_CONGESTION, value, length);
     }
 
     /// <summary>Congestion control depends on what the NSM offers, so it alone is asked. Names that one request cannot carry are unknown.</summary>

@@ -77,12 +77,23 @@ def serve(c):
             n -= len(block)
     elif mode == b"s":                  # count segments
         segments(c)
+    elif mode == b"y":                  # TOS and TTL of the SYN, and the MSS that it offered
+        syn = c.getsockopt(socket.IPPROTO_TCP, 28, 256)  # TCP_SAVED_SYN
+        tcp = syn[(syn[0] & 15) * 4:]
+        mss = next(struct.unpack_from("!H", tcp, i + 2)[0] for i in range(20, 40) if tcp[i:i + 2] == b"\2\4")
+        c.sendall(b"%d %d %d\n" % (syn[1], syn[8], mss))
     elif mode == b"u":                  # "ab", one urgent byte, "cd"
         c.sendall(b"ab")
         c.send(b"!", socket.MSG_OOB)
         exactly(c, 1)
         c.sendall(b"cd")
         exactly(c, 1)
+    elif mode == b"k":                  # connects back to the port that two bytes say, sends ten bytes, and holds it
+        port = struct.unpack("!H", exactly(c, 2))[0]
+        back = socket.create_connection((c.getpeername()[0], port), timeout=20)
+        back.sendall(b"0123456789")
+        c.sendall(b"k")
+        held.append(back)
     elif mode == b"z":                  # how the client ended: FIN or RST
         try:
             while c.recv(65536):
@@ -114,6 +125,7 @@ def main(address, port):
     s = socket.socket(family)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, port))
+    s.setsockopt(socket.IPPROTO_TCP, 27, 1)  # TCP_SAVE_SYN
     s.listen(128)
     print("ready", s.getsockname()[1], flush=True)
     while True:
