@@ -309,6 +309,11 @@ internal static unsafe class Opening
 
         // The state counts before the address, as in the kernel (inet_stream_connect).
         bool nonBlocking = (status & Status.NonBlocking) != 0;
+        if ((status & SocketStatus.Connecting) != 0 && Draining.All())
+        {
+            status = Volatile.Read(ref s->Status); // its end may have been told already
+        }
+
         if ((status & SocketStatus.Connecting) != 0)
         {
             return nonBlocking ? Libc.Fail(Abi.EALREADY) : AwaitConnect(fd, s, Abi.EALREADY);

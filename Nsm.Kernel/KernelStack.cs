@@ -246,6 +246,8 @@ internal sealed unsafe partial class KernelStack : INetworkStack
             return 0;
         }
 
+        // A peer on this machine has answered by now: told in the same turn, before any request that comes later.
+        _host.PollSoon();
         s->Clear(KernelFlags.ErrorSignalled);
         s->Phase = Phase.Connecting;
         return Libc.EINPROGRESS;

@@ -18,6 +18,8 @@ public sealed class CPythonSuiteTests(PrivateFixture fixture)
     [
         "test_socket", "test_select", "test_selectors", "test_poll", "test_epoll", "test_socketserver", "test_asyncore", "test_asynchat", "test_httplib",
         "test_httpservers", "test_urllib2_localnet", "test_ftplib", "test_poplib", "test_imaplib", "test_smtplib", "test_xmlrpc", "test_ssl",
+        "test_asyncio.test_sendfile", "test_asyncio.test_server", "test_asyncio.test_sock_lowlevel", "test_asyncio.test_sslproto", "test_asyncio.test_streams",
+        "test_asyncio.test_buffered_proto",
     ];
 
     private static readonly string[] Long = ["test_asyncio", "test_multiprocessing_spawn", "test_multiprocessing_fork"];
