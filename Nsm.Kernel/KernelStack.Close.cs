@@ -67,7 +67,6 @@ internal sealed unsafe partial class KernelStack
     /// <summary>SO_LINGER with some seconds: the end comes when the peer has acknowledged our FIN, which the kernel shows as a wake-up like any other.</summary>
     private static bool Lingers(KernelSocket* s)
     {
-        const byte FinWait1 = 4, LastAck = 9, Closing = 11;
         if (s->LingerOn == 0)
         {
             return false;
@@ -79,9 +78,7 @@ internal sealed unsafe partial class KernelStack
             _ = Sys.Shutdown(s->Fd, Sys.SHUT_WR);
         }
 
-        byte state = 0; // tcpi_state, the first byte of struct tcp_info
-        uint length = 1;
-        return Sys.GetSockOpt(s->Fd, Sys.IPPROTO_TCP, Sys.TCP_INFO, &state, &length) == 0 && state is FinWait1 or LastAck or Closing;
+        return StateOf(s->Fd) is TcpFinWait1 or TcpLastAck or TcpClosing;
     }
 
     private static bool HasUnread(int fd)

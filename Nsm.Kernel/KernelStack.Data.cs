@@ -17,6 +17,9 @@ internal sealed unsafe partial class KernelStack
     /// <summary>Receives in a row that fit a smaller chunk, before smaller chunks are taken.</summary>
     private const int ShrinkAfter = 8;
 
+    /// <summary>TCP_FIN_WAIT1 and so on, as in the kernel's tcp_states.h.</summary>
+    private const byte TcpFinWait1 = 4, TcpFinWait2 = 5, TcpLastAck = 9, TcpClosing = 11;
+
     private readonly Libc.IoVec* _vectors = (Libc.IoVec*)NativeMemory.Alloc(MaxVectors, (nuint)sizeof(Libc.IoVec));
 
     public void Run(Connection* c)
@@ -249,9 +252,23 @@ internal sealed unsafe partial class KernelStack
         }
     }
 
+    /// <summary>The kernel's state of a connection: tcpi_state, the first byte of struct tcp_info.</summary>
+    private static byte StateOf(int fd)
+    {
+        byte state = 0;
+        uint length = 1;
+        return Sys.GetSockOpt(fd, Sys.IPPROTO_TCP, Sys.TCP_INFO, &state, &length) == 0 ? state : (byte)0;
+    }
+
     /// <summary>recv said 0 or an error.</summary>
     private void Ended(Connection* c, KernelSocket* s, int error)
     {
+        if (error == 0 && s->Has(KernelFlags.ReadShut) && s->Has(KernelFlags.ShutdownDone) && StateOf(s->Fd) is TcpFinWait1 or TcpFinWait2)
+        {
+            s->Clear(KernelFlags.Readable); // The end that we have made ourselves; the peer's FIN is another edge.
+            return;
+        }
+
         s->Set(KernelFlags.AtEnd);
         s->Clear(KernelFlags.Readable);
         if (error == 0 && s->SendError != 0)
