@@ -10,6 +10,9 @@ internal static unsafe class Sandbox
 
     private static bool s_filtered;
 
+    /// <summary>Whether a filter is in force: no call but those that every such program allows.</summary>
+    internal static bool IsFiltered => s_filtered;
+
     /// <summary>prctl(2).</summary>
     internal static int Control(int option, nint a, nint b, nint c, nint d)
     {

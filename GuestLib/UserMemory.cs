@@ -5,7 +5,8 @@ namespace NetKernel.GuestLib;
 /// <summary>
 /// Whether the program's pointers are good: a bad one is to give EFAULT, as the kernel has it, and not a SIGSEGV inside the library. The kernel is asked, a page
 /// at a time, and pages that were good are remembered, so that a buffer in use costs a comparison. A page that was good and is then unmapped is not noticed, and
-/// after <see cref="Budget"/> questions no more are asked: a program that has used that many pages is no test of pointers, and its data path stays free of system calls.
+/// after <see cref="Budget"/> questions no more are asked: a program that has used that many pages is no test of pointers, and its data path stays free of system calls. Nor
+/// does one that has a filter on its system calls.
 /// </summary>
 internal static unsafe class UserMemory
 {
@@ -61,7 +62,7 @@ internal static unsafe class UserMemory
             return false;
         }
 
-        if (s_questions >= Budget)
+        if (s_questions >= Budget || Sandbox.IsFiltered)
         {
             return true;
         }
