@@ -91,6 +91,26 @@ internal static class Programs
         return program;
     }
 
+    /// <summary>Runs a server ("ready PORT" is its first line) and its client on the machine's own loopback; what the client printed.</summary>
+    public static string RunNatively(string[] server, Func<int, string[]> client, int seconds = 90)
+    {
+        string folder = Directory.CreateTempSubdirectory("nk-native").FullName;
+        try
+        {
+            using GuestProcess listening = GuestProcess.Start(folder, 1, server);
+            AwaitLine(listening, "ready");
+            int port = int.Parse(listening.Output.Split()[1], System.Globalization.CultureInfo.InvariantCulture);
+            using GuestProcess process = GuestProcess.Start(folder, 2, client(port));
+            CommandResult result = process.Wait(TimeSpan.FromSeconds(seconds));
+            Assert.True(result.Succeeded, result.ToString());
+            return result.Output;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     /// <summary>Waits for a line of a program's output; fails with what it wrote when it does not come.</summary>
     public static void AwaitLine(GuestProcess process, string line, int seconds = 30) =>
         Assert.True(

@@ -63,22 +63,6 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
         Assert.True(expected == result.Output && result.Succeeded, $"natively:\n{expected}\n{result}");
     }
 
-    private static string RunNatively(string[] program)
-    {
-        string folder = Directory.CreateTempSubdirectory("nk-native").FullName;
-        try
-        {
-            using GuestProcess peer = GuestProcess.Start(folder, 1, ["python3", Script("peer.py"), "127.0.0.1", "0"]);
-            Programs.AwaitLine(peer, "ready");
-            string port = peer.Output.Split()[1];
-            using GuestProcess process = GuestProcess.Start(folder, 2, [.. program, "127.0.0.1", port]);
-            CommandResult result = process.Wait(TimeSpan.FromSeconds(240));
-            Assert.True(result.Succeeded, result.ToString());
-            return result.Output;
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
+    private static string RunNatively(string[] program) => Programs.RunNatively(
+        ["python3", Script("peer.py"), "127.0.0.1", "0"], port => [.. program, "127.0.0.1", port.ToString(CultureInfo.InvariantCulture)], seconds: 240);
 }

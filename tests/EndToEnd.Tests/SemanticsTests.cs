@@ -31,16 +31,7 @@ public sealed class SemanticsTests(InstanceFixture fixture)
 
     private static string[] Client(string address, int port) => ["python3", Programs.Path("semantics.py"), "client", address, $"{port}"];
 
-    private static string RunNatively(string address)
-    {
-        using GuestProcess server = GuestProcess.Start(Directory.CreateTempSubdirectory("nk-native").FullName, 1, Server(0, address));
-        Programs.AwaitLine(server, "ready");
-        int port = int.Parse(server.Output.Split()[1], System.Globalization.CultureInfo.InvariantCulture);
-        using GuestProcess client = GuestProcess.Start(Directory.CreateTempSubdirectory("nk-native").FullName, 2, Client(address, port));
-        CommandResult result = client.Wait(TimeSpan.FromSeconds(90));
-        Assert.True(result.Succeeded, result.ToString());
-        return result.Output;
-    }
+    private static string RunNatively(string address) => Programs.RunNatively(Server(0, address), port => Client(address, port));
 
     private void Check(GuestProcess server, string address, int port, bool fromGuest, string expected)
     {

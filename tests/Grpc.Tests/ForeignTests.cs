@@ -32,7 +32,7 @@ public sealed class ForeignTests
     [Fact]
     public async Task Nodes_client_is_served()
     {
-        string modules = Path.Combine(Path.GetTempPath(), "netkernel-grpc-js-1.14");
+        string modules = Path.Combine(AppContext.BaseDirectory, "grpc-js-1.14");
         if (!Directory.Exists(Path.Combine(modules, "node_modules", "@grpc", "grpc-js")))
         {
             Directory.CreateDirectory(modules);

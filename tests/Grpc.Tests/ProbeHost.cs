@@ -52,13 +52,11 @@ internal sealed class ProbeHost : IAsyncDisposable
         _ = builder.Services.AddSingleton<ProbeService>();
         _ = builder.Services.AddSingleton<HealthServiceImpl>();
         _ = builder.Services.AddSingleton(_ => new ReflectionServiceImpl(Probe.Descriptor));
-        _ = builder.Services.AddSingleton(_ => new ReflectionV1Service(Probe.Descriptor));
         _ = builder.Services.AddGrpc(configure ?? (_ => { }));
         WebApplication application = builder.Build();
         _ = application.MapGrpcService<ProbeService>();
         _ = application.MapGrpcService<HealthServiceImpl>();
         _ = application.MapGrpcService<ReflectionServiceImpl>();
-        _ = application.MapGrpcService<ReflectionV1Service>();
         await application.StartAsync();
         return new ProbeHost(application, folder);
     }

@@ -20,6 +20,9 @@ public sealed class GunicornTests(MatrixFixture matrix)
             8000, "gunicorn.pid",
             ["/usr/bin/python3", "/usr/bin/gunicorn", "--daemon", "--bind", "[::]:8000", "--pid", "gunicorn.pid", "--log-file", world.At("gunicorn.log"), "--pythonpath", Path.GetDirectoryName(World.Own("wsgi.py"))!, .. workers, "wsgi:app"]);
         world.Client.Shows("curl -sS http://$SERVER:8000/a; curl -sS --data-binary @post http://[$SERVER6]:8000/b");
+        // All workers are there before their number changes.
+        int count = int.Parse(workers[1], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.True(NkInstance.WaitFor(() => Processes.Children(gunicorn.Pid).Length == count, TimeSpan.FromSeconds(40)), world.Tail("gunicorn.log"));
         var load = new Load(world, 8000, "/page");
         Change(world, gunicorn, 22 /* SIGTTOU: one worker less */, now => now.Length == 1 || now.Length == 2);
         load.AwaitMore();
