@@ -1,0 +1,9 @@
+using System.Globalization;
+using NetKernel.ControlPlane.Tests.Store;
+
+// The test runner does not come this way; these are the processes that tests start and kill.
+return args switch
+{
+    ["store-writer", var path, var seed] => CrashTests.Writer(path, int.Parse(seed, CultureInfo.InvariantCulture)),
+    _ => 2,
+};
