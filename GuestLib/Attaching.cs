@@ -186,6 +186,7 @@ internal static unsafe class Attaching
         }
 
         s_connection = Fds.Hide(connection);
+        Streams.Take();
         Inheriting.AdoptAll();
         if ((message.Flags & ExecutedFlag) != 0)
         {

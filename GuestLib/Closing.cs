@@ -115,6 +115,21 @@ internal static unsafe class Closing
         }
     }
 
+    /// <summary>The libc may have closed an fd, or put another file in its place, without a call that this library sees.</summary>
+    internal static void Replaced(int fd)
+    {
+        if (Fds.KindOf(fd) is FdKind.Native or FdKind.Hidden || Libc.getpid() != Forking.Pid)
+        {
+            return;
+        }
+
+        Stat stat = default;
+        if (Libc.fstat(fd, &stat) != 0 || !stat.IsSocket || (Fds.KindOf(fd) == FdKind.Socket && Region.Socket(Fds.IdOf(fd))->Inode != stat.Inode))
+        {
+            Forget(fd);
+        }
+    }
+
     /// <summary>
     /// Takes an fd out of the library's books; the socket that this process no longer holds, or <see cref="Slots.None"/>, and how long its close lingers.
     /// </summary>

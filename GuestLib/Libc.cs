@@ -33,6 +33,9 @@ internal static unsafe class Libc
     [RuntimeImport("*", "munmap"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int munmap(nint address, nuint length);
 
+    [RuntimeImport("*", "mprotect"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int mprotect(nint address, nuint length, int protection);
+
     [RuntimeImport("*", "sched_yield"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int yield();
 

@@ -58,7 +58,17 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int> pidfd_getfd;
 
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, void*, int> vdprintf;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, byte*, void*, int> vdprintf_chk;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*> freopen;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*> freopen64;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, void> perror;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> daemon;
+
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<nuint, int> pthread_cancel;
+
+    /// <summary>The libc's variable: where the program's standard error is now.</summary>
+    internal static byte** stderr;
 
     /// <summary>_pthread_cleanup_push and _pthread_cleanup_pop: a C library that has none leaves them null.</summary>
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, void*, void> cleanup_push;
@@ -129,6 +139,17 @@ internal static unsafe class Real
         _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
         clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
         pidfd_getfd = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int>)Find("pidfd_getfd"u8);
+        vdprintf = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, void*, int>)Find("vdprintf"u8);
+        vdprintf_chk = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, byte*, void*, int>)Find("__vdprintf_chk"u8);
+        freopen = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*>)Find("freopen"u8);
+        freopen64 = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*>)Find("freopen64"u8);
+        perror = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, void>)Find("perror"u8);
+        daemon = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("daemon"u8);
+        fixed (byte* name = "stderr"u8)
+        {
+            stderr = (byte**)Libc.dlsym(0, name); // the program's copy, if it has one
+        }
+
         pthread_cancel = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nuint, int>)Find("pthread_cancel"u8);
         cleanup_push = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, void*, void>)Find("_pthread_cleanup_push"u8);
         cleanup_pop = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, int, void>)Find("_pthread_cleanup_pop"u8);
@@ -147,7 +168,8 @@ internal static unsafe class Real
         }
     }
 
-    private static void* Find(ReadOnlySpan<byte> name)
+    /// <summary>A symbol of a library behind this one, or null.</summary>
+    internal static void* Find(ReadOnlySpan<byte> name)
     {
         fixed (byte* text = name)
         {

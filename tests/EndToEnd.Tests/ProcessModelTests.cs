@@ -21,6 +21,13 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     [Fact]
     public void Sockets_handed_over_to_other_processes() => Check("passing.py", 7303);
 
+    /// <summary>fdopen, dprintf, stdin, stdout and stderr, freopen, an inetd's program.</summary>
+    [Fact]
+    public void Stdio_on_sockets() => Check([Compile("stdio.c")], 7307);
+
+    [Fact]
+    public void Shells_and_others_that_use_a_socket_as_a_stream() => Check("streams.py", 7308);
+
     [Fact]
     public void More_processes_than_a_guest_can_have_are_told_so_and_a_place_is_free_again_at_once()
     {
