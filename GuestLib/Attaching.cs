@@ -101,6 +101,17 @@ internal static unsafe class Attaching
         _ = Raw.Write(s_bells[loop], &one, 8);
     }
 
+    /// <summary>An fd of the library has another number.</summary>
+    internal static void Moved(int from, int to)
+    {
+        WakeFd = WakeFd == from ? to : WakeFd;
+        s_connection = s_connection == from ? to : s_connection;
+        for (uint i = 0; i < Region.Loops; i++)
+        {
+            s_bells[i] = s_bells[i] == from ? to : s_bells[i];
+        }
+    }
+
     /// <summary>Closes this process's end of the pipe that wakes it.</summary>
     internal static void LoseBell()
     {

@@ -175,6 +175,13 @@ internal static unsafe class Fds
         }
     }
 
+    /// <summary>The least number for fds of the library's own.</summary>
+    internal static int Floor()
+    {
+        int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
+        return floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
+    }
+
     /// <summary>Moves a fresh fd out of the program's way (high numbers, close-on-exec) and hides it. The fd, or -1 with errno.</summary>
     internal static int Hide(int fd)
     {
@@ -183,9 +190,7 @@ internal static unsafe class Fds
             return -1;
         }
 
-        int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
-        floor = floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
-        int high = Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, floor);
+        int high = Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, Floor());
         if (high >= 0)
         {
             _ = Real.close(fd);
@@ -202,6 +207,9 @@ internal static unsafe class Fds
 
         return high;
     }
+
+    /// <summary>A number is the program's again.</summary>
+    internal static void Unhide(int fd) => s_entries[fd].Kind = FdKind.Native;
 
     /// <summary>Closes one of the library's own fds.</summary>
     internal static void CloseHidden(int fd)

@@ -58,6 +58,10 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int> pidfd_getfd;
 
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> chroot;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, int> pivot_root;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int> unshare;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int> setns;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, void*, int> vdprintf;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, byte*, void*, int> vdprintf_chk;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*> freopen;
@@ -139,6 +143,10 @@ internal static unsafe class Real
         _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
         clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
         pidfd_getfd = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int>)Find("pidfd_getfd"u8);
+        chroot = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int>)Find("chroot"u8);
+        pivot_root = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, int>)Find("pivot_root"u8);
+        unshare = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int>)Find("unshare"u8);
+        setns = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, int>)Find("setns"u8);
         vdprintf = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, byte*, void*, int>)Find("vdprintf"u8);
         vdprintf_chk = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, byte*, void*, int>)Find("__vdprintf_chk"u8);
         freopen = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, byte*, byte*>)Find("freopen"u8);

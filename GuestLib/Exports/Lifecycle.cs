@@ -100,16 +100,10 @@ internal static unsafe class Lifecycle
         Real.Ensure();
         if (from == to || Libc.getpid() != Forking.Pid)
         {
-            return Real.dup2(from, to);
+            return Fds.KindOf(from) == FdKind.Hidden && Libc.getpid() == Forking.Pid ? Libc.Fail(Abi.EBADF) : Real.dup2(from, to);
         }
 
-        if (Fds.KindOf(from) == FdKind.Hidden || (to >= 0 && Fds.KindOf(to) == FdKind.Hidden))
-        {
-            return Libc.Fail(Abi.EBADF);
-        }
-
-        int result = Real.dup2(from, to);
-        return Closing.Duplicated(from, Fresh(result));
+        return Vacating.MakeRoom(from, to) ? Closing.Duplicated(from, Fresh(Real.dup2(from, to))) : -1;
     }
 
     [RuntimeExport("dup3")]
@@ -121,12 +115,8 @@ internal static unsafe class Lifecycle
             return Real.dup3(from, to, flags);
         }
 
-        if (Fds.KindOf(from) == FdKind.Hidden || (to >= 0 && Fds.KindOf(to) == FdKind.Hidden))
-        {
-            return Libc.Fail(Abi.EBADF);
-        }
-
-        return Closing.Duplicated(from, Fresh(Real.dup3(from, to, flags)));
+        return (flags & ~Abi.O_CLOEXEC) != 0 ? Libc.Fail(Abi.EINVAL)
+            : Vacating.MakeRoom(from, to) ? Closing.Duplicated(from, Fresh(Real.dup3(from, to, flags))) : -1;
     }
 
     [RuntimeExport("pidfd_getfd")]

@@ -6,7 +6,7 @@ namespace NetKernel.GuestLib;
 /// The threads of this process that wait, each with a record: found by what they wait for, and woken by a semaphore or an eventfd of
 /// their own. A process with a single thread has none. Under one lock, held for list operations only; nobody is woken while it is held.
 /// </summary>
-internal static unsafe class Waiters
+internal static unsafe partial class Waiters
 {
     private const uint Most = 1 << 15;
 

@@ -354,7 +354,7 @@ internal static unsafe class Waiting
         }
 
         int result = Sleep(wish, wish->Count + more);
-        rung = result > 0 && fds[0].Revents != 0;
+        rung = result > 0 && fds[0].Revents != 0 && fds[0].Fd == Attaching.WakeFd;
         if (result <= 0)
         {
             return result;
@@ -366,7 +366,11 @@ internal static unsafe class Waiting
             result--;
         }
 
-        if (rung)
+        if (!rung)
+        {
+            result -= fds[0].Revents != 0 ? 1 : 0; // by a number that the pipe has no more
+        }
+        else
         {
             result--;
             byte* bytes = stackalloc byte[64];

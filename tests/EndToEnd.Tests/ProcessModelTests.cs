@@ -28,6 +28,17 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     [Fact]
     public void Shells_and_others_that_use_a_socket_as_a_stream() => Check("streams.py", 7308);
 
+    /// <summary>dup2 onto every number, the library's own among them; closefrom, close_range, daemon.</summary>
+    [Fact]
+    public void Every_number_is_the_programs() => Check([Compile("numbers.c")], 7309);
+
+    /// <summary>chroot, pivot_root, unshare, setuid before the first socket.</summary>
+    [RootFact]
+    public void Rights_and_root_given_up_before_the_first_socket() => Check([Compile("rooted.c")], 7310);
+
+    [RootFact]
+    public void Programs_as_another_user_in_another_root_with_another_environment() => Check("rights.py", 7311);
+
     [Fact]
     public void More_processes_than_a_guest_can_have_are_told_so_and_a_place_is_free_again_at_once()
     {
@@ -50,7 +61,7 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     private string Compile(string source)
     {
         string program = Path.Combine(Nk.Folder, Path.GetFileNameWithoutExtension(source));
-        using GuestProcess gcc = GuestProcess.Start(Nk.Folder, 9100, ["gcc", "-O1", "-Wall", "-Werror", "-o", program, Script(source)]);
+        using GuestProcess gcc = GuestProcess.Start(Nk.Folder, 9100, ["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", program, Script(source)]);
         CommandResult built = gcc.Wait(TimeSpan.FromSeconds(60));
         Assert.True(built.Succeeded, built.ToString());
         return program;
