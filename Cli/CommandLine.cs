@@ -58,6 +58,7 @@ internal static class CommandLine
         root.Subcommands.Add(Guest());
         root.Subcommands.Add(Nsm());
         root.Subcommands.Add(Conn());
+        root.Subcommands.Add(Proc());
         root.Subcommands.Add(Stat());
         root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse), format)));
         var keep = new Option<bool>("--keep-logs") { Description = "leave the temporary folder for a look" };
@@ -151,6 +152,16 @@ internal static class CommandLine
         var group = new Command("conn", "connections");
         var guest = new Option<string?>("--guest") { Description = "of this guest only", HelpName = "NAME" };
         Command list = WithFormat("list", "the connection table, like ss", (parse, format) => Lists.Connections(Where(parse), format, parse.GetValue(guest)));
+        list.Options.Add(guest);
+        group.Subcommands.Add(list);
+        return group;
+    }
+
+    private static Command Proc()
+    {
+        var group = new Command("proc", "programs");
+        var guest = new Option<string?>("--guest") { Description = "of this guest only", HelpName = "NAME" };
+        Command list = WithFormat("list", "programs in guests: accelerated or not, and why not", (parse, format) => ProcessList.Run(Where(parse), format, parse.GetValue(guest)));
         list.Options.Add(guest);
         group.Subcommands.Add(list);
         return group;

@@ -47,7 +47,7 @@ internal static class Lists
             ProcessInfo[] processes = g.ProcessList ?? [];
             table.Add(
                 g.Name, Number(g.Id), g.Nsm, g.Ipv4 ?? "host", g.Ipv6 ?? "host", g.State, Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
-                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Names(processes.Where(process => !process.Covered)), g.Reason ?? "");
+                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), g.Reason ?? "");
         }
 
         return table;
@@ -92,6 +92,9 @@ internal static class Lists
         string names = string.Join(',', all.Take(6).Select(process => $"{process.Name}({process.Pid})"));
         return all.Length > 6 ? $"{names},+{all.Length - 6}" : names;
     }
+
+    private static string Uncovered(ProcessInfo[] processes) =>
+        string.Join("; ", processes.Where(process => !process.Covered).Select(process => $"{process.Name}({process.Pid}): {process.Reason}"));
 
     private static string Buffer(long bytes) => bytes == 0 ? "auto" : Units.Size(bytes);
 

@@ -1,6 +1,6 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
+using NetKernel.Channel.Host;
 
 namespace NetKernel.Cli.Run;
 
@@ -8,7 +8,6 @@ namespace NetKernel.Cli.Run;
 internal sealed record ProgramFile(string Path, string? Problem)
 {
     private const int MaxScripts = 4;
-    private const ushort MachineX64 = 62;
 
     public bool Covered => Problem is null;
 
@@ -20,9 +19,7 @@ internal sealed record ProgramFile(string Path, string? Problem)
         byte[] head;
         try
         {
-            using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            head = new byte[(int)Math.Min(stream.Length, 64 * 1024)];
-            stream.ReadExactly(head);
+            head = ElfProgram.ReadHead(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -34,7 +31,7 @@ internal sealed record ProgramFile(string Path, string? Problem)
             return depth >= MaxScripts ? new ProgramFile(path, "its interpreters are nested too deeply") : Script(path, head, searchPath, depth);
         }
 
-        return new ProgramFile(path, Privileged(path) ?? Elf(path, head));
+        return new ProgramFile(path, Privileged(path) ?? ElfProgram.Problem(System.IO.Path.GetFileName(path), head));
     }
 
     private static ProgramFile Script(string path, byte[] head, string searchPath, int depth)
@@ -61,60 +58,6 @@ internal sealed record ProgramFile(string Path, string? Problem)
         return found.Problem is null ? found : new ProgramFile(path, $"its interpreter {interpreter}: {found.Problem}");
     }
 
-    private static string? Elf(string path, ReadOnlySpan<byte> head)
-    {
-        if (head.Length < 64 || !head.StartsWith("\x7f"u8) || !head[1..].StartsWith("ELF"u8))
-        {
-            return "it is neither an ELF program nor a script with #!";
-        }
-
-        ushort machine = BinaryPrimitives.ReadUInt16LittleEndian(head[18..]);
-        if (head[4] != 2 || head[5] != 1 || machine != MachineX64)
-        {
-            return $"it is built for another architecture ({Machine(head[4], machine)}); the guest library is for x86-64";
-        }
-
-        ulong table = BinaryPrimitives.ReadUInt64LittleEndian(head[32..]);
-        int size = BinaryPrimitives.ReadUInt16LittleEndian(head[54..]);
-        int count = BinaryPrimitives.ReadUInt16LittleEndian(head[56..]);
-        string? interpreter = null;
-        bool go = false;
-        for (int i = 0; i < count; i++)
-        {
-            ulong at = table + (ulong)(i * size);
-            if (size < 56 || at + 56 > (ulong)head.Length)
-            {
-                break;
-            }
-
-            ReadOnlySpan<byte> header = head[(int)at..];
-            uint type = BinaryPrimitives.ReadUInt32LittleEndian(header);
-            ulong offset = BinaryPrimitives.ReadUInt64LittleEndian(header[8..]);
-            ulong length = BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
-            if (offset >= (ulong)head.Length || length > (ulong)head.Length - offset)
-            {
-                continue;
-            }
-
-            ReadOnlySpan<byte> content = head.Slice((int)offset, (int)length);
-            switch (type)
-            {
-                case 3: // PT_INTERP
-                    interpreter = Encoding.UTF8.GetString(content).TrimEnd('\0');
-                    break;
-                case 4: // PT_NOTE: the Go linker's build id has the owner "Go"
-                    go |= content.Length > 16 && content[12..].StartsWith("Go\0\0"u8);
-                    break;
-            }
-        }
-
-        string name = System.IO.Path.GetFileName(path);
-        return go ? "it is a Go program: those call the kernel directly and load no library"
-            : interpreter is null
-            ? name.StartsWith("ld-linux", StringComparison.Ordinal) ? null : "it is statically linked: no library can be loaded into it"
-            : interpreter.Contains("ld-musl", StringComparison.Ordinal) ? "it is linked against musl; the guest library needs glibc" : null;
-    }
-
     private static string? Privileged(string path)
     {
         UnixFileMode mode = File.GetUnixFileMode(path);
@@ -123,18 +66,6 @@ internal sealed record ProgramFile(string Path, string? Problem)
             : GetXattr(path, "security.capability", IntPtr.Zero, 0) > 0 ? "it has file capabilities: the loader ignores preloaded libraries there"
             : null;
     }
-
-    private static string Machine(byte wordSize, ushort machine) => machine switch
-    {
-        3 => "32-bit x86",
-        MachineX64 when wordSize == 1 => "x32",
-        40 => "32-bit ARM",
-        183 => "ARM64",
-        243 => "RISC-V",
-        21 => "PowerPC64",
-        22 => "S/390",
-        _ => $"ELF machine {machine}",
-    };
 
     [DllImport("libc", EntryPoint = "getxattr", SetLastError = true)]
     private static extern nint GetXattr(

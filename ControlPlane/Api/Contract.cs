@@ -17,8 +17,8 @@ internal sealed record GuestInfo(
     string AttachPath, string Library, long Processes, long Connections, ulong BytesSent, ulong BytesReceived, ulong Nqes,
     ProcessInfo[]? ProcessList, DnsSpec? Dns = null, string? Files = null);
 
-/// <summary>A process in a guest's namespace. Covered: it has the guest library loaded.</summary>
-internal sealed record ProcessInfo(int Pid, string Name, bool Covered);
+/// <summary>A process in a guest's namespace. Covered: the guest library serves its sockets; if not, the reason.</summary>
+internal sealed record ProcessInfo(int Pid, string Name, bool Covered, string? Reason = null);
 
 /// <summary>Creates a guest, or answers with the one there is. Null: the platform chooses.</summary>
 internal sealed record GuestSpec(string? Nsm = null, string? Ipv4 = null, string? Ipv6 = null, DnsSpec? Dns = null);

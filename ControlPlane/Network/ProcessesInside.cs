@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using NetKernel.ControlPlane.Api;
+using NetKernel.ControlPlane.Guests;
 
 namespace NetKernel.ControlPlane.Network;
 
@@ -28,15 +29,25 @@ internal static class ProcessesInside
         }
     });
 
-    /// <summary>Name, and whether the guest library is loaded. Null when the process is gone.</summary>
+    /// <summary>Name, whether it is covered by the guest library, and if not, why. Null when the process is gone.</summary>
     public static ProcessInfo? Describe(int pid, string library)
     {
         try
         {
             string name = File.ReadAllText($"/proc/{pid}/comm").TrimEnd('\n');
-            return new ProcessInfo(pid, name, File.ReadAllText($"/proc/{pid}/maps").Contains(Path.GetFileName(library), StringComparison.Ordinal));
+            string? reason;
+            try
+            {
+                reason = Coverage.Problem($"/proc/{pid}", library);
+            }
+            catch (UnauthorizedAccessException)
+            {
+                reason = "nkd may not look into it: it is another user's";
+            }
+
+            return new ProcessInfo(pid, name, reason is null, reason);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException)
         {
             return null;
         }

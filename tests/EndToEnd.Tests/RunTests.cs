@@ -76,6 +76,50 @@ public sealed class RunTests(PlatformFixture platform)
     }
 
     [RootFact]
+    public void What_a_covered_program_starts_and_is_not_covered_itself_is_listed_with_the_reason()
+    {
+        string folder = Instance.Folder;
+        string make = $"cd {folder} && gcc -static -O1 -o uncovered {Programs.Path("uncovered.c")} && gcc -static -O1 -DGO -o gopher {Programs.Path("uncovered.c")}"
+            + " && cp /bin/sleep setuid && chown 65534 setuid && chmod 4755 setuid";
+        using (GuestProcess made = GuestProcess.Start(folder, 9200, ["sh", "-c", make]))
+        {
+            Assert.True(made.Wait(TimeSpan.FromSeconds(60)).Succeeded, made.Error);
+        }
+
+        string script = $"cd {folder}; ./uncovered & ./gopher & ./uncovered clean & ./setuid 1000 & NETKERNEL_ATTACH= LD_PRELOAD= sleep 1001 & exec python3 -m http.server 8001";
+        using GuestProcess server = Instance.Start("uncovered", "sh", "-c", script);
+        Assert.True(Instance.WaitForListener("uncovered", 8001, Time), server.Error);
+        Dictionary<string, string?> found = [];
+        Assert.True(
+            NkInstance.WaitFor(() => (found = Listed()).Count == 6 && !found.ContainsKey("sh"), Time), string.Join('\n', found));
+        Assert.Null(found["python3"]);
+        Assert.Contains("statically linked", found["uncovered"]);
+        Assert.Contains("Go program", found["gopher"]);
+        Assert.Contains("set-user-ID", found["setuid"]);
+        Assert.Contains("removed it", found["sleep 1000"]);
+        Assert.Contains("asks for that", found["sleep 1001"]);
+        string table = Instance.Nk("proc", "list", "--guest", "uncovered").Output;
+        Assert.Contains("ACCELERATED", table);
+        Assert.Contains("kernel0", table);
+        Assert.Contains("statically linked", table);
+        Assert.Contains("statically linked", Instance.Nk("guest", "list", "-o", "wide").Output);
+        Assert.Equal(0, Instance.Nk("guest", "delete", "uncovered", "--force").ExitCode);
+
+        Dictionary<string, string?> Listed()
+        {
+            Dictionary<string, string?> reasons = [];
+            foreach (JsonElement process in Instance.List("proc", "list", "--guest", "uncovered")[0].GetProperty("processList").EnumerateArray())
+            {
+                string name = process.GetProperty("name").GetString()!;
+                name += name == "sleep" ? " " + File.ReadAllText($"/proc/{process.GetProperty("pid").GetInt32()}/cmdline").Split('\0')[1] : "";
+                reasons[name] = process.TryGetProperty("reason", out JsonElement reason) ? reason.GetString() : null;
+            }
+
+            return reasons;
+        }
+    }
+
+    [RootFact]
     public void A_guest_may_not_use_its_NSMs_loopback()
     {
         CommandResult result = Instance.Nk("run", "--guest", "run", "--loopback", "netkernel", "--", "true");
