@@ -1,0 +1,145 @@
+namespace NetKernel.Stack;
+
+/// <summary>Why a packet was dropped.</summary>
+public enum DropReason
+{
+    /// <summary>Shorter than an Ethernet header.</summary>
+    EtherTruncated,
+
+    /// <summary>To another station's address.</summary>
+    NotForUs,
+
+    /// <summary>A protocol that is not spoken here.</summary>
+    UnknownEtherType,
+
+    /// <summary>Malformed ARP.</summary>
+    ArpMalformed,
+
+    /// <summary>Shorter than its IP header says.</summary>
+    IpTruncated,
+
+    /// <summary>Version, header length or total length impossible.</summary>
+    IpMalformed,
+
+    /// <summary>IPv4 header checksum wrong.</summary>
+    IpChecksum,
+
+    /// <summary>A source that no host can have.</summary>
+    IpBadSource,
+
+    /// <summary>A destination that is not an address of this stack.</summary>
+    IpNotLocal,
+
+    /// <summary>A transport that is not spoken here.</summary>
+    UnknownProtocol,
+
+    /// <summary>IPv6 extension headers malformed, or too many.</summary>
+    ExtensionHeader,
+
+    /// <summary>A fragment that overlaps, or makes a datagram too long.</summary>
+    BadFragment,
+
+    /// <summary>Too many datagrams in reassembly.</summary>
+    ReassemblyFull,
+
+    /// <summary>A datagram whose fragments did not all come in time.</summary>
+    ReassemblyTimeout,
+
+    /// <summary>Malformed ICMP.</summary>
+    IcmpMalformed,
+
+    /// <summary>ICMP checksum wrong.</summary>
+    IcmpChecksum,
+
+    /// <summary>Malformed or forged neighbour discovery.</summary>
+    NdMalformed,
+
+    /// <summary>Malformed UDP.</summary>
+    UdpMalformed,
+
+    /// <summary>UDP checksum wrong.</summary>
+    UdpChecksum,
+
+    /// <summary>No UDP socket there.</summary>
+    UdpNoSocket,
+
+    /// <summary>Shorter than a TCP header.</summary>
+    TcpTruncated,
+
+    /// <summary>TCP data offset impossible.</summary>
+    TcpBadOffset,
+
+    /// <summary>TCP checksum wrong.</summary>
+    TcpChecksum,
+
+    /// <summary>Port 0.</summary>
+    PortZero,
+
+    /// <summary>To a multicast or broadcast address.</summary>
+    TcpMulticast,
+
+    /// <summary>No connection and no listener.</summary>
+    TcpNoSocket,
+
+    /// <summary>Outside of the receive window.</summary>
+    TcpOutOfWindow,
+
+    /// <summary>An acknowledgement of what was never sent, or is long past.</summary>
+    TcpBadAck,
+
+    /// <summary>Timestamp from the past (PAWS).</summary>
+    TcpPaws,
+
+    /// <summary>A segment that its state has no use for.</summary>
+    TcpUnexpected,
+
+    /// <summary>Backlog of a listener full.</summary>
+    TcpBacklog,
+
+    /// <summary>Out of memory for what arrived.</summary>
+    NoMemory,
+
+    /// <summary>No route or no neighbour for what was to be sent.</summary>
+    NoRoute,
+
+    /// <summary>The link did not take it.</summary>
+    LinkFull,
+
+    /// <summary>Number of reasons.</summary>
+    Count,
+}
+
+/// <summary>What the stack has counted.</summary>
+public sealed class StackCounters
+{
+    private readonly ulong[] _drops = new ulong[(int)DropReason.Count];
+
+    /// <summary>Frames in and out.</summary>
+    public ulong FramesIn, FramesOut;
+
+    /// <summary>TCP segments in and out (one of GSO counts once).</summary>
+    public ulong SegmentsIn, SegmentsOut;
+
+    /// <summary>Segments sent again.</summary>
+    public ulong Retransmits;
+
+    /// <summary>RSTs sent.</summary>
+    public ulong ResetsSent;
+
+    /// <summary>Challenge ACKs sent (RFC 5961).</summary>
+    public ulong ChallengeAcks;
+
+    /// <summary>SYN cookies sent, and connections made from one.</summary>
+    public ulong CookiesSent, CookiesTaken;
+
+    /// <summary>Retransmission timeouts.</summary>
+    public ulong Timeouts;
+
+    /// <summary>Datagrams in and out.</summary>
+    public ulong DatagramsIn, DatagramsOut;
+
+    /// <summary>Packets dropped for that reason.</summary>
+    public ulong Dropped(DropReason reason) => _drops[(int)reason];
+
+    internal void Drop(DropReason reason) => _drops[(int)reason]++;
+}

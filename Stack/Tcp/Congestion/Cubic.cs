@@ -1,0 +1,124 @@
+namespace NetKernel.Stack;
+
+/// <summary>CUBIC (RFC 9438), with HyStart++'s delay test for leaving slow start (RFC 9406, 4.2) in its simplest form.</summary>
+internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
+{
+    private const double C = 0.4, Beta = 0.7;
+
+    private struct State
+    {
+        public double WMax, K, WEst, Origin;
+        public long EpochStart;
+        public long RoundMinRtt, LastRoundMinRtt;
+        public uint RoundEnd;
+        public uint RoundSamples;
+        public double CwndPrior;
+    }
+
+    public override string Name => "cubic";
+
+    /// <summary>4.6: multiplicative decrease, with fast convergence (4.7).</summary>
+    public override uint SlowStartThreshold(Tcb* t)
+    {
+        State* s = (State*)t->Control;
+        double cwnd = (double)t->Cwnd / t->Mss;
+        s->CwndPrior = cwnd;
+        s->WMax = cwnd < s->WMax ? cwnd * (1 + Beta) / 2 : cwnd;
+        s->EpochStart = 0;
+        return Math.Max((uint)(t->Cwnd * Beta), 2u * t->Mss);
+    }
+
+    public override void Acked(Tcb* t, in AckSample sample)
+    {
+        State* s = (State*)t->Control;
+        uint rest = sample.Acked;
+        if (t->Cwnd < t->Ssthresh)
+        {
+            LeaveSlowStartOnDelay(t, s, in sample);
+            rest = SlowStart(t, rest);
+            if (rest == 0)
+            {
+                return;
+            }
+        }
+
+        long now = t->LastAckReceived;
+        double mss = t->Mss, cwnd = t->Cwnd / mss;
+        if (s->EpochStart == 0)
+        {
+            s->EpochStart = now;
+            s->WEst = cwnd;
+            if (cwnd < s->WMax)
+            {
+                s->K = Math.Cbrt((s->WMax - cwnd) / C); // 4.2, figure 2
+                s->Origin = s->WMax;
+            }
+            else
+            {
+                s->K = 0;
+                s->Origin = cwnd;
+                s->WMax = cwnd;
+            }
+        }
+
+        // 4.2: where the curve is one round trip ahead, bounded to [cwnd, 1.5 cwnd].
+        double time = (now - s->EpochStart + t->Srtt) / 1e6 - s->K;
+        double target = s->Origin + (C * time * time * time);
+        target = target < cwnd ? cwnd : target > 1.5 * cwnd ? 1.5 * cwnd : target;
+
+        // 4.3: what Reno would have; alpha is 1 once the old window is reached.
+        double alpha = s->WEst < s->CwndPrior ? 3 * (1 - Beta) / (1 + Beta) : 1;
+        s->WEst += alpha * rest / t->Cwnd;
+        if (target > cwnd)
+        {
+            double per = cwnd / (target - cwnd) * mss;
+            Additive(t, per > uint.MaxValue / 2 ? uint.MaxValue / 2 : (uint)per, rest);
+        }
+        else
+        {
+            Additive(t, 100 * t->Cwnd > t->Cwnd ? 100 * t->Cwnd : t->Cwnd, rest);
+        }
+
+        if (s->WEst * mss > t->Cwnd)
+        {
+            t->Cwnd = (uint)(s->WEst * mss);
+        }
+    }
+
+    public override void StateChanged(Tcb* t, CaState state)
+    {
+        if (state == CaState.Loss)
+        {
+            ((State*)t->Control)->EpochStart = 0; // 4.8
+            ((State*)t->Control)->RoundEnd = 0;
+        }
+    }
+
+    /// <summary>RFC 9406, 4.2: a round whose least round trip has grown by an eighth (4 to 16 ms) shows a queue.</summary>
+    private static void LeaveSlowStartOnDelay(Tcb* t, State* s, in AckSample sample)
+    {
+        if (s->RoundEnd == 0 || Seq.AtLeast(t->SndUna, s->RoundEnd))
+        {
+            s->LastRoundMinRtt = s->RoundMinRtt;
+            s->RoundMinRtt = long.MaxValue;
+            s->RoundSamples = 0;
+            s->RoundEnd = t->SndNxt | 1;
+        }
+
+        if (sample.Rtt < 0)
+        {
+            return;
+        }
+
+        s->RoundMinRtt = sample.Rtt < s->RoundMinRtt ? sample.Rtt : s->RoundMinRtt;
+        s->RoundSamples++;
+        if (s->RoundSamples >= 8 && s->LastRoundMinRtt is > 0 and < long.MaxValue && t->Cwnd >= 16u * t->Mss)
+        {
+            long threshold = Math.Clamp(s->LastRoundMinRtt / 8, 4_000, 16_000);
+            if (s->RoundMinRtt >= s->LastRoundMinRtt + threshold)
+            {
+                t->Ssthresh = t->Cwnd;
+            }
+        }
+    }
+}
