@@ -1,3 +1,6 @@
+using System.Threading;
+using NetKernel.Channel.Host;
+
 namespace NetKernel.CoreEngine;
 
 /// <summary>
@@ -144,6 +147,28 @@ internal sealed unsafe class GuestPort : IDisposable
     public SocketSlot* SlotOf(uint socket) => (SocketSlot*)(Region + Layout.SocketOf(socket));
 
     public ProcessSlot* ProcessOf(uint slot) => (ProcessSlot*)(Region + Layout.ProcessOf(slot));
+
+    public SharedSet* SharedSetOf(uint set) => (SharedSet*)(Region + Layout.SharedSetOf(set));
+
+    /// <summary>Wakes a process if it sleeps; whether it did.</summary>
+    public bool Nudge(uint slot)
+    {
+        ProcessSlot* process = ProcessOf(slot);
+        if (Volatile.Read(ref process->Asleep) != 1 || Interlocked.Exchange(ref process->Asleep, 0u) != 1)
+        {
+            return false;
+        }
+
+        int pipe = Volatile.Read(ref Pipes[slot]);
+        if (pipe < 0)
+        {
+            return false;
+        }
+
+        byte one = 1;
+        _ = Libc.WriteFast(pipe, &one, 1);
+        return true;
+    }
 
     public QueueSetHeader* QueueSetOf(uint queueSet) => (QueueSetHeader*)(Region + Layout.QueueSetOf(queueSet));
 

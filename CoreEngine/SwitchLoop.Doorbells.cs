@@ -85,17 +85,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         for (uint slot = processes.Next(0); slot < guest.QueueSets; slot = processes.Next(slot + 1))
         {
-            ProcessSlot* process = guest.ProcessOf(slot);
-            if (Volatile.Read(ref process->Asleep) == 1 && Interlocked.Exchange(ref process->Asleep, 0u) == 1)
-            {
-                int pipe = Volatile.Read(ref guest.Pipes[slot]);
-                if (pipe >= 0)
-                {
-                    byte one = 1;
-                    _ = Libc.WriteFast(pipe, &one, 1);
-                    guest.Counters->DoorbellsRung++;
-                }
-            }
+            guest.Counters->DoorbellsRung += guest.Nudge(slot) ? 1u : 0;
         }
     }
 }

@@ -115,6 +115,7 @@ internal sealed unsafe partial class SwitchLoop
         if (_index == 0)
         {
             FreeChunks(guest, TxOwner.Filling | slot);
+            TidySets(guest, slot);
         }
 
         guest.Reaping = -1;
@@ -264,6 +265,28 @@ internal sealed unsafe partial class SwitchLoop
             if ((Volatile.Read(ref s->Exported) == 0 && TryAbandon(s, state)) || state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
             {
                 CloseAbandoned(guest, socket, s);
+            }
+        }
+    }
+
+    /// <summary>Epoll sets that it shared with others. What the last one leaves is freed by the new state: a watch names the state of its set.</summary>
+    private static void TidySets(GuestPort guest, uint slot)
+    {
+        uint high = Math.Min(Volatile.Read(ref guest.Header->SharedSetHigh), ControlLayout.MaxSharedSets);
+        for (uint i = 0; i < high; i++)
+        {
+            SharedSet* set = guest.SharedSetOf(i);
+            uint state = Volatile.Read(ref set->State);
+            _ = ReleaseLock(ref set->Lock, slot);
+            if (guest.ReapKeeps != null || !set->Holders.Has(slot))
+            {
+                continue;
+            }
+
+            _ = set->Users.Unshare(slot);
+            if (set->Holders.Unshare(slot) && SharedSet.IsUsed(state) && set->Holders.IsEmpty)
+            {
+                _ = Interlocked.CompareExchange(ref set->State, state + 1, state);
             }
         }
     }

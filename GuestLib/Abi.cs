@@ -119,6 +119,9 @@ internal struct Stat
     [FieldOffset(24)] internal uint Mode;
 
     internal readonly bool IsSocket => (Mode & 0xF000) == 0xC000;
+
+    /// <summary>An epoll set, or another file of the kernel's own.</summary>
+    internal readonly bool IsAnonymous => (Mode & 0xF000) == 0;
 }
 
 /// <summary>struct addrinfo of netdb.h, as getaddrinfo(3) reads it in hints and makes it.</summary>

@@ -69,7 +69,8 @@ internal static unsafe class Accepting
                 continue; // another thread or process was faster
             }
 
-            bool native = (status & SocketStatus.NativeBound) != 0;
+            // Another thread may have closed the fd meanwhile, and its number may be another socket's: what the NSM announces is waited for still.
+            bool native = (status & SocketStatus.NativeBound) != 0 && Fds.Names(fd, id);
             if (nonBlocking)
             {
                 return native ? AcceptNative(fd, address, length, flags) : Libc.Fail(Abi.EAGAIN);

@@ -94,6 +94,9 @@ internal static unsafe class Attaching
 
     internal static void AfterFork() => s_busy = 0;
 
+    /// <summary>One of CoreEngine's bells.</summary>
+    internal static int AnyBell => s_bells[0];
+
     /// <summary>Wakes a loop of CoreEngine.</summary>
     internal static void RingLoop(uint loop)
     {

@@ -13,8 +13,8 @@ internal static unsafe class Draining
 
     private static uint s_changes;
 
-    /// <summary>See <see cref="Subscriptions.Ticket"/>; changes as well with what this process itself does to its sockets and sets.</summary>
-    internal static uint Ticket() => Subscriptions.Ticket() + Volatile.Read(ref s_changes);
+    /// <summary>See <see cref="Subscriptions.Ticket"/>; changes as well with what this process itself does to its sockets and sets, and others to the sets that they share with it.</summary>
+    internal static uint Ticket() => Subscriptions.Ticket() + Volatile.Read(ref s_changes) + Epoll.Changes;
 
     /// <summary>This process has done something that a waiter's condition may depend on.</summary>
     internal static void Bump() => Interlocked.Increment(ref s_changes);

@@ -37,6 +37,7 @@ internal static unsafe class Exporting
     /// </summary>
     internal static void BeforeExec()
     {
+        Epoll.MarkInherited();
         if (!Region.Attached || Region.Dead || Fds.Held == 0 || Libc.getpid() == Forking.Pid)
         {
             return;
@@ -102,6 +103,7 @@ internal static unsafe class Exporting
     /// <summary>Before a child of libc's own (popen), whose pid nobody learns: exports whatever it may inherit.</summary>
     internal static void BeforeChild()
     {
+        Epoll.MarkInherited();
         for (int fd = 0; fd < Fds.High && Fds.Held != 0 && !Region.Dead; fd++)
         {
             if (Fds.KindOf(fd) == FdKind.Socket && (Real.fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) == 0)

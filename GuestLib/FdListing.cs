@@ -38,6 +38,20 @@ internal unsafe ref struct FdListing
     /// <summary>The next fd that is a socket, with its inode; false at the end.</summary>
     internal bool TryNextSocket(out int fd, out ulong inode)
     {
+        bool any;
+        Stat stat;
+        while ((any = TryNext(out fd, out stat)) && !stat.IsSocket)
+        {
+        }
+
+        inode = stat.Inode;
+        return any;
+    }
+
+    /// <summary>The next fd; false at the end.</summary>
+    internal bool TryNext(out int fd, out Stat stat)
+    {
+        stat = default;
         fixed (byte* entries = _entries)
         {
             while (true)
@@ -49,7 +63,6 @@ internal unsafe ref struct FdListing
                     if (_filled <= 0)
                     {
                         fd = -1;
-                        inode = 0;
                         return false;
                     }
                 }
@@ -57,11 +70,11 @@ internal unsafe ref struct FdListing
                 // struct linux_dirent64: inode, offset, length of the record (ushort at 16), type, name from byte 19 on (getdents(2)).
                 byte* entry = entries + _at;
                 _at += *(ushort*)(entry + 16);
-                Stat stat = default;
+                Stat read = default;
                 if (TryParse(entry + 19, out fd) && (fd != _folder || !_own)
-                    && (_own ? Libc.fstat(fd, &stat) : fstatat(_folder, entry + 19, &stat, 0)) == 0 && stat.IsSocket)
+                    && (_own ? Libc.fstat(fd, &read) : fstatat(_folder, entry + 19, &read, 0)) == 0)
                 {
-                    inode = stat.Inode;
+                    stat = read;
                     return true;
                 }
             }

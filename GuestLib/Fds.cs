@@ -77,6 +77,9 @@ internal static unsafe class Fds
 
     internal static uint IdOf(int fd) => s_entries[fd].Id;
 
+    /// <summary>Whether an fd is, still, one of that socket.</summary>
+    internal static bool Names(int fd, uint socket) => KindOf(fd) == FdKind.Socket && s_entries[fd].Id == socket;
+
     /// <summary>Fd numbers that the table has room for.</summary>
     internal static bool Fits(int fd) => (uint)fd < Capacity;
 

@@ -37,7 +37,7 @@ internal static unsafe class Forking
         s_child = NoSlot;
         if (!Region.Attached || Region.Dead)
         {
-            Epoll.BeforeFork();
+            Epoll.BeforeFork(NoSlot);
             return;
         }
 
@@ -58,7 +58,7 @@ internal static unsafe class Forking
         }
 
         // After the child holds the sockets: from here on their events are noted for it as well.
-        Epoll.BeforeFork();
+        Epoll.BeforeFork(s_child);
         Libc.Errno = errno;
     }
 
@@ -121,6 +121,7 @@ internal static unsafe class Forking
         if (!child || !AwaitLive(p))
         {
             Share(s_child, false); // fork failed
+            Epoll.Unshare(s_child);
             _ = Interlocked.CompareExchange(ref p->State, ProcessState.Free, ProcessState.Forking);
         }
 

@@ -35,9 +35,16 @@ internal static unsafe class Inheriting
     internal static void AdoptAll()
     {
         FdListing listing = Own();
-        while (listing.TryNextSocket(out int fd, out ulong inode))
+        while (listing.TryNext(out int fd, out Stat stat))
         {
-            _ = TryAdopt(fd, inode);
+            if (stat.IsSocket)
+            {
+                _ = TryAdopt(fd, stat.Inode);
+            }
+            else if (stat.IsAnonymous && Fds.KindOf(fd) == FdKind.Native)
+            {
+                Epoll.TryJoin(fd);
+            }
         }
 
         for (int fd = 0; !listing.IsOpen && fd < 1024; fd++)
@@ -52,7 +59,17 @@ internal static unsafe class Inheriting
     internal static bool Adopt(int fd)
     {
         Stat stat = default;
-        return Libc.fstat(fd, &stat) == 0 && stat.IsSocket && IsInternet(fd) && Attaching.IsGuest && Attaching.Ensure()
+        if (Libc.fstat(fd, &stat) != 0)
+        {
+            return false;
+        }
+
+        if (stat.IsAnonymous)
+        {
+            Epoll.TryJoin(fd);
+        }
+
+        return stat.IsSocket && IsInternet(fd) && Attaching.IsGuest && Attaching.Ensure()
             && (Fds.KindOf(fd) == FdKind.Socket || TryAdopt(fd, stat.Inode)); // attaching has adopted it, perhaps
     }
 
@@ -102,6 +119,7 @@ internal static unsafe class Inheriting
         }
 
         Fds.Set(fd, FdKind.Socket, id);
+        Epoll.Reread();
         return true;
     }
 

@@ -11,11 +11,11 @@ internal static unsafe class Passing
     private const int HeaderBytes = 16; // struct cmsghdr
 
     internal static nint Send(int fd, MsgHdr* message, int flags) =>
-        Fds.Held == 0 || TryExport(message) ? Real.sendmsg(fd, message, flags) : -1;
+        (Fds.Held == 0 && !Epoll.AnySets) || TryExport(message) ? Real.sendmsg(fd, message, flags) : -1;
 
     internal static int SendMany(int fd, MMsgHdr* messages, uint count, int flags)
     {
-        for (uint i = 0; i < count && i < Messages.MostVectors && Fds.Held != 0; i++)
+        for (uint i = 0; i < count && i < Messages.MostVectors && (Fds.Held != 0 || Epoll.AnySets); i++)
         {
             if (!UserMemory.CanRead(&messages[i], (nuint)sizeof(MMsgHdr)))
             {
@@ -93,7 +93,11 @@ internal static unsafe class Passing
                     return Libc.Fail(Abi.EBADF) == 0;
                 }
 
-                if (kind == FdKind.Socket)
+                if (kind == FdKind.Epoll)
+                {
+                    Epoll.Mark(fds[i]);
+                }
+                else if (kind == FdKind.Socket)
                 {
                     Exporting.Export(fds[i], Fds.IdOf(fds[i]));
                 }

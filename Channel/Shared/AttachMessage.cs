@@ -126,4 +126,9 @@ public enum AttachOp : uint
 
     /// <summary>Slot = socket: the last holder of an exported socket has left. Not answered.</summary>
     Left = 52,
+
+    /// <summary>
+    /// Slot = process slot of the same guest: it is woken if it sleeps. What it wakes for (a change of an epoll set that both have) lies in the region. Not answered.
+    /// </summary>
+    Nudge = 53,
 }

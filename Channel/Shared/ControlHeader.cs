@@ -20,7 +20,7 @@ public unsafe struct ControlHeader
     public const ulong NsmMagic = 0x3130524D534E4B4E;
 
     /// <summary>Raised with every change of a layout; both sides must agree.</summary>
-    public const uint Version = 2;
+    public const uint Version = 3;
 
     /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -75,6 +75,15 @@ public unsafe struct ControlHeader
 
     /// <summary>Options that the guest's NSM has taken before (bits, see the guest library), and above them the low 16 bits of <see cref="NsmEpoch"/>. The guest's own.</summary>
     [FieldOffset(3080)] public ulong OptionsTaken;
+
+    /// <summary>One more than the highest <see cref="SharedSet"/> ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
+    [FieldOffset(3104)] public uint SharedSetHigh;
+
+    /// <summary>One more than the highest <see cref="SharedWatch"/> ever claimed. The guest's own.</summary>
+    [FieldOffset(3108)] public uint SharedWatchHigh;
+
+    /// <summary>Raised after each change of a <see cref="SharedSet"/>: who sleeps looks at it first. The guest's own.</summary>
+    [FieldOffset(3112)] public uint SharedSetChanges;
 
     /// <summary>One <see cref="LoopBell"/> per switching loop, <see cref="MaxLoops"/> of them.</summary>
     [FieldOffset(256)] private fixed byte _loopBells[MaxLoops * LoopBell.Length];

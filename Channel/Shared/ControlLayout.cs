@@ -1,7 +1,7 @@
 namespace NetKernel.Channel;
 
 /// <summary>
-/// Where everything lies in a control region. A guest's: header, process slots, queue sets, socket slots, TX owners, dirty bitmaps.
+/// Where everything lies in a control region. A guest's: header, process slots, queue sets, socket slots, TX owners, dirty bitmaps, shared epoll sets.
 /// An NSM's: header, one process slot (the NSM's own bell), queue sets (one per loop).
 /// Offsets only, so that the same region works behind a PCI BAR.
 /// </summary>
@@ -9,6 +9,12 @@ public readonly struct ControlLayout
 {
     /// <summary>The most queue sets and processes of a guest: an NQE names its queue set in a byte.</summary>
     public const uint MaxQueueSets = ProcessMask.Bits;
+
+    /// <summary>Epoll sets that several processes of a guest can have at a time.</summary>
+    public const uint MaxSharedSets = 1024;
+
+    /// <summary>What they can watch, all together.</summary>
+    public const uint MaxSharedWatches = 32768;
 
     private const ulong LineMask = 127;
     private readonly ControlCounts _counts;
@@ -50,7 +56,7 @@ public readonly struct ControlLayout
         && _counts.Loops is >= 1 and <= ControlHeader.MaxLoops;
 
     /// <summary>Bytes of the region, a multiple of 4096.</summary>
-    public ulong Length => (DirtyEnd + 4095) & ~4095ul;
+    public ulong Length => (SharedEnd + 4095) & ~4095ul;
 
     private ulong ProcessesEnd => ControlHeader.Length + ((ulong)ProcessSlot.Length * _counts.QueueSets);
 
@@ -64,7 +70,11 @@ public readonly struct ControlLayout
 
     private ulong DirtyBytes => _counts.Sockets == 0 ? 0 : (_counts.Sockets / 8) + ((((ulong)_counts.Sockets / 512) + LineMask) & ~LineMask);
 
-    private ulong DirtyEnd => TxOwnersEnd + (DirtyBytes * _counts.QueueSets);
+    private ulong DirtyEnd => (TxOwnersEnd + (DirtyBytes * _counts.QueueSets) + LineMask) & ~LineMask;
+
+    private ulong SharedSetsEnd => DirtyEnd + (_counts.Sockets == 0 ? 0 : (ulong)SharedSet.Length * MaxSharedSets);
+
+    private ulong SharedEnd => SharedSetsEnd + (_counts.Sockets == 0 ? 0 : (ulong)SharedWatch.Length * MaxSharedWatches);
 
     /// <summary>Offset of the <see cref="LoopBell"/> of a loop.</summary>
     public static ulong LoopBellOf(uint loop) => ControlHeader.LoopBellsOffset + ((ulong)LoopBell.Length * loop);
@@ -87,6 +97,12 @@ public readonly struct ControlLayout
 
     /// <summary>Offset of a process's dirty bitmap: a bit per socket, in words of 64 bits.</summary>
     public ulong DirtyOf(uint process) => TxOwnersEnd + (DirtyBytes * process);
+
+    /// <summary>Offset of a <see cref="SharedSet"/>.</summary>
+    public ulong SharedSetOf(uint set) => DirtyEnd + ((ulong)SharedSet.Length * set);
+
+    /// <summary>Offset of a <see cref="SharedWatch"/>.</summary>
+    public ulong SharedWatchOf(uint watch) => SharedSetsEnd + ((ulong)SharedWatch.Length * watch);
 
     /// <summary>Offset of the summary of a process's dirty bitmap: a bit per word of it.</summary>
     public ulong DirtySummaryOf(uint process) => DirtyOf(process) + (_counts.Sockets / 8);

@@ -9,7 +9,7 @@ internal sealed unsafe partial class Engine
     /// <summary>What a guest's process only tells. False when the message is something else.</summary>
     private bool TryTold(Guest guest, ref AttachMessage message, ReadOnlySpan<int> fds, int pid)
     {
-        if (message.Op is not (AttachOp.Adopted or AttachOp.Export or AttachOp.Left) || fds.Length != (message.Op == AttachOp.Export ? 1 : 0))
+        if (message.Op is not (AttachOp.Adopted or AttachOp.Export or AttachOp.Left or AttachOp.Nudge) || fds.Length != (message.Op == AttachOp.Export ? 1 : 0))
         {
             return false;
         }
@@ -26,6 +26,9 @@ internal sealed unsafe partial class Engine
                     break;
                 case AttachOp.Left when message.Slot < guest.Layout.Counts.Sockets:
                     Left(guest, message.Slot);
+                    break;
+                case AttachOp.Nudge when message.Slot < guest.Layout.Counts.QueueSets:
+                    guest.Ports[0].Nudge(message.Slot);
                     break;
             }
         }

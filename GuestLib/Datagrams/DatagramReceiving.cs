@@ -110,12 +110,14 @@ internal static unsafe class DatagramReceiving
             return total < 0 ? -1 : Libc.Fail(Abi.EFAULT);
         }
 
+        uint id = Fds.IdOf(fd);
         long deadline = -2;
         while (true)
         {
             uint ticket = Draining.Ticket();
             uint status = Volatile.Read(ref s->Status);
-            if ((status & Datagrams.NativePeer) != 0)
+            bool named = Fds.Names(fd, id); // another thread may have closed the fd meanwhile, and its number may be another socket's
+            if ((status & Datagrams.NativePeer) != 0 && named)
             {
                 Return(s, ref credits);
                 return Real.recvmsg(fd, message, flags);
@@ -127,7 +129,7 @@ internal static unsafe class DatagramReceiving
                 return Libc.Fail(error);
             }
 
-            bool native = Datagrams.HasNativeHalf(status);
+            bool native = named && Datagrams.HasNativeHalf(status);
             bool nativeFirst = native && ++s_turn % NativeTurn == 0;
             nint got;
             if (!nativeFirst && (got = Take(s, fd, message, flags, ref credits)) != -2)
@@ -169,7 +171,7 @@ internal static unsafe class DatagramReceiving
             fds[0].Fd = fd;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
-            if (Waiting.Block(Fds.IdOf(fd), fds, native ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
+            if (Waiting.Block(id, fds, native ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
             {
                 return -1;
             }

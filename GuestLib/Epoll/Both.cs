@@ -105,6 +105,7 @@ internal static unsafe partial class Epoll
         {
             Item* item = &s_items[at - 1];
             uint next = item->NextOfTarget;
+            Withdraw(item);
             EpollEvent e = new() { Events = Is(item, ItemFlags.Disarmed) ? Abi.EPOLLET : item->Events, Data = item->Data };
             Set* set = &s_sets[item->Set - 1];
             int itemFd = FdFor(item, fd);
@@ -129,6 +130,7 @@ internal static unsafe partial class Epoll
         }
 
         WakeList wakes = default;
+        ProcessMask sleepers = default;
         for (uint at = s_first[socket]; at != 0; at = s_items[at - 1].NextOfTarget)
         {
             Item* item = &s_items[at - 1];
@@ -160,10 +162,13 @@ internal static unsafe partial class Epoll
                 Link(item, at); // what the kernel does not watch any more is looked at here
                 Tell(item->Set, &wakes);
             }
+
+            Republish(at, ref sleepers);
         }
 
         Leave();
         wakes.Ring();
+        Nudge(sleepers);
     }
 
     /// <summary>An fd by which the kernel knows an item's socket: the item's own, or another when that one is closed.</summary>

@@ -35,15 +35,26 @@ internal static unsafe partial class Epoll
             return -1;
         }
 
+        Use(SetOf(epoll));
+
         if (!Enter())
         {
             return Libc.Fail(Abi.EAGAIN);
         }
 
         WakeList wakes = default;
-        int error = Change(Fds.IdOf(epoll) + 1, operation, fd, e, &wakes);
+        ProcessMask sleepers = default;
+        Set* set = SetOf(epoll);
+        bool isShared = BeginChange(set, &wakes);
+        int error = Change(Fds.IdOf(epoll) + 1, operation, fd, e, isShared, &wakes, out bool isReady);
+        if (isShared)
+        {
+            EndChange(set, isReady, ref sleepers);
+        }
+
         Leave();
         wakes.Ring();
+        Nudge(sleepers);
         return error == 0 ? 0 : Libc.Fail(error);
     }
 
@@ -105,8 +116,9 @@ internal static unsafe partial class Epoll
         return TryMake(epoll, 1) || Libc.Fail(Abi.ENOMEM) == 0;
     }
 
-    private static int Change(uint set, int operation, int fd, EpollEvent* e, WakeList* wakes)
+    private static int Change(uint set, int operation, int fd, EpollEvent* e, bool isShared, WakeList* wakes, out bool isReady)
     {
+        isReady = false;
         uint socket = Fds.IdOf(fd);
         FdKind kind = Fds.KindOf(fd);
         ItemFlags life = kind == FdKind.Lost ? ItemFlags.Lost : kind == FdKind.Dead ? ItemFlags.Dead : 0;
@@ -128,7 +140,15 @@ internal static unsafe partial class Epoll
 
                 EpollEvent native = new() { Events = life == 0 ? Readiness.NativeEvents(Region.Socket(socket), e->Events) : 0, Data = e->Data };
                 bool both = native.Events != 0 && Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, &native) == 0;
-                return Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e, wakes) != 0 ? 0 : Abi.ENOMEM;
+                at = Add(set, fd, socket, life | (both ? ItemFlags.NativeToo : 0), e, wakes);
+                if (at != 0 && isShared && !Publish(&s_sets[set - 1], at))
+                {
+                    Remove(at);
+                    at = 0;
+                }
+
+                isReady = at != 0 && Is(&s_items[at - 1], ItemFlags.Ready);
+                return at != 0 ? 0 : Abi.ENOMEM;
             case Abi.EPOLL_CTL_MOD:
                 if (at == 0 || (item->Events & Abi.EPOLLEXCLUSIVE) != 0)
                 {
@@ -142,11 +162,18 @@ internal static unsafe partial class Epoll
                     _ = Real.epoll_ctl(s_sets[set - 1].Fd, operation, fd, &native);
                 }
 
+                _ = isShared && Publish(&s_sets[set - 1], at);
+                isReady = Is(item, ItemFlags.Ready);
                 return 0;
             case Abi.EPOLL_CTL_DEL:
                 if (at == 0)
                 {
                     return ENOENT;
+                }
+
+                if (isShared)
+                {
+                    FreeWatch(item);
                 }
 
                 Remove(at);

@@ -32,6 +32,10 @@ internal static unsafe partial class Epoll
         /// <summary>Where in the program's array it was last reported.</summary>
         internal uint Reported;
 
+        /// <summary>In a shared set: its watch, plus one, and that watch's serial number when it was read or written.</summary>
+        internal uint WatchPlusOne;
+        internal uint Serial;
+
         /// <summary>The socket's counts of events that this item has seen.</summary>
         internal uint SeenIn;
         internal uint SeenOut;
@@ -192,6 +196,7 @@ internal static unsafe partial class Epoll
         Set* set = &s_sets[item->Set - 1];
         LeaveBoth(set, at);
         Unlink(item, at);
+        ForgetWatch(item);
         uint* link = FirstOf(item);
         while (*link != at)
         {
@@ -234,6 +239,11 @@ internal static unsafe partial class Epoll
             uint next = s_items[at - 1].NextOfTarget;
             if ((s_items[at - 1].Flags & (ItemFlags.Dead | ItemFlags.Lost)) == life)
             {
+                if (s_items[at - 1].WatchPlusOne != 0)
+                {
+                    PartFromSocket(at);
+                }
+
                 Remove(at);
             }
 
@@ -241,5 +251,20 @@ internal static unsafe partial class Epoll
         }
 
         Leave();
+    }
+
+    /// <summary>This process has no fd of a socket any more that a shared set watches. If others have one, it stays in the set, and in the kernel's.</summary>
+    private static void PartFromSocket(uint at)
+    {
+        Item* item = &s_items[at - 1];
+        ref ProcessMask holders = ref Region.Socket(item->Target)->Holders;
+        if (!Region.Dead && holders.Has(Region.Slot) && holders.IsSingle)
+        {
+            FreeWatch(item);
+        }
+        else
+        {
+            item->Flags &= ~ItemFlags.NativeToo;
+        }
     }
 }

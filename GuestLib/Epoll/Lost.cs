@@ -1,3 +1,5 @@
+using NetKernel.Channel;
+
 namespace NetKernel.GuestLib;
 
 /// <content>CoreEngine goes and comes back.</content>
@@ -6,6 +8,7 @@ internal static unsafe partial class Epoll
     /// <summary>CoreEngine is gone: every item reports it, except listeners, which wait. Everybody is woken after that.</summary>
     internal static void KillSockets()
     {
+        LoseShared();
         for (uint at = 1; at <= s_used; at++)
         {
             Item* item = &s_items[at - 1];
@@ -36,6 +39,7 @@ internal static unsafe partial class Epoll
         }
 
         WakeList wakes = default;
+        ProcessMask sleepers = default;
         uint* link = &s_first[oldId];
         while (*link != 0)
         {
@@ -55,10 +59,12 @@ internal static unsafe partial class Epoll
             _ = News(item);
             Link(item, at); // looked at once: connections may wait already
             Tell(item->Set, &wakes);
+            Republish(at, ref sleepers);
             link = oldId == id ? &item->NextOfTarget : link;
         }
 
         Leave();
         wakes.Ring();
+        Nudge(sleepers);
     }
 }

@@ -24,7 +24,7 @@ internal static unsafe partial class Epoll
         Guard.Push(&guard);
         Interlocked.Increment(ref set->NativeWaiters); // full fence: pairs with the lock that the first item is added under
         int n = 0;
-        fetched = set->Items != 0 && Region.Attached && events != null;
+        fetched = (set->Items | set->SharedPlusOne) != 0 && Region.Attached && events != null;
         if (!fetched)
         {
             n = Call(epoll, events, most, milliseconds, time, isTime, signals);

@@ -59,12 +59,12 @@ internal static unsafe partial class Epoll
         }
     }
 
-    /// <summary>Whether sockets are marked dirty.</summary>
+    /// <summary>Whether sockets are marked dirty, or a shared set has been changed.</summary>
     internal static bool AnyDirty()
     {
         ulong* summary = (ulong*)(Region.Control + Region.Layout.DirtySummaryOf(Region.Slot));
         uint blocks = Region.Sockets >> 12;
-        ulong any = 0;
+        ulong any = AnyChanges() ? 1u : 0;
         for (uint block = 0; block < blocks; block++)
         {
             any |= Volatile.Read(ref summary[block]);
@@ -79,7 +79,7 @@ internal static unsafe partial class Epoll
     /// </summary>
     internal static bool Collect()
     {
-        if ((s_count == 0 && !Waiters.Any) || !Region.Attached || !AnyDirty())
+        if ((s_count == 0 && !Waiters.Any && s_inUse == 0) || !Region.Attached || !AnyDirty())
         {
             return true;
         }
@@ -90,6 +90,11 @@ internal static unsafe partial class Epoll
         }
 
         WakeList wakes = default;
+        if (AnyChanges())
+        {
+            UpdateAll(&wakes);
+        }
+
         ulong* words = (ulong*)(Region.Control + Region.Layout.DirtyOf(Region.Slot));
         ulong* summary = (ulong*)(Region.Control + Region.Layout.DirtySummaryOf(Region.Slot));
         uint blocks = Region.Sockets >> 12;
@@ -139,7 +144,7 @@ internal static unsafe partial class Epoll
         {
             uint at = set->ReadyHead;
             Item* item = &s_items[at - 1];
-            if ((Mask(item) & State(item)) != 0)
+            if ((Mask(item) & State(item)) != 0 && !IsTold(item))
             {
                 return true;
             }
@@ -166,7 +171,7 @@ internal static unsafe partial class Epoll
             Unlink(item, at);
             uint mask = Mask(item);
             uint now = mask & State(item);
-            if (now == 0)
+            if (now == 0 || !TryTell(item))
             {
                 continue;
             }

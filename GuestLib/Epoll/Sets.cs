@@ -3,7 +3,7 @@ namespace NetKernel.GuestLib;
 /// <summary>
 /// epoll sets. The kernel's set keeps the native fds; sockets of ours, and sets within sets, are items here. Events mark sockets dirty in shared
 /// memory (whoever drains them), <see cref="Collect"/> turns dirty sockets into ready items, and a wait takes the ready items, so that a
-/// wait costs what is ready and not what is watched. Items and sets are private to the process, copied by fork.
+/// wait costs what is ready and not what is watched. Items and sets are private to the process, copied by fork; those of sets that others have too follow what the guest's region says.
 /// </summary>
 /// <remarks>
 /// Everything here is under one lock of the process, held for list operations only. Indices of sets and items are stored plus one, so that zeroed
@@ -50,11 +50,20 @@ internal static unsafe partial class Epoll
         /// <summary>Threads that wait in the kernel, since there was nothing of ours in it.</summary>
         internal int NativeWaiters;
 
+        /// <summary>The set among the guest's shared ones, plus one; 0: this process's own. And the state that says it still is that one, and how much of it is known here.</summary>
+        internal uint SharedPlusOne;
+        internal uint SharedState;
+        internal uint SharedVersion;
+
+        /// <summary>This process has used it since it is shared.</summary>
+        internal bool IsUsed;
+
         /// <summary>An eventfd in the kernel's set that fetches them out of there, plus one.</summary>
         internal int KickFdPlusOne;
     }
 
     private static Set* s_sets;
+    private static uint s_setHigh; // one more than the highest index ever used
     private static ulong s_lock;
 
     /// <summary>Makes room for sets: at start, since programs make them before they attach.</summary>
@@ -84,6 +93,7 @@ internal static unsafe partial class Epoll
                 made.References = 1;
                 made.Natives = natives;
                 s_sets[i] = made;
+                Raise(ref s_setHigh, i + 1);
                 Fds.Set(epoll, FdKind.Epoll, i);
                 return true;
             }
@@ -134,6 +144,7 @@ internal static unsafe partial class Epoll
 
     private static void Clear(Set* set)
     {
+        LeaveShared(set);
         while (set->FirstItem != 0)
         {
             s_items[set->FirstItem - 1].Flags &= ~ItemFlags.NativeToo; // gone with the kernel's set

@@ -9,7 +9,7 @@ internal static unsafe partial class Epoll
     internal static int Wait(int epoll, EpollEvent* events, int most, long deadline, void* signals, out bool native)
     {
         Set* set = SetOf(epoll);
-        native = set == null || set->Items == 0 || most <= 0 || !Region.Attached;
+        native = set == null || (set->Items == 0 && set->SharedPlusOne == 0) || most <= 0 || !Region.Attached;
         if (!native && !UserMemory.CanWrite(events, (nuint)sizeof(EpollEvent)))
         {
             native = StateOf(epoll) == 0;
@@ -21,6 +21,7 @@ internal static unsafe partial class Epoll
             return 0;
         }
 
+        Use(set);
         int n = Run(set, Fds.IdOf(epoll), epoll, events, most, deadline, signals);
         if (set->Closed)
         {
@@ -89,7 +90,7 @@ internal static unsafe partial class Epoll
     /// <summary>What is ready now, of ours and, when it is time or the last look, of the kernel's: neither starves the other.</summary>
     private static int Take(Set* set, int epoll, EpollEvent* events, int most, bool last)
     {
-        bool any = set->Natives > 0 && !set->Closed;
+        bool any = (set->Natives > 0 || set->SharedPlusOne != 0) && !set->Closed;
         long now = any ? Libc.Now() : 0;
         bool ask = any && (last || now - set->Asked >= AskEvery);
         bool share = ask && set->NativesTurn;
@@ -138,12 +139,13 @@ internal static unsafe partial class Epoll
     internal static bool HasItems(int epoll)
     {
         Set* set = SetOf(epoll);
-        return set != null && set->Items != 0 && Region.Attached;
+        return set != null && (set->Items | set->SharedPlusOne) != 0 && Region.Attached;
     }
 
     /// <summary>What poll says of a set's items, the kernel's aside.</summary>
     internal static uint StateOf(int epoll)
     {
+        Use(SetOf(epoll));
         _ = Collect();
         if (!Enter())
         {

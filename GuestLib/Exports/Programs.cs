@@ -88,6 +88,7 @@ internal static unsafe class Programs
         byte** room = stackalloc byte*[Environment.Count(variables) + Environment.Extra];
         byte* text = stackalloc byte[Environment.TextRoom(variables)];
         int child = 0;
+        Epoll.MarkInherited();
         int result = Real.posix_spawn(&child, path, actions, attributes, arguments, Environment.Mend(variables, room, text));
         return Spawned(result, child, pid);
     }
@@ -99,6 +100,7 @@ internal static unsafe class Programs
         byte** room = stackalloc byte*[Environment.Count(variables) + Environment.Extra];
         byte* text = stackalloc byte[Environment.TextRoom(variables)];
         int child = 0;
+        Epoll.MarkInherited();
         int result = Real.posix_spawnp(&child, file, actions, attributes, arguments, Environment.Mend(variables, room, text));
         return Spawned(result, child, pid);
     }

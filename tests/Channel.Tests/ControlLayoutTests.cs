@@ -43,6 +43,8 @@ public class ControlLayoutTests
         {
             parts.Add((layout.SocketOf(0), SocketSlot.Length * (ulong)sockets, "sockets"));
             parts.Add((layout.TxOwners, 4ul * txChunks, "TX owners"));
+            parts.Add((layout.SharedSetOf(0), SharedSet.Length * (ulong)ControlLayout.MaxSharedSets, "shared sets"));
+            parts.Add((layout.SharedWatchOf(0), SharedWatch.Length * (ulong)ControlLayout.MaxSharedWatches, "shared watches"));
             Assert.Equal(layout.SocketOf(0) + SocketSlot.Length, layout.SocketOf(1));
         }
 

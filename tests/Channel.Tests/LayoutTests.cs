@@ -18,7 +18,8 @@ public class LayoutTests
         {
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
-            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080"
+            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080 "
+            + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112"
         },
         {
             typeof(SocketSlot),
@@ -32,6 +33,8 @@ public class LayoutTests
             "Op 0 Error 4 Version 8 Guest 12 Nsm 16 Slot 20 Flags 24 Fds 28 Address4 32 Address6Low 40 Address6High 48 Name 56 Pool 96 "
             + "NetworkNamespace 120 Text 128"
         },
+        { typeof(SharedSet), "State 0 Version 4 Lock 8 Holders 64 Users 96" },
+        { typeof(SharedWatch), "Owner 0 Serial 8 Fd 12 Socket 16 Flags 20 Inode 24 Events 32 Data 40 Told 48" },
         { typeof(ControlCounts), "QueueSets 0 RingSlots 4 Sockets 8 TxChunks 12 Loops 16" },
         { typeof(PoolCounts), "Small 0 Medium 4 Large 8" },
         { typeof(RxEntry), "Offset 0 Size 4 Position 8" },

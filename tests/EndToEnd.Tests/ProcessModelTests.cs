@@ -40,6 +40,9 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     public void Programs_as_another_user_in_another_root_with_another_environment() => Check("rights.py", 7311);
 
     [Fact]
+    public void Epoll_sets_that_several_processes_have() => Check("epolls.py", 7305);
+
+    [Fact]
     public void More_processes_than_a_guest_can_have_are_told_so_and_a_place_is_free_again_at_once()
     {
         Nk.CreateGuest("full");

@@ -15,7 +15,12 @@ internal sealed partial class Generator
 
     private void Move()
     {
-        (int Weight, Action Make)[] moves =
+        (int Weight, Action Make)[] moves = _isAboutDatagrams ?
+        [
+            (12, OpenDatagram), (32, SendDatagram), (28, ReceiveDatagram), (8, ConnectDatagram), (6, BlockedDatagram), (5, Open), (6, Send), (6, Receive), (4, Shut), (6, Close),
+            (8, SetOption), (6, GetOption), (8, Wait), (12, UseEpoll), (5, Duplicate), (4, Fork), (2, End), (6, Names), (6, Mode), (5, Bind), (5, Wild),
+        ]
+        :
         [
             (14, Open), (30, Send), (24, Receive), (6, Shut), (7, Close), (8, SetOption), (6, GetOption), (8, Wait), (14, UseEpoll), (6, Duplicate), (4, Fork),
             (2, End), (6, Names), (6, Mode), (3, Bulk), (6, Socket), (6, Bind), (5, Listen), (6, Connect), (8, Accept), (5, Wild), (3, Blocked),

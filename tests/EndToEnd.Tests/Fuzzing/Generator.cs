@@ -12,18 +12,20 @@ internal sealed partial class Generator
     private const int MostUnreadBytes = 30_000, MostUnreadSends = 20, MostSize = 16_385;
 
     private readonly Random _random;
+    private readonly bool _isAboutDatagrams;
     private readonly List<Step> _steps = [];
     private readonly List<Process> _processes = [];
     private readonly List<Fd> _fds = [];
     private int _names;
 
-    private Generator(int seed) => _random = new Random(seed);
+    private Generator(int seed) => (_random, _isAboutDatagrams) = (new Random(seed), seed % 4 == 1);
 
     private enum Kind
     {
         Fresh,
         Listener,
         Connected,
+        Datagram,
         Epoll,
         Pipe,
         Closed,
@@ -49,7 +51,14 @@ internal sealed partial class Generator
         int length = _random.Next(10, 45);
         for (int openings = _random.Next(0, 3); openings > 0; openings--)
         {
-            Open();
+            if (_isAboutDatagrams)
+            {
+                OpenDatagram();
+            }
+            else
+            {
+                Open();
+            }
         }
 
         while (_steps.Count < length)
@@ -141,6 +150,9 @@ internal sealed partial class Generator
         public int UnreadBytes { get; set; }
 
         public int UnreadSends { get; set; }
+
+        /// <summary>What is unread in a datagram socket came from its own host.</summary>
+        public bool UnreadIsLocal { get; set; }
 
         public bool IsSocket => Kind is not (Kind.Epoll or Kind.Pipe or Kind.Closed);
     }

@@ -61,8 +61,11 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
         for (int i = 0; i < script.Steps.Count; i++)
         {
             Step step = script.Steps[i];
+
+            // Asked before the step is made: what it sets free may have returned by the time it is through, or not yet.
+            bool isBurst = !step.IsObserved && i + 1 < script.Steps.Count && IsBurst(step, script.Steps[i + 1]);
             Execute(i, step);
-            if (!step.IsObserved && i + 1 < script.Steps.Count && IsBurst(step, script.Steps[i + 1]))
+            if (isBurst)
             {
                 observations.Add(null);
                 continue;
@@ -203,7 +206,7 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
         for (int nap = 0; ; nap = Math.Min(nap + 1, 10))
         {
             string seen = Look();
-            if (seen == wanted || Stopwatch.GetElapsedTime(began) > pace.Bound)
+            if (seen == wanted || Stopwatch.GetElapsedTime(began) > pace.Bound || _actors.Values.All(actor => actor.Gone))
             {
                 return (seen, seen == wanted);
             }
@@ -276,12 +279,7 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
 
             if (ready.Count == 0)
             {
-                if (!until())
-                {
-                    Thread.Sleep(left);
-                }
-
-                return;
+                return; // nobody is left who could say anything
             }
 
             Socket.Select(ready, null, null, left);
