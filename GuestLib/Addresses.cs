@@ -5,6 +5,23 @@ namespace NetKernel.GuestLib;
 /// <summary>Socket addresses: struct sockaddr_in and sockaddr_in6 to and from 16 bytes and a port (ip(7), ipv6(7)).</summary>
 internal static unsafe class Addresses
 {
+    /// <summary>
+    /// What the guest's own kernel says when a socket that is bound to loopback is to reach the world: it has no route at all, where one with a network says EINVAL of such a
+    /// source (ip_route_output_key).
+    /// </summary>
+    internal static nint Unreachable(int fd, nint result)
+    {
+        if (result >= 0 || Libc.Errno != Abi.ENETUNREACH || !Attaching.IsGuest)
+        {
+            return result;
+        }
+
+        byte* local = stackalloc byte[28];
+        uint length = 28;
+        bool loopback = Real.getsockname(fd, local, &length) == 0 && *(ushort*)local == Abi.AF_INET && local[4] == 127;
+        return Libc.Fail(loopback ? Abi.EINVAL : Abi.ENETUNREACH);
+    }
+
     /// <summary>First half of 127.0.0.1 and of every other IPv4 address as ::ffff:a.b.c.d.</summary>
     private const ulong MappedPrefix = 0xFFFF_0000; // bytes 8-11 of the address, as the low half of its second word
 

@@ -97,6 +97,25 @@ internal static unsafe class Attaching
     /// <summary>One of CoreEngine's bells.</summary>
     internal static int AnyBell => s_bells[0];
 
+    /// <summary>A bell of the caller's own, over a connection of its own; -1: none.</summary>
+    internal static int AskForBell()
+    {
+        AttachMessage message = default;
+        int bell = -1;
+        int connection = Connect();
+        if (connection >= 0 && TellBy(connection, AttachOp.Bell, 0, -1) && Receive(connection, &message, &bell, 1) != 1)
+        {
+            bell = -1;
+        }
+
+        if (connection >= 0)
+        {
+            _ = Real.close(connection);
+        }
+
+        return bell;
+    }
+
     /// <summary>Wakes a loop of CoreEngine.</summary>
     internal static void RingLoop(uint loop)
     {

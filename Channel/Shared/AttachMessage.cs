@@ -131,4 +131,7 @@ public enum AttachOp : uint
     /// Slot = process slot of the same guest: it is woken if it sleeps. What it wakes for (a change of an epoll set that both have) lies in the region. Not answered.
     /// </summary>
     Nudge = 53,
+
+    /// <summary>A process that has lost its fds (a vfork child about to execute a program) asks for one of CoreEngine's bells. The answer carries [bell].</summary>
+    Bell = 54,
 }

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace NetKernel.Channel;
 
 /// <summary>
-/// An epoll set that several processes of a guest have, by fork, exec or a message over AF_UNIX (docs/adr/0005-shared-epoll-sets.md). It says who has it; what is in it
+/// An epoll set that several processes of a guest have, by fork, exec or a message over AF_UNIX (docs/adr/0006-shared-epoll-sets.md). It says who has it; what is in it
 /// say the <see cref="SharedWatch"/>es that name it. Written by the guest; CoreEngine takes ended processes out, and frees it after the last.
 /// </summary>
 [StructLayout(LayoutKind.Explicit, Size = Length)]

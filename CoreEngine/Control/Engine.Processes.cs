@@ -36,6 +36,12 @@ internal sealed unsafe partial class Engine
             return;
         }
 
+        if (message.Op == AttachOp.Bell && fds.Length == 0 && !guest.IsTornDown)
+        {
+            connection.Send(guest.Message(AttachOp.Bell), [guest.Bells[0]]);
+            return;
+        }
+
         if (fds.Length != 1 || message.Op is not (AttachOp.Attach or AttachOp.ForkAttach))
         {
             SeqPacket.CloseAll(fds);

@@ -12,12 +12,18 @@ internal static unsafe class DatagramNames
     {
         int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
         bool wildcard = Addresses.IsWildcard(low, high);
+        bool loopback = !wildcard && Addresses.IsLoopback(low, high);
+        if (error == 0 && !wildcard && !loopback && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        {
+            return Libc.Fail(Abi.EADDRNOTAVAIL); // looked at before the socket's state, as in the kernel (__inet_bind)
+        }
+
         if (error == 0 && (s->Status & (SocketStatus.Bound | SocketStatus.Connected)) != 0)
         {
             return Libc.Fail(Abi.EINVAL);
         }
 
-        if (error != 0 || NativePort(fd) != 0 || (!wildcard && Addresses.IsLoopback(low, high)))
+        if (error != 0 || NativePort(fd) != 0 || loopback)
         {
             // Loopback, or an error: the guest's own kernel decides. What is bound to loopback can reach nothing else.
             int result = Real.bind(fd, address, length);
@@ -27,11 +33,6 @@ internal static unsafe class DatagramNames
             }
 
             return result;
-        }
-
-        if (!wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
-        {
-            return Libc.Fail(Abi.EADDRNOTAVAIL);
         }
 
         error = BindBoth(fd, s, low, high, port, wildcard);
@@ -174,11 +175,32 @@ internal static unsafe class DatagramNames
         }
 
         Epoll.WatchNativeHalf(fd, Fds.IdOf(fd));
+        Waiting.Changed(s, Fds.IdOf(fd)); // who waits to receive does so on the other half from now on
         return 0;
+    }
+
+    /// <summary>
+    /// Before a socket gets another peer: drops what came to the half that its peer is not on. A kernel with both halves in one knows of the peer, and would not have let it in.
+    /// </summary>
+    private static void DropStrays(int fd, SocketSlot* s)
+    {
+        const int Most = 4096;
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & Datagrams.NativePeer) != 0)
+        {
+            DatagramReceiving.DropAll(fd, s);
+            return;
+        }
+
+        bool connected = (status & SocketStatus.Connected) != 0;
+        for (int i = 0; connected && i < Most && Real.recv(fd, null, 0, Abi.MSG_DONTWAIT) >= 0; i++)
+        {
+        }
     }
 
     private static int ConnectNative(int fd, SocketSlot* s, byte* address, uint length)
     {
+        DropStrays(fd, s);
         if (Real.connect(fd, address, length) != 0)
         {
             return Libc.Errno;
@@ -195,6 +217,7 @@ internal static unsafe class DatagramNames
 
     private static int ConnectAtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port)
     {
+        DropStrays(fd, s);
         Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
         uint id = Fds.IdOf(fd);
         uint count = Control.Introduce(s, id, fd, elements);
@@ -232,6 +255,7 @@ internal static unsafe class DatagramNames
             return Libc.Fail(Abi.EAGAIN);
         }
 
+        DropStrays(fd, s);
         uint status = Volatile.Read(ref s->Status);
         int error = (status & SocketStatus.Known) != 0 ? Dissolve(fd, s) : 0;
         Unbind(fd);

@@ -183,6 +183,20 @@ internal static unsafe class DatagramReceiving
         }
     }
 
+    /// <summary>Drops what waits in the NSM's half.</summary>
+    internal static void DropAll(int fd, SocketSlot* s)
+    {
+        Nqe* elements = stackalloc Nqe[(int)Batch];
+        Credits credits = default;
+        credits.Elements = elements;
+        MsgHdr nothing = default;
+        for (uint i = 0; i < SocketSlot.RxEntries && Take(s, fd, &nothing, 0, ref credits) >= 0; i++)
+        {
+        }
+
+        Return(s, ref credits);
+    }
+
     /// <summary>Takes the first datagram of the NSM's half; -2 when there is none.</summary>
     private static nint Take(SocketSlot* s, int fd, MsgHdr* message, int flags, ref Credits credits)
     {

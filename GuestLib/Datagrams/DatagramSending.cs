@@ -85,9 +85,9 @@ internal static unsafe class DatagramSending
     private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Outbox box)
     {
         uint status = Volatile.Read(ref s->Status);
-        if ((status & Datagrams.NativePeer) != 0)
+        if ((status & Datagrams.NativePeer) != 0 && !GoesOutside(fd, s, message))
         {
-            return Publish(s, ref box) ? Real.sendmsg(fd, message, flags) : Libc.Fail(Abi.EAGAIN);
+            return Publish(s, ref box) ? Addresses.Unreachable(fd, Real.sendmsg(fd, message, flags)) : Libc.Fail(Abi.EAGAIN);
         }
 
         nint total = Messages.Total(message->Iov, message->IovLength);
@@ -195,6 +195,21 @@ internal static unsafe class DatagramSending
         error = error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET6 ? Abi.EINVAL : error;
         header->Fields = DatagramFields.Peer;
         return error != 0 ? error : header->PeerPort == 0 ? Abi.EINVAL : 0;
+    }
+
+    /// <summary>Whether a socket that has a peer on the guest's own addresses sends past it to somebody outside. From 127.0.0.1 and ::1 nothing gets there.</summary>
+    private static bool GoesOutside(int fd, SocketSlot* s, MsgHdr* message)
+    {
+        DatagramHeader header = default;
+        if (message->Name == null || Region.IsHostMode || Destination(fd, s, message, &header) != 0 || Datagrams.IsNative(s, header.PeerLow, header.PeerHigh))
+        {
+            return false;
+        }
+
+        byte* local = stackalloc byte[28];
+        uint length = 28;
+        return Real.getsockname(fd, local, &length) == 0 && Addresses.Parse(local, length, s->Domain, out ulong low, out ulong high, out _) == 0
+            && (!Addresses.IsLoopback(low, high) || (!Addresses.IsMapped(low, high) && Addresses.IsMapped(header.PeerLow, header.PeerHigh)));
     }
 
     /// <summary>To the guest's own loopback: from the kernel socket, which thereby has a port that others may answer to.</summary>

@@ -3,7 +3,7 @@ using NetKernel.Channel;
 namespace NetKernel.GuestLib;
 
 /// <content>
-/// Sets that other processes have too (docs/adr/0005-shared-epoll-sets.md). The guest's region says who has them and what they watch (<see cref="SharedSet"/>,
+/// Sets that other processes have too (docs/adr/0006-shared-epoll-sets.md). The guest's region says who has them and what they watch (<see cref="SharedSet"/>,
 /// <see cref="SharedWatch"/>); items are this process's copy of it, brought up to date before they are looked at.
 /// </summary>
 internal static unsafe partial class Epoll
@@ -199,9 +199,16 @@ internal static unsafe partial class Epoll
         if (Share(set))
         {
             EpollEvent mark = new() { Events = Abi.EPOLLET, Data = MarkBits | ((ulong)(set->SharedPlusOne - 1) << 32) | set->SharedState };
-            if (Real.epoll_ctl(epoll, Abi.EPOLL_CTL_ADD, Attaching.AnyBell, &mark) != 0)
+            bool isBorrowed = Libc.getpid() != Forking.Pid; // a vfork child: its fds may be closed already
+            int bell = isBorrowed ? Attaching.AskForBell() : Attaching.AnyBell;
+            if (Real.epoll_ctl(epoll, Abi.EPOLL_CTL_ADD, bell, &mark) != 0)
             {
-                _ = Real.epoll_ctl(epoll, Abi.EPOLL_CTL_MOD, Attaching.AnyBell, &mark);
+                _ = Real.epoll_ctl(epoll, Abi.EPOLL_CTL_MOD, bell, &mark);
+            }
+
+            if (isBorrowed && bell >= 0)
+            {
+                _ = Real.close(bell);
             }
         }
 

@@ -168,7 +168,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.sendto(fd, buffer, length, flags, address, addressLength);
+            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Addresses.Unreachable(fd, Real.sendto(fd, buffer, length, flags, address, addressLength));
         }
 
         int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
@@ -192,7 +192,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Passing.Send(fd, message, flags);
+            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Addresses.Unreachable(fd, Passing.Send(fd, message, flags));
         }
 
         int error = Messages.CheckSend(message);

@@ -29,7 +29,7 @@ internal static unsafe class Sockets
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
         return s != null ? Datagrams.Is(s) ? DatagramNames.Connect(fd, s, address, length) : Opening.Connect(fd, s, address, length)
-            : Fds.IsDead(fd) ? Libc.Fail(Abi.ENETDOWN) : Real.connect(fd, address, length);
+            : Fds.IsDead(fd) ? Libc.Fail(Abi.ENETDOWN) : (int)Addresses.Unreachable(fd, Real.connect(fd, address, length));
     }
 
     [RuntimeExport("accept4")]

@@ -87,13 +87,22 @@ public sealed unsafe class ProgramTests : IDisposable
         {
             foreach (AttachOp op in Enum.GetValues<AttachOp>())
             {
-                if (op is AttachOp.ControlHello or AttachOp.NsmHello || (op is AttachOp.Adopted or AttachOp.Left && path != _directory.EngineSocket))
+                if (op is AttachOp.ControlHello or AttachOp.NsmHello || (op is AttachOp.Adopted or AttachOp.Left or AttachOp.Nudge && path != _directory.EngineSocket))
                 {
                     continue;
                 }
 
                 int fd = SeqPacket.Connect(path);
                 Assert.Equal(0, SeqPacket.Send(fd, FakeControlPlane.Message(op), []));
+                if (op == AttachOp.Bell && path != _directory.EngineSocket)
+                {
+                    int[] bell = new int[1];
+                    Assert.Equal(1, SeqPacket.Receive(fd, out _, bell, out _, wait: true));
+                    _ = Libc.Close(bell[0]);
+                    _ = Libc.Close(fd);
+                    continue;
+                }
+
                 Assert.True(Waiting.Readable(fd, 10000));
                 Assert.Equal(-Libc.EPIPE, SeqPacket.Receive(fd, out _, default, out _, wait: true));
                 _ = Libc.Close(fd);

@@ -114,7 +114,13 @@ internal static class Programs
     /// <summary>Waits for a line of a program's output; fails with what it wrote when it does not come.</summary>
     public static void AwaitLine(GuestProcess process, string line, int seconds = 30) =>
         Assert.True(
-            NkInstance.WaitFor(() => process.Output.Contains(line, StringComparison.Ordinal) || process.Ended, TimeSpan.FromSeconds(seconds))
-                && process.Output.Contains(line, StringComparison.Ordinal),
+            NkInstance.WaitFor(() => HasLine(process.Output, line) || process.Ended, TimeSpan.FromSeconds(seconds)) && HasLine(process.Output, line),
             $"no line \"{line}\": {process.Output}{process.Error}");
+
+    // To its end: unbuffered, Python writes a line in pieces.
+    private static bool HasLine(string output, string line)
+    {
+        int at = output.IndexOf(line, StringComparison.Ordinal);
+        return at >= 0 && output.IndexOf('\n', at) >= 0;
+    }
 }

@@ -51,10 +51,12 @@ internal sealed partial class Generator
     private (Fd? Peer, string Address) Target(Process from, Fd fd)
     {
         Fd? peer = Chance(85) ? _fds.Find(other => other.Kind == Kind.Datagram && other.Bound.Length > 0 && Chance(40)
+            && !fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal)
             && (other.Family == fd.Family || other.Bound.Contains("/any/", StringComparison.Ordinal))) : null;
         if (peer == null)
         {
-            return (null, $"{Family(fd.Family)}/{Pick("A", "B", "lo")}/{Port()}");
+            // From ::1 to the world: the kernel lets it out of the program and drops it later, a guest's has no route (docs/fuzzing.md).
+            return (null, $"{Family(fd.Family)}/{(fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal) ? "lo" : Pick("A", "B", "lo"))}/{Port()}");
         }
 
         string host = peer.Bound.Contains("/lo/", StringComparison.Ordinal) || (peer.Host == from.Host && Chance(30)) ? "lo" : peer.Host;

@@ -42,6 +42,11 @@ internal sealed partial class Generator
         (Process server, Fd listener) = Chance(50) && Holder(fd => fd.Kind == Kind.Listener) is { } found ? found : NewListener();
         Process client = AnyProcess();
         int family = listener.Family == 6 && listener.Bound.Contains("/any/", StringComparison.Ordinal) && Chance(30) ? 4 : listener.Family;
+        if (listener.IsShallow && client.Host == listener.Host)
+        {
+            return;
+        }
+
         Fd c = NewFd(client, Kind.Connected, family);
         string host = listener.Bound.Contains("/lo/", StringComparison.Ordinal) ? "lo" : listener.Host == client.Host && Chance(30) ? "lo" : listener.Host;
         Add(client, "socket", c.Name, Family(family), "stream" + (Chance(30) ? "+nonblock" : "") + (Chance(10) ? "+cloexec" : ""));
@@ -80,7 +85,9 @@ internal sealed partial class Generator
 
         listener.Bound = $"{Family(family)}/{Pick("any", "any", server.Host, "lo")}/P{Number(0, 8)}";
         Add(server, "bind", listener.Name, listener.Bound);
-        Add(server, "listen", listener.Name, Pick("0", "1", "5", "128"));
+        string backlog = Pick("0", "1", "5", "128");
+        listener.IsShallow = backlog is "0" or "1" && !listener.Bound.Contains("/lo/", StringComparison.Ordinal);
+        Add(server, "listen", listener.Name, backlog);
         return (server, listener);
     }
 
