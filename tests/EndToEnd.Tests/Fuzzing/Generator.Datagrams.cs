@@ -43,7 +43,22 @@ internal sealed partial class Generator
 
     private void Connect(Process process, Fd fd)
     {
-        (fd.Peer, string address) = Chance(15) ? (null, "unspec") : Target(process, fd);
+        (Fd? peer, string address) = Chance(15) ? (null, "unspec") : Target(process, fd);
+        if (address != "unspec")
+        {
+            // While a socket has a peer on one side, its half on the other drops what a kernel would refuse (docs/fuzzing.md).
+            bool isLocal = address.Contains($"/{process.Host}/", StringComparison.Ordinal) || address.Contains("lo/", StringComparison.Ordinal)
+                || address.Contains($"m:{process.Host}/", StringComparison.Ordinal);
+            bool isBound = fd.Bound.Length > 0 && !fd.Bound.Contains("/lo/", StringComparison.Ordinal);
+            if (isLocal && isBound || (fd.PeerIsLocal ?? isLocal) != isLocal)
+            {
+                return;
+            }
+
+            fd.PeerIsLocal = isLocal;
+        }
+
+        fd.Peer = peer;
         Add(process, "connect", fd.Name, address);
     }
 
@@ -52,6 +67,7 @@ internal sealed partial class Generator
     {
         Fd? peer = Chance(85) ? _fds.Find(other => other.Kind == Kind.Datagram && other.Bound.Length > 0 && Chance(40)
             && !fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal)
+            && (other.PeerIsLocal ?? other.Host == from.Host) == (other.Host == from.Host)
             && (other.Family == fd.Family || other.Bound.Contains("/any/", StringComparison.Ordinal))) : null;
         if (peer == null)
         {

@@ -154,6 +154,9 @@ internal sealed partial class Generator
 
         public int UnreadSends { get; set; }
 
+        /// <summary>A datagram socket has had a peer on its own host, or on the other: it keeps to that side.</summary>
+        public bool? PeerIsLocal { get; set; }
+
         /// <summary>What is unread in a datagram socket came from its own host.</summary>
         public bool UnreadIsLocal { get; set; }
 

@@ -345,7 +345,8 @@ def executed_in_the_same_process():
         os.execv(sys.executable, [sys.executable, HELPER, "--changes", str(ep.fileno()), str(c.fileno())])
     pid = in_child(body)
     os.close(w)
-    said = os.read(r, 1000).decode()
+    with open(r) as f:
+        said = f.read()
     return said, reap(pid)
 
 
