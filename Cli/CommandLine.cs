@@ -72,14 +72,16 @@ internal static class CommandLine
         mode.AcceptOnlyFromAmong("bridge", "host", "private");
         var loops = new Option<int?>("--loops") { Description = "switching loops of CoreEngine, 1 to 8", HelpName = "N" };
         var huge = new Option<string?>("--hugepages") { Description = "auto or off" };
+        var shared = new Option<string?>("--shared-memory") { Description = "connections between guests by shared memory: on or off" };
         huge.AcceptOnlyFromAmong("auto", "off");
+        shared.AcceptOnlyFromAmong("on", "off");
         var subnet4 = new Option<string?>("--subnet4") { Description = "IPv4 subnet of the guests (198.18.0.0/16)", HelpName = "NET" };
         var subnet6 = new Option<string?>("--subnet6") { Description = "IPv6 subnet of the guests (2001:2::/64)", HelpName = "NET" };
-        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0", [mode, loops, huge, subnet4, subnet6], parse => UpDown.Up(
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0", [mode, loops, huge, shared, subnet4, subnet6], parse => UpDown.Up(
             parse.GetValue(RunDirectory), parse.GetValue(Instance),
             [
                 ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
-                ("--hugepages", parse.GetValue(huge)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
+                ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
             ]));
     }
 

@@ -19,6 +19,9 @@ internal sealed class NkdOptions
 
     public string HugePages { get; private set; } = "auto";
 
+    /// <summary>Connections between guests of this host go by shared memory.</summary>
+    public string SharedMemory { get; private set; } = "on";
+
     public string Subnet4 { get; private set; } = "198.18.0.0/16";
 
     public string Subnet6 { get; private set; } = "2001:2::/64";
@@ -63,6 +66,7 @@ internal sealed class NkdOptions
                 case "--mode": options.Mode = value; break;
                 case "--bin-dir": folder = value; break;
                 case "--hugepages": options.HugePages = value; break;
+                case "--shared-memory": options.SharedMemory = value; break;
                 case "--subnet4": options.Subnet4 = value; break;
                 case "--subnet6": options.Subnet6 = value; break;
                 case "--loops":
@@ -107,6 +111,11 @@ internal sealed class NkdOptions
         if (HugePages is not ("auto" or "off"))
         {
             throw Wrong($"--hugepages {HugePages}: it is auto or off");
+        }
+
+        if (SharedMemory is not ("on" or "off"))
+        {
+            throw Wrong($"--shared-memory {SharedMemory}: it is on or off");
         }
 
         try

@@ -59,6 +59,15 @@ internal enum ConnectionFlags : ushort
 
     /// <summary>A datagram socket's Connect that ends its association is under way.</summary>
     Dissolving = 1024,
+
+    /// <summary>Its NSM has not heard of it yet: that waits for the first request by which to choose one.</summary>
+    Unmade = 2048,
+
+    /// <summary>Not the guest's socket itself, but its second entry, at another NSM (<see cref="Connection.Twin"/>); no row of it is shown.</summary>
+    Second = 4096,
+
+    /// <summary>No socket's any more: closes, and is freed with Closed.</summary>
+    Ghost = 8192,
 }
 
 /// <summary>
@@ -109,6 +118,12 @@ internal struct Connection
 
     /// <summary>Next in the NSM's close queue, plus 1.</summary>
     public uint NextClose;
+
+    /// <summary>The socket's other entry, at another NSM, plus 1; 0: none. See SwitchLoop.Shared.cs.</summary>
+    public uint Twin;
+
+    /// <summary>Flags of the Connect under way.</summary>
+    public NqeFlags ConnectFlags;
 }
 
 /// <summary>

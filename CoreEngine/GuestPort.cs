@@ -86,6 +86,12 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>The guest's NSM, once it has mapped the guest's pool.</summary>
     public NsmPort? Nsm;
 
+    /// <summary>The shared-memory NSM, if the guest may use it and it has mapped the guest's pool.</summary>
+    public NsmPort? Shared;
+
+    /// <summary>Own addresses and what decides who may be reached by shared memory. Set before the loop knows the guest.</summary>
+    public GuestAddress Address;
+
     /// <summary>Listeners are being made again at a new NSM: the next socket id to look at.</summary>
     public bool Replaying;
     public uint ReplayNext;

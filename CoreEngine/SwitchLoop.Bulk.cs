@@ -18,6 +18,7 @@ internal sealed unsafe partial class SwitchLoop
         Connection* connections = _table.Items;
         ConnectionRow* rows = _table.Rows;
         var stamp = new NqeStamp(guest.VmLow, guest.VmHigh, q);
+        uint nsmId = nsm.Id;
         ulong bytes = 0;
         Nqe* at = elements;
         for (Nqe* end = elements + count; at != end; at++, slots++)
@@ -38,7 +39,7 @@ internal sealed unsafe partial class SwitchLoop
             Connection* connection = connections + id;
             uint size = e.Size;
             uint sends = connection->Sends;
-            if ((connection->Flags & ConnectionFlags.CanSend) == 0 || sends >= SocketSlot.MaxSends || !guest.Tx.Holds(e.DataPtr, size))
+            if ((connection->Flags & ConnectionFlags.CanSend) == 0 || connection->Nsm != nsmId || sends >= SocketSlot.MaxSends || !guest.Tx.Holds(e.DataPtr, size))
             {
                 break;
             }

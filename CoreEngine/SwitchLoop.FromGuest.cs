@@ -50,7 +50,7 @@ internal sealed unsafe partial class SwitchLoop
         while (done < n && !guest.Dead)
         {
             // Runs of Sends are the bulk of all traffic. This look is only a hint: what counts is what ForwardSends reads.
-            if (first[done].Op == Op.Send && guest.Nsm is { } nsm)
+            if (first[done].Op == Op.Send && NsmHint(guest, first + done) is { } nsm)
             {
                 uint run = ForwardSends(guest, nsm, q, first + done, n - done);
                 done += run;
@@ -87,7 +87,7 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>Puts a checked request into one of the NSM's rings; false when it is full.</summary>
     private bool Forward(GuestPort guest, uint q, uint id, Nqe* e, bool job)
     {
-        NsmPort nsm = guest.Nsm!;
+        NsmPort nsm = _nsms[_table.Items[id].Nsm]!;
         Nqe* slot = job ? nsm.Job.TryStage() : nsm.Send.TryStage();
         if (slot == null)
         {

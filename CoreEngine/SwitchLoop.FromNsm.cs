@@ -172,6 +172,12 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A completion other than SendDone; addressed to the guest already.</summary>
     private void Completion(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
     {
+        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) != 0 && e->Op != Op.Closed)
+        {
+            SecondDone(nsm, guest, id, connection, e);
+            return;
+        }
+
         switch (e->Op)
         {
             case Op.BindDone or Op.ListenDone when connection->Replay != 0:
@@ -233,6 +239,7 @@ internal sealed unsafe partial class SwitchLoop
                 if (connection->Phase == Phase.Active)
                 {
                     SetState(connection, id, ConnectionState.Listen);
+                    Shadow(guest, id, connection);
                 }
 
                 break;
@@ -332,10 +339,15 @@ internal sealed unsafe partial class SwitchLoop
         switch (e->Op)
         {
             case Op.NewConnection when (connection->Flags & ConnectionFlags.Listening) != 0 && e->Size != 0:
-                if (!Announced(id, connection, e))
+                if (e->Size >= SharedHandle || !Announced(id, connection, e))
                 {
                     nsm.Counters->Stray++;
                     return;
+                }
+
+                if (nsm.Id == SharedNsm)
+                {
+                    e->Size |= (uint)SharedHandle;
                 }
 
                 break;
@@ -366,7 +378,8 @@ internal sealed unsafe partial class SwitchLoop
     private bool Announced(uint id, Connection* connection, Nqe* e)
     {
         ListenerMemory* memory = Memory(id, connection);
-        if (memory->Announce(e))
+        bool both = connection->Twin != 0;
+        if ((!both || memory->Announced < AnnouncedEach || _stats->Loops != 1) && memory->Announce(e))
         {
             return true;
         }

@@ -37,6 +37,7 @@ internal sealed unsafe partial class SwitchLoop
             }
 
             Connection* connection = _table.Items + entry;
+            connection->Twin = 0;
             if (connection->Phase == Phase.Dead || (connection->Flags & ConnectionFlags.Down) != 0)
             {
                 connection->Phase = Phase.Dead;
@@ -48,6 +49,7 @@ internal sealed unsafe partial class SwitchLoop
             SetState(connection, entry, ConnectionState.Closing);
         }
 
+        RemoveSeconds(id);
         if (!guest.Parked.IsEmpty)
         {
             _parkedGuests--;
@@ -78,7 +80,7 @@ internal sealed unsafe partial class SwitchLoop
         for (uint id = 0; id < _table.High; id++)
         {
             Connection* connection = _table.Items + id;
-            if (connection->Phase == Phase.Zombie && connection->Guest == guest)
+            if (connection->Phase == Phase.Zombie && connection->Guest == guest && connection->Nsm == nsm)
             {
                 Forget(id, connection);
             }

@@ -18,6 +18,12 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>The guest's NSM has mapped its pool: from now on requests are forwarded, and listeners that waited are made again.</summary>
     public void Route(GuestPort guest, uint nsm)
     {
+        if (nsm == SharedNsm)
+        {
+            RouteShared(guest);
+            return;
+        }
+
         guest.Nsm = _nsms[nsm];
         guest.Replaying = guest.Nsm != null;
         guest.ReplayNext = 0;
@@ -39,9 +45,15 @@ internal sealed unsafe partial class SwitchLoop
         RemoveActive(port);
         for (uint id = 0; id < MaxGuests; id++)
         {
-            if (_guests[id] is { } guest && guest.Nsm == port)
+            if (_guests[id] is { } guest && (guest.Nsm == port || guest.Shared == port))
             {
                 FreeChunksOfNsm(guest, nsm);
+                if (guest.Shared == port)
+                {
+                    guest.Shared = null;
+                    continue;
+                }
+
                 guest.Nsm = null;
                 guest.Replaying = false;
             }
@@ -63,6 +75,12 @@ internal sealed unsafe partial class SwitchLoop
     private void EndWithNsm(uint id, Connection* connection)
     {
         GuestPort? guest = connection->Phase == Phase.Zombie ? null : _guests[connection->Guest];
+        if (guest != null && (connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) != 0)
+        {
+            SecondLost(guest, id, connection);
+            return;
+        }
+
         if (guest == null)
         {
             _table.Free(id);
@@ -80,8 +98,14 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
+        bool listening = (connection->Flags & ConnectionFlags.Listening) != 0 && connection->Errno == 0;
+        if (!listening)
+        {
+            DropTwin(connection);
+        }
+
         FailControl(guest, connection, Libc.ECONNRESET);
-        if ((connection->Flags & ConnectionFlags.Listening) != 0 && connection->Errno == 0)
+        if (listening)
         {
             connection->Flags |= ConnectionFlags.Down;
             connection->Replay = 0;
@@ -188,6 +212,7 @@ internal sealed unsafe partial class SwitchLoop
         request = default;
         request.Op = Op.Listen;
         request.OpData = memory->Backlog;
+        request.Size = guest.Shared != null ? AnnouncedEach : 0;
         _ = Forward(guest, q, id, &request, job: true);
     }
 
@@ -207,6 +232,7 @@ internal sealed unsafe partial class SwitchLoop
 
         if (connection->Errno == 0 && connection->Phase == Phase.Active)
         {
+            DropTwin(connection);
             WasReset(guest, id, connection, (int)Math.Min(e->Size, 4095));
             TellReset(guest, connection, NqeFlags.None);
             _ = Interlocked.Increment(ref guest.LostListeners);
@@ -244,7 +270,7 @@ internal sealed unsafe partial class SwitchLoop
             {
                 Nqe close = default;
                 close.Op = Op.Close;
-                if (guest.Nsm == nsm && !Forward(guest, connection->QueueSet, id, &close, job: false))
+                if (!Forward(guest, connection->QueueSet, id, &close, job: false))
                 {
                     _stalled = true;
                     return moved;

@@ -313,7 +313,7 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        if (connection->Phase == Phase.Active && (connection->Flags & ConnectionFlags.Down) == 0 && guest.Nsm is { } nsm)
+        if (connection->Phase == Phase.Active && (connection->Flags & (ConnectionFlags.Down | ConnectionFlags.Unmade)) == 0 && _nsms[connection->Nsm] is { } nsm)
         {
             QueueClose(nsm, id, connection);
             return;

@@ -47,6 +47,11 @@ internal sealed unsafe partial class SwitchLoop
             return Ended(guest, e, id, connection, job);
         }
 
+        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !GoesOn(guest, q, e, id, connection, out bool done))
+        {
+            return done;
+        }
+
         return e->Op switch
         {
             Op.Bind or Op.Listen or Op.Connect or Op.GetOption => Control(guest, e, id, connection, job),
@@ -55,6 +60,7 @@ internal sealed unsafe partial class SwitchLoop
             Op.RxCredit => Credit(guest, e, id, connection),
             Op.Decline => Decline(guest, e, id, connection),
             Op.Close => Close(guest, e, id, connection),
+            Op.Shutdown when connection->Twin != 0 => ShutdownBoth(guest, e, id, connection),
             _ => Forward(guest, connection->QueueSet, id, e, job),
         };
     }
@@ -94,7 +100,7 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
-        if (!TryMake(guest, q, e->Socket, out uint id))
+        if (!TryMake(guest, q, e->Socket, guest.Nsm, out uint id))
         {
             return true;
         }
@@ -108,6 +114,12 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         SetState(connection, id, ConnectionState.Open);
+        if (guest.Shared != null && guest.Nsm != null && (e->OpData >> 16 & 0xF) == Libc.SOCK_STREAM)
+        {
+            connection->Flags |= ConnectionFlags.Unmade;
+            return true;
+        }
+
         return guest.Nsm == null || Forward(guest, q, id, e, job: true);
     }
 
@@ -118,11 +130,15 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if (guest.Nsm is { } nsm && nsm.Send.Free(1) == 0)
+        bool shared = (e->OpData & SharedHandle) != 0;
+        NsmPort? by = shared ? guest.Shared : guest.Nsm;
+        if (by is { } nsm && nsm.Send.Free(1) == 0)
         {
             BreakIf(nsm, nsm.Send.IsBroken);
             return false;
         }
+
+        e->OpData &= ~SharedHandle;
 
         // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
         uint listener = guest.Map[(uint)e->DataPtr];
@@ -137,14 +153,15 @@ internal sealed unsafe partial class SwitchLoop
                 return Violate(guest, Violation.NotListening, q, e->DataPtr);
             }
 
-            if ((from->Flags & ConnectionFlags.HasMemory) != 0)
+            uint announcer = shared ? from->Twin : listener;
+            if (announcer != 0 && (_table.Items[announcer - 1].Flags & ConnectionFlags.HasMemory) != 0)
             {
-                memory = _table.Memories + (listener - 1);
+                memory = _table.Memories + (announcer - 1);
                 announced = memory->Find(e->OpData);
             }
         }
 
-        if (!TryMake(guest, q, e->Socket, out uint id))
+        if (!TryMake(guest, q, e->Socket, by, out uint id))
         {
             Answer(guest, q, e, Libc.ENOBUFS);
             return true;
@@ -166,9 +183,9 @@ internal sealed unsafe partial class SwitchLoop
             memory->Forget(announced);
         }
 
-        if (guest.Nsm == null)
+        if (by == null)
         {
-            Answer(guest, q, e, Libc.ENETDOWN);
+            Answer(guest, q, e, shared ? Libc.ECONNABORTED : Libc.ENETDOWN);
             return true;
         }
 
@@ -275,6 +292,22 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
+        if (e->Op == Op.Connect && !datagrams && IsLocal(guest, e) && guest.Shared!.Job.Free(TrialRequests) >= TrialRequests && TrySecond(guest, id, connection, out uint second))
+        {
+            ConnectShared(guest, id, connection, second, e);
+            return true;
+        }
+
+        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !Make(guest, q, id, connection))
+        {
+            return false;
+        }
+
+        if (e->Op == Op.Listen && guest.Shared != null)
+        {
+            e->Size = AnnouncedEach; // the shared-memory NSM announces as many
+        }
+
         if (!Forward(guest, q, id, e, job))
         {
             return false;
@@ -321,6 +354,11 @@ internal sealed unsafe partial class SwitchLoop
             KeepOption(id, connection, e);
         }
 
+        if (connection->Twin != 0)
+        {
+            TellTwin(guest, connection, e);
+        }
+
         return true;
     }
 
@@ -340,7 +378,7 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        return ForwardSends(guest, guest.Nsm!, q, e, 1) == 1;
+        return ForwardSends(guest, _nsms[connection->Nsm]!, q, e, 1) == 1;
     }
 
     private bool Credit(GuestPort guest, Nqe* e, uint id, Connection* connection)
@@ -367,6 +405,18 @@ internal sealed unsafe partial class SwitchLoop
         if ((connection->Flags & ConnectionFlags.Listening) == 0)
         {
             return Violate(guest, Violation.NotListening, connection->QueueSet, e->Socket);
+        }
+
+        if ((e->OpData & SharedHandle) != 0)
+        {
+            if (connection->Twin == 0)
+            {
+                return true; // gone with its NSM
+            }
+
+            e->OpData &= ~SharedHandle;
+            id = connection->Twin - 1;
+            connection = _table.Items + id;
         }
 
         if (!Forward(guest, connection->QueueSet, id, e, job: false))

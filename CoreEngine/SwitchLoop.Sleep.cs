@@ -65,6 +65,10 @@ internal sealed unsafe partial class SwitchLoop
             {
                 Activate(nsm);
             }
+            else if (tag == ModuleTag)
+            {
+                _moduleFds = true;
+            }
         }
 
         // While busy, regions that have been quiet for long leave the list, so that a pass costs what the active ones cost.
@@ -90,7 +94,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         Tick();
-        int timeout = _stalled ? StalledMs : LazyTimeout();
+        int timeout = _stalled || _module is { NeedsTurn: true } ? StalledMs : LazyTimeout();
         _ = Poll(timeout);
         Tick();
         if (_lazyWork != 0)
@@ -125,6 +129,13 @@ internal sealed unsafe partial class SwitchLoop
         for (int i = 0; i < _activeNsmCount; i++)
         {
             NsmPort nsm = _activeNsms[i];
+            if (!nsm.Broken && IsModule(nsm))
+            {
+                quiet &= nsm.CloseHead == 0 && nsm.Completion.Refresh() + nsm.Receive.Refresh() == 0;
+                _activeNsms[kept++] = nsm;
+                continue;
+            }
+
             if (nsm.Broken || ((all || nsm.IdlePasses > CoolAfter) && Retire(nsm)))
             {
                 nsm.Active = false;

@@ -7,7 +7,7 @@ namespace NetKernel.CoreEngine;
 internal sealed unsafe partial class SwitchLoop
 {
     /// <summary>Makes an entry for a guest's socket; when the table is full, the socket is remembered as refused.</summary>
-    private bool TryMake(GuestPort guest, uint q, uint socket, out uint id)
+    private bool TryMake(GuestPort guest, uint q, uint socket, NsmPort? by, out uint id)
     {
         if (!_table.TryTake(out id))
         {
@@ -28,7 +28,7 @@ internal sealed unsafe partial class SwitchLoop
         row->QueueSet = (ushort)q;
         row->Opened = _now;
         guest.Counters->Open++;
-        if (guest.Nsm is { } nsm)
+        if (by is { } nsm)
         {
             connection->Nsm = (byte)nsm.Id;
             row->Nsm = nsm.Id;
@@ -57,7 +57,10 @@ internal sealed unsafe partial class SwitchLoop
             || (state == ConnectionState.Open && (connection->Flags & ConnectionFlags.Datagram) != 0);
         bool can = open && connection->Phase == Phase.Active && connection->Errno == 0;
         connection->Flags = can ? connection->Flags | ConnectionFlags.CanSend : connection->Flags & ~ConnectionFlags.CanSend;
-        Volatile.Write(ref _table.Rows[id].State, state);
+        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) == 0)
+        {
+            Volatile.Write(ref _table.Rows[id].State, state);
+        }
     }
 
     private ListenerMemory* Memory(uint id, Connection* connection)
@@ -75,6 +78,7 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>Close has been handed to the NSM, or is about to be: nothing but SendDone and Closed matters from now on.</summary>
     private void BeginClose(uint id, Connection* connection)
     {
+        DropTwin(connection);
         connection->Phase = Phase.Closing;
         SetState(connection, id, ConnectionState.Closing);
     }
@@ -82,6 +86,13 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>The end of a socket: the guest is told, and its ids become free.</summary>
     private void FinishClose(GuestPort guest, uint id, Connection* connection)
     {
+        if ((connection->Flags & (ConnectionFlags.Ghost | ConnectionFlags.Second)) != 0)
+        {
+            Forget(id, connection);
+            return;
+        }
+
+        DropTwin(connection);
         uint q = connection->QueueSet;
         uint socket = connection->Socket;
         if (connection->Sends != 0 || (connection->Flags & ConnectionFlags.Bereaved) != 0)

@@ -123,6 +123,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             at = at + 1 == count ? 0 : at + 1;
         }
 
+        worked |= TurnModule();
         Flush();
         return worked;
     }

@@ -43,6 +43,9 @@ public unsafe struct Connection
     /// <summary>Announced connections of this listener that the guest has not answered yet.</summary>
     public uint Announced;
 
+    /// <summary>The most of them, when other NSMs serve the same listener; 0: as many as the guest takes.</summary>
+    public uint AnnounceLimit;
+
     /// <summary>The first of them in <see cref="HandleTable"/>.</summary>
     public uint FirstHandle;
 

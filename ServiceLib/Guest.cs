@@ -24,7 +24,9 @@ public sealed unsafe class Guest
         _tx = tx;
         _rx = rx;
         _rxOffset = _layout.RxOffset;
-        Rx = new RxPool(_layout.RxHalf);
+        Rx = new RxPool((message.Flags & RegionFlags.RxFirst) != 0 ? _layout.RxHalf.Part(0)
+            : (message.Flags & RegionFlags.RxSecond) != 0 ? _layout.RxHalf.Part(1)
+            : _layout.RxHalf);
     }
 
     /// <summary>Guest id.</summary>

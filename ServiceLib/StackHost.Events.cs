@@ -74,7 +74,7 @@ public sealed unsafe partial class StackHost
     }
 
     /// <summary>Whether the listener may announce another connection.</summary>
-    public static bool CanAnnounce(Connection* listener) => listener->Announced < SocketSlot.AcceptEntries && !listener->Has(ConnectionFlags.Closing);
+    public static bool CanAnnounce(Connection* listener) => listener->Announced < (listener->AnnounceLimit == 0 ? SocketSlot.AcceptEntries : listener->AnnounceLimit) && !listener->Has(ConnectionFlags.Closing);
 
     /// <summary>Announces a connection that waits; <paramref name="token"/> comes back with Accept or Decline. False when no more handles exist.</summary>
     public bool Announce(Connection* listener, in Endpoint peer, ulong token)

@@ -92,6 +92,7 @@ public sealed unsafe partial class StackHost
                 _stack.Bind(c, in address, e->Flags);
                 break;
             case Op.Listen:
+                c->AnnounceLimit = e->Size < SocketSlot.AcceptEntries ? e->Size : SocketSlot.AcceptEntries;
                 _stack.Listen(c, (int)(uint)e->OpData);
                 break;
             case Op.Connect:

@@ -184,6 +184,21 @@ public sealed unsafe partial class StackHost
     /// <summary>Looks at the fds in this turn in any case.</summary>
     public void PollSoon() => _turn |= 3;
 
+    /// <summary>
+    /// Whether a connection's rings have room for all that a Run may emit for it: for a stack whose Run of one connection also emits for another (the room of the one that is run has been
+    /// seen to).
+    /// </summary>
+    public bool HasRoomFor(Connection* c) => _sets[c->QueueSet].HasRoom(RunCompletions, RunEvents);
+
+    /// <summary>There is work that no bell will announce: whoever turns this host by himself comes back soon.</summary>
+    public bool NeedsTurn => _firstReady != null || _firstFinished != null || _waiters != 0;
+
+    /// <summary>CoreEngine is gone, or broke its rings: nothing more comes of turning this host.</summary>
+    public bool IsOver => _exit != HostExit.None;
+
+    /// <summary>Ends a host that somebody turns by himself: every guest's connections end.</summary>
+    public void End() => Drop();
+
     /// <summary>Sleeps on the fds and the bell, unless there is something to do.</summary>
     private void Sleep()
     {

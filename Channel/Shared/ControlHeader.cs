@@ -113,6 +113,18 @@ public static class RegionFlags
 {
     /// <summary>The NSM uses the host's stack; the guest has no address of its own.</summary>
     public const uint HostMode = 1;
+
+    /// <summary>AddGuest: none of its connections goes by shared memory.</summary>
+    public const uint NoSharedMemory = 1u << 16;
+
+    /// <summary>AddGuest: they may also to and from guests of other tenants that say the same.</summary>
+    public const uint SharedMemoryAcross = 1u << 17;
+
+    /// <summary>GuestAdded: two NSMs serve the guest. Of the chunks of its RX half this one has the first half of each size class.</summary>
+    public const uint RxFirst = 1u << 18;
+
+    /// <summary>GuestAdded: this one has the second half of each size class.</summary>
+    public const uint RxSecond = 1u << 19;
 }
 
 /// <summary>

@@ -89,7 +89,6 @@ public readonly struct PoolHalf
     private readonly ulong _start;
     private readonly ulong _medium;
     private readonly ulong _large;
-    private readonly ulong _end;
     private readonly ulong _smallBytes;
     private readonly ulong _mediumBytes;
     private readonly ulong _largeBytes;
@@ -106,11 +105,27 @@ public readonly struct PoolHalf
         _largeBytes = (ulong)counts.Large * PoolLayout.LargeBytes;
         _medium = start + _smallBytes;
         _large = _medium + _mediumBytes;
-        _end = _large + _largeBytes;
         _smallCount = counts.Small;
         _mediumCount = counts.Medium;
         _largeCount = counts.Large;
     }
+
+    private PoolHalf(in PoolHalf whole, uint part)
+    {
+        this = whole;
+        _smallCount = whole._smallCount / 2;
+        _mediumCount = whole._mediumCount / 2;
+        _largeCount = whole._largeCount / 2;
+        _smallBytes = (ulong)_smallCount * PoolLayout.SmallBytes;
+        _mediumBytes = (ulong)_mediumCount * PoolLayout.MediumBytes;
+        _largeBytes = (ulong)_largeCount * PoolLayout.LargeBytes;
+        _start += part * _smallBytes;
+        _medium += part * _mediumBytes;
+        _large += part * _largeBytes;
+    }
+
+    /// <summary>The first (0) or second (1) half of the chunks of each class, with numbers of its own.</summary>
+    public PoolHalf Part(uint part) => new(in this, part);
 
     /// <summary>Chunks of all classes.</summary>
     public uint Count => _smallCount + _mediumCount + _largeCount;
@@ -186,32 +201,14 @@ public readonly struct PoolHalf
     public bool TryFind(ulong offset, uint size, out uint chunk)
     {
         chunk = 0;
-        if (offset < _start || offset >= _end || size == 0)
+        if (!Holds(offset, size))
         {
             return false;
         }
 
-        ulong bytes;
-        ulong within;
-        if (offset < _medium)
-        {
-            bytes = PoolLayout.SmallBytes;
-            within = offset - _start;
-            chunk = (uint)(within / PoolLayout.SmallBytes);
-        }
-        else if (offset < _large)
-        {
-            bytes = PoolLayout.MediumBytes;
-            within = offset - _medium;
-            chunk = _smallCount + (uint)(within / PoolLayout.MediumBytes);
-        }
-        else
-        {
-            bytes = PoolLayout.LargeBytes;
-            within = offset - _large;
-            chunk = _smallCount + _mediumCount + (uint)(within / PoolLayout.LargeBytes);
-        }
-
-        return (within & (bytes - 1)) + size <= bytes;
+        chunk = offset - _start < _smallBytes ? (uint)((offset - _start) / PoolLayout.SmallBytes)
+            : offset - _medium < _mediumBytes ? _smallCount + (uint)((offset - _medium) / PoolLayout.MediumBytes)
+            : _smallCount + _mediumCount + (uint)((offset - _large) / PoolLayout.LargeBytes);
+        return true;
     }
 }

@@ -8,8 +8,8 @@ namespace NetKernel.ControlPlane.Services;
 /// <summary>Network stack modules: create, delete, list.</summary>
 internal sealed class NsmService(Platform platform, StatService stats)
 {
-    /// <summary>The highest NSM id: ids are also rows of CoreEngine's counters.</summary>
-    public const uint MaxId = 63;
+    /// <summary>The highest NSM id: ids are also rows of CoreEngine's counters, and the one above is the shared-memory NSM's.</summary>
+    public const uint MaxId = 62;
 
     private const int MaxAttempts = 6;
 
@@ -31,6 +31,11 @@ internal sealed class NsmService(Platform platform, StatService stats)
         await platform.Changes.WaitAsync();
         try
         {
+            if (name == SharedMemory.Name)
+            {
+                throw new ServiceException(FailureCode.AlreadyExists, $"NSM {name} is CoreEngine's own: choose another name");
+            }
+
             if (platform.State.Nsms.Exists(other => other.Name == name))
             {
                 throw new ServiceException(FailureCode.AlreadyExists, $"NSM {name} exists already: `nk nsm list` shows it");

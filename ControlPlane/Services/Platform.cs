@@ -139,7 +139,7 @@ internal sealed partial class Platform(
         directory.ClearSockets();
         return new LaunchSpec(
             options.Engine,
-            ["--run-dir", directory.Root, "--loops", Text(options.Loops), "--hugepages", options.HugePages],
+            ["--run-dir", directory.Root, "--loops", Text(options.Loops), "--hugepages", options.HugePages, "--sharedmem", network.GuestsHaveAddresses ? options.SharedMemory : "off"],
             NamespacePath: null,
             LogOf("engine"));
     }

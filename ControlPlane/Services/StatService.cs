@@ -34,7 +34,7 @@ internal sealed class StatService(Platform platform)
             return null;
         }
 
-        PlatformState state = platform.State;
+        PlatformState state = SharedMemory.Among(platform.State);
         var guests = new GuestCounters[state.Guests.Count];
         var nsms = new NsmCounters[state.Nsms.Count];
         var loops = new LoopStat[header.Loops];
@@ -74,7 +74,7 @@ internal sealed class StatService(Platform platform)
     /// <summary>The connection table, of one guest or of all.</summary>
     public IReadOnlyList<ConnectionEntry> Connections(string? guest)
     {
-        PlatformState state = platform.State;
+        PlatformState state = SharedMemory.Among(platform.State);
         uint? only = guest is null ? null
             : state.Guests.Find(other => other.Name == guest)?.Id
               ?? throw new ServiceException(FailureCode.NotFound, $"there is no guest {guest}: `nk guest list` shows all");

@@ -33,7 +33,7 @@ internal sealed unsafe partial class Engine
         Guest guest;
         try
         {
-            guest = new Guest(message, name, (uint)_loops.Length, _options.HugePages, _stats);
+            guest = new Guest(message, name, (uint)_loops.Length, _options.HugePages, _options.SharedMemory, _stats);
             guest.SocketPath = Path.Combine(_options.GuestDirectory, name + ".sock");
             File.Delete(guest.SocketPath);
             guest.Listener = Listen(guest.SocketPath, 0x1B6, fd => AcceptProcesses(guest, fd)); // 0666
@@ -48,6 +48,11 @@ internal sealed unsafe partial class Engine
         _guests.Add(guest.Id, guest);
         OnLoops(loop => loop.AddGuest(guest.Ports[loop.Index]));
         Log.Info("guest-added", ("guest", name), ("id", guest.Id), ("nsm", guest.NsmId), ("hugepages", guest.PoolIsHuge ? "yes" : "no"));
+        if (_nsms.TryGetValue(guest.SharedId, out Nsm? shared) && shared.Peer != null)
+        {
+            Introduce(shared, guest);
+        }
+
         if (_nsms.TryGetValue(guest.NsmId, out Nsm? nsm) && nsm.Peer != null)
         {
             guest.Waiting = peer; // answered when the NSM has mapped the pool
@@ -122,14 +127,23 @@ internal sealed unsafe partial class Engine
 
         Array.Clear(guest.Processes);
         guest.TearDown();
-        if (_nsms.TryGetValue(guest.NsmId, out Nsm? nsm) && nsm.Peer != null)
+        Withdraw(guest, guest.NsmId);
+        if (guest.SharedId != 0)
+        {
+            Withdraw(guest, guest.SharedId);
+        }
+    }
+
+    private void Withdraw(Guest guest, uint nsmId)
+    {
+        if (_nsms.TryGetValue(nsmId, out Nsm? nsm) && nsm.Peer != null)
         {
             nsm.Asked.Add((AttachOp.GuestRemoved, guest.Id));
             nsm.Peer.Send(guest.Message(AttachOp.GuestRemoved));
         }
         else
         {
-            OnLoops(loop => loop.FreeZombies(guest.Id, guest.NsmId));
+            OnLoops(loop => loop.FreeZombies(guest.Id, nsmId));
         }
     }
 

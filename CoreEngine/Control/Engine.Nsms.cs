@@ -80,7 +80,7 @@ internal sealed unsafe partial class Engine
         Tell(ready, "");
         foreach (Guest guest in _guests.Values)
         {
-            if (guest.NsmId == nsm.Id && !guest.IsTornDown)
+            if ((guest.NsmId == nsm.Id || guest.SharedId == nsm.Id) && !guest.IsTornDown)
             {
                 Introduce(nsm, guest);
             }
@@ -90,7 +90,10 @@ internal sealed unsafe partial class Engine
     private static void Introduce(Nsm nsm, Guest guest)
     {
         nsm.Asked.Add((AttachOp.GuestAdded, guest.Id));
-        nsm.Peer!.Send(guest.Message(AttachOp.GuestAdded), guest.PoolFd);
+        AttachMessage message = guest.Message(AttachOp.GuestAdded);
+        message.Nsm = nsm.Id;
+        message.Flags |= guest.SharedId == 0 ? 0 : nsm.Id == guest.SharedId ? RegionFlags.RxSecond : RegionFlags.RxFirst;
+        nsm.Peer!.Send(message, guest.PoolFd);
     }
 
     private void NsmAnswered(Nsm nsm, ref AttachMessage message)
@@ -114,7 +117,7 @@ internal sealed unsafe partial class Engine
 
         // While a removal is under way, this is about a guest of the same id before.
         if (nsm.Asked.Contains((AttachOp.GuestRemoved, id)) || nsm.Asked.Contains((AttachOp.GuestAdded, id))
-            || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || guest.NsmId != nsm.Id)
+            || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || (guest.NsmId != nsm.Id && guest.SharedId != nsm.Id))
         {
             return;
         }
@@ -136,7 +139,7 @@ internal sealed unsafe partial class Engine
             Log.Error("guest-not-routed", ("guest", guest.Name), ("nsm", nsm.Id), ("error", error), ("reason", text));
         }
 
-        if (guest.Waiting is { } waiting)
+        if (guest.NsmId == nsm.Id && guest.Waiting is { } waiting)
         {
             guest.Waiting = null;
             Reply(waiting, guest.Message(AttachOp.AddGuest), error, text);

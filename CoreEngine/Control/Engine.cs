@@ -47,6 +47,11 @@ internal sealed unsafe partial class Engine : IDisposable
             _threads[i].Start();
         }
 
+        if (options.SharedMemory)
+        {
+            StartSharedMemory();
+        }
+
         Log.Info("started", ("dir", options.RunDirectory), ("loops", options.Loops), ("pid", Environment.ProcessId));
     }
 
@@ -78,6 +83,7 @@ internal sealed unsafe partial class Engine : IDisposable
     /// <summary>Ends in order: every process and NSM is told, sockets and the counter file go.</summary>
     public void Dispose()
     {
+        StopSharedMemory();
         OnLoops(loop => loop.Stop());
         foreach (Thread thread in _threads)
         {
@@ -104,6 +110,8 @@ internal sealed unsafe partial class Engine : IDisposable
         {
             loop.Dispose();
         }
+
+        EndSharedMemory();
 
         _sources.Dispose();
         _exports.Dispose();
@@ -133,6 +141,7 @@ internal sealed unsafe partial class Engine : IDisposable
     {
         ulong count;
         _ = Libc.ReadFast(_calls, &count, sizeof(ulong));
+        TakeSharedMemory();
         foreach (Guest guest in _guests.Values)
         {
             if (!guest.IsTornDown)

@@ -6,13 +6,16 @@ namespace NetKernel.CoreEngine.Control;
 /// <summary>The command line.</summary>
 internal sealed class EngineOptions
 {
-    public const string Usage = "usage: nk-engine --run-dir DIR [--loops N] [--hugepages auto|off]";
+    public const string Usage = "usage: nk-engine --run-dir DIR [--loops N] [--hugepages auto|off] [--sharedmem on|off]";
 
     public string RunDirectory { get; set; } = "";
 
     public uint Loops { get; set; } = 1;
 
     public bool HugePages { get; set; } = true;
+
+    /// <summary>Whether guests may reach each other by shared memory.</summary>
+    public bool SharedMemory { get; set; }
 
     public bool Help { get; set; }
 
@@ -44,7 +47,7 @@ internal sealed class EngineOptions
                 return true;
             }
 
-            if (name is not ("--run-dir" or "--loops" or "--hugepages"))
+            if (name is not ("--run-dir" or "--loops" or "--hugepages" or "--sharedmem"))
             {
                 problem = $"unknown argument '{name}'; {Usage}";
                 return false;
@@ -62,11 +65,15 @@ internal sealed class EngineOptions
                 case "--hugepages" when value is "auto" or "off":
                     options.HugePages = value == "auto";
                     break;
+                case "--sharedmem" when value is "on" or "off":
+                    options.SharedMemory = value == "on";
+                    break;
                 default:
                     problem = name switch
                     {
                         "--run-dir" => "--run-dir needs a directory",
                         "--loops" => $"--loops must be 1 to {ControlHeader.MaxLoops}, not '{value}'",
+                        "--sharedmem" => $"--sharedmem must be on or off, not '{value}'",
                         _ => $"--hugepages must be auto or off, not '{value}'",
                     };
                     return false;

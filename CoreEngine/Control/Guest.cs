@@ -33,17 +33,28 @@ internal sealed unsafe class Guest
     private readonly SharedRegion _control;
     private readonly SharedRegion _pool;
 
-    public Guest(in AttachMessage request, string name, uint loops, bool hugePages, StatsFile stats)
+    public Guest(in AttachMessage request, string name, uint loops, bool hugePages, bool sharedMemory, StatsFile stats)
     {
         Id = request.Guest;
         Name = name;
         NsmId = request.Nsm;
         Flags = request.Flags & ~(1u << 31);
+        SharedId = sharedMemory && (Flags & (RegionFlags.HostMode | RegionFlags.NoSharedMemory)) == 0 ? SwitchLoop.SharedNsm : 0;
+        Tenant = request.Slot;
         Address4 = request.Address4;
         Address6Low = request.Address6Low;
         Address6High = request.Address6High;
         NetworkNamespace = request.NetworkNamespace;
-        Pool = request.Pool.Tx.Total == 0 && request.Pool.Rx.Total == 0 ? PoolLayout.Default : request.Pool;
+        PoolLayout pool = request.Pool.Tx.Total == 0 && request.Pool.Rx.Total == 0 ? PoolLayout.Default : request.Pool;
+        if (SharedId != 0)
+        {
+            // Two NSMs receive for it, each in its own half of the chunks. What is not used is no memory.
+            pool.Rx.Small = Math.Min(pool.Rx.Small * 2, 1 << 20);
+            pool.Rx.Medium = Math.Min(pool.Rx.Medium * 2, 1 << 20);
+            pool.Rx.Large = Math.Min(pool.Rx.Large * 2, 1 << 20);
+        }
+
+        Pool = pool;
         Layout = new ControlLayout(ControlLayout.GuestDefault(Pool, loops));
 
         _pool = SharedRegion.Create($"nk-pool-{name}", Pool.Length, hugePages, map: false);
@@ -59,7 +70,10 @@ internal sealed unsafe class Guest
         for (uint loop = 0; loop < loops; loop++)
         {
             Bells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
-            Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), Pipes, Bells[loop]);
+            Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), Pipes, Bells[loop])
+            {
+                Address = new GuestAddress(request, SharedId != 0),
+            };
         }
     }
 
@@ -68,6 +82,12 @@ internal sealed unsafe class Guest
     public string Name { get; }
 
     public uint NsmId { get; }
+
+    /// <summary>The shared-memory NSM's id when the guest may use it; else 0.</summary>
+    public uint SharedId { get; }
+
+    /// <summary>Its tenant's number.</summary>
+    public uint Tenant { get; }
 
     public uint Flags { get; }
 
@@ -141,6 +161,7 @@ internal sealed unsafe class Guest
         message.Op = op;
         message.Guest = Id;
         message.Nsm = NsmId;
+        message.Slot = Tenant;
         message.Flags = Flags;
         message.Address4 = Address4;
         message.Address6Low = Address6Low;

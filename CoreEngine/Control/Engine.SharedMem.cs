@@ -1,0 +1,81 @@
+using NetKernel.Nsm.SharedMem;
+using NetKernel.ServiceLib;
+
+namespace NetKernel.CoreEngine.Control;
+
+/// <summary>
+/// The shared-memory NSM, inside this process: it attaches by engine.sock as any NSM does. With one loop it is turned by that loop's thread, with several it has a thread of its own, because
+/// its connections join guests of different loops (docs/adr/0005).
+/// </summary>
+internal sealed partial class Engine
+{
+    private Thread? _sharedThread;
+    private NsmChannel? _sharedChannel;
+    private volatile StackHost? _sharedHost;
+    private bool _sharedTaken;
+
+    private void StartSharedMemory()
+    {
+        _nsms.Add(SwitchLoop.SharedNsm, new Nsm(SwitchLoop.SharedNsm, "sharedmem"));
+        _sharedThread = new Thread(RunSharedMemory) { Name = "sharedmem", IsBackground = true };
+        _sharedThread.Start();
+    }
+
+    private void RunSharedMemory()
+    {
+        try
+        {
+            NsmChannel channel = NsmChannel.Attach(_options.RunDirectory, SwitchLoop.SharedNsm);
+            _sharedChannel = channel;
+            StackHost host = new(channel, new SharedMemStack());
+            _sharedHost = host;
+            CallLoops();
+            if (_loops.Length > 1)
+            {
+                _ = host.Run(new IdleStrategy(spins: 0, yields: 20));
+            }
+        }
+        catch (AttachException e)
+        {
+            Log.Error("sharedmem-off", ("reason", e.Message));
+        }
+    }
+
+    /// <summary>The stack is there: with one loop, that takes it in.</summary>
+    private void TakeSharedMemory()
+    {
+        if (!_sharedTaken && _sharedHost is { } host)
+        {
+            _sharedTaken = true;
+            if (_loops.Length == 1)
+            {
+                OnLoops(loop => loop.TakeIn(host));
+            }
+        }
+    }
+
+    private void StopSharedMemory()
+    {
+        if (_loops.Length > 1)
+        {
+            _sharedHost?.Stop();
+            _sharedThread?.Join();
+        }
+    }
+
+    private void EndSharedMemory()
+    {
+        if (_loops.Length == 1)
+        {
+            _sharedHost?.End();
+        }
+
+        _sharedChannel?.Dispose();
+    }
+
+    private unsafe void CallLoops()
+    {
+        ulong one = 1;
+        _ = Channel.Host.Libc.WriteFast(_calls, &one, sizeof(ulong));
+    }
+}

@@ -1,0 +1,118 @@
+using System.Diagnostics;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+
+namespace NetKernel.Nsm.SharedMem;
+
+/// <content>The few things that take time: a connect while the backlog is full, and a close whose peer does not read. A timerfd in the host's epoll set ticks while there are any.</content>
+public sealed unsafe partial class SharedMemStack
+{
+    private const long Second = 1_000_000_000;
+
+    /// <summary>A SYN and its six repetitions (tcp(7), TCP_SYNCNT).</summary>
+    private const long ConnectTime = 127 * Second;
+
+    /// <summary>As the kernel NSM's.</summary>
+    private const long CloseTime = 60 * Second;
+
+    private const ulong TimerToken = 1;
+
+    private SharedSocket* _firstTimed;
+    private int _timer = -1;
+
+    /// <inheritdoc/>
+    public void Ready(ulong data, uint events)
+    {
+        ulong ticks;
+        _ = Libc.ReadFast(_timer, &ticks, sizeof(ulong));
+        long now = Stopwatch.GetTimestamp();
+        SharedSocket* next;
+        for (SharedSocket* s = _firstTimed; s != null; s = next)
+        {
+            next = s->NextTimed;
+            if (now < s->Deadline)
+            {
+                continue;
+            }
+
+            if (s->Phase == Phase.Waiting)
+            {
+                GiveUp(s, Libc.ETIMEDOUT);
+            }
+            else
+            {
+                ClearTime(s);
+                s->Set(SharedFlags.Abort);
+                _host.Schedule(s->Self);
+            }
+        }
+    }
+
+    private void StartTimer()
+    {
+        const nint TimerFdCreate = 283, ClockMonotonic = 1, Flags = 0x80800; // TFD_NONBLOCK | TFD_CLOEXEC
+        _timer = (int)Libc.Syscall(TimerFdCreate, ClockMonotonic, Flags, 0, 0, 0, 0);
+        Libc.EpollEvent e = new() { Events = Libc.EPOLLIN, Data = TimerToken };
+        _ = Libc.EpollControl(_host.Epoll, Libc.EPOLL_CTL_ADD, _timer, &e);
+    }
+
+    private void Arm(long seconds)
+    {
+        const nint TimerFdSetTime = 286;
+        long* time = stackalloc long[4]; // struct itimerspec: interval, first
+        time[0] = time[2] = seconds;
+        time[1] = time[3] = 0;
+        _ = Libc.Syscall(TimerFdSetTime, _timer, 0, (nint)time, 0, 0, 0);
+    }
+
+    private void SetTime(SharedSocket* s, long time)
+    {
+        if (s->Has(SharedFlags.Timed))
+        {
+            return;
+        }
+
+        s->Set(SharedFlags.Timed);
+        s->Deadline = Stopwatch.GetTimestamp() + time; // nanoseconds on Linux
+        s->PreviousTimed = null;
+        s->NextTimed = _firstTimed;
+        if (_firstTimed == null)
+        {
+            Arm(1);
+        }
+        else
+        {
+            _firstTimed->PreviousTimed = s;
+        }
+
+        _firstTimed = s;
+    }
+
+    private void ClearTime(SharedSocket* s)
+    {
+        if (!s->Has(SharedFlags.Timed))
+        {
+            return;
+        }
+
+        s->Clear(SharedFlags.Timed);
+        if (s->PreviousTimed != null)
+        {
+            s->PreviousTimed->NextTimed = s->NextTimed;
+        }
+        else
+        {
+            _firstTimed = s->NextTimed;
+        }
+
+        if (s->NextTimed != null)
+        {
+            s->NextTimed->PreviousTimed = s->PreviousTimed;
+        }
+
+        if (_firstTimed == null)
+        {
+            Arm(0);
+        }
+    }
+}
