@@ -5,7 +5,7 @@ namespace NetKernel.CoreEngine;
 
 /// <summary>
 /// A stack that runs in this loop: attached like any NSM, by rings and the local socket, but turned by the loop's own thread, between what it takes from the guests and what
-/// it gives them. One process less to wake and to wait for (docs/adr/0005).
+/// it gives them. One process less to wake and to wait for (docs/adr/0007).
 /// </summary>
 internal sealed unsafe partial class SwitchLoop
 {

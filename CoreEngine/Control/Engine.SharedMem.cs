@@ -5,7 +5,7 @@ namespace NetKernel.CoreEngine.Control;
 
 /// <summary>
 /// The shared-memory NSM, inside this process: it attaches by engine.sock as any NSM does. With one loop it is turned by that loop's thread, with several it has a thread of its own, because
-/// its connections join guests of different loops (docs/adr/0005).
+/// its connections join guests of different loops (docs/adr/0007).
 /// </summary>
 internal sealed partial class Engine
 {
