@@ -8,7 +8,7 @@ namespace NetKernel.EndToEnd.Tests;
 [Trait("Category", "Fault")]
 public sealed class FaultTests(ITestOutputHelper output) : IDisposable
 {
-    private readonly NkInstance _nk = NkInstance.Up("fault");
+    private readonly NkInstance _nk = NkInstance.Up("fault", "--shared-memory", "off"); // what dies here is the kernel NSM's; SharedMemoryFaultTests has the rest
 
     public void Dispose() => _nk.Dispose();
 
