@@ -2,12 +2,13 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using NetKernel.Cli.Commands;
 using NetKernel.Cli.Output;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli;
 
 /// <summary>The commands, their options, and the one place where failures become a line and an exit code.</summary>
-internal static class CommandLine
+internal static partial class CommandLine
 {
     private static readonly Option<string?> RunDirectory = new("--run-dir") { Description = "run directory (NETKERNEL_RUN_DIR)", HelpName = "DIR", Recursive = true };
     private static readonly Option<string?> Instance = new("--instance") { Description = "instance, when several run side by side (NETKERNEL_INSTANCE)", HelpName = "NAME", Recursive = true };
@@ -53,12 +54,20 @@ internal static class CommandLine
         root.Options.Add(RunDirectory);
         root.Options.Add(Instance);
         root.Subcommands.Add(Up());
-        root.Subcommands.Add(Simple("down", "end everything and remove every trace", parse => UpDown.Down(Where(parse), parse.GetValue(Instance))));
+        var purge = new Option<bool>("--purge") { Description = "also forget what is declared, where --state-dir keeps it" };
+        root.Subcommands.Add(Command("down", "end everything and remove every trace", [purge], parse => UpDown.Down(Where(parse), parse.GetValue(Instance), parse.GetValue(purge))));
         root.Subcommands.Add(RunCommand(program));
         root.Subcommands.Add(Guest());
         root.Subcommands.Add(Nsm());
+        root.Subcommands.Add(Tenant());
+        root.Subcommands.Add(Policy());
         root.Subcommands.Add(Conn());
         root.Subcommands.Add(Proc());
+        root.Subcommands.Add(Apply());
+        root.Subcommands.Add(WithFormat("export", "what is declared, as nk apply takes it", (parse, format) => ApplyCommand.Export(Where(parse), format == "table" ? "yaml" : format)));
+        root.Subcommands.Add(Audit());
+        root.Subcommands.Add(Top());
+        root.Subcommands.Add(Completion());
         root.Subcommands.Add(Stat());
         root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse), format)));
         var keep = new Option<bool>("--keep-logs") { Description = "leave the temporary folder for a look" };
@@ -77,11 +86,13 @@ internal static class CommandLine
         shared.AcceptOnlyFromAmong("on", "off");
         var subnet4 = new Option<string?>("--subnet4") { Description = "IPv4 subnet of the guests (198.18.0.0/16)", HelpName = "NET" };
         var subnet6 = new Option<string?>("--subnet6") { Description = "IPv6 subnet of the guests (2001:2::/64)", HelpName = "NET" };
-        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0", [mode, loops, huge, shared, subnet4, subnet6], parse => UpDown.Up(
+        var state = new Option<string?>("--state-dir") { Description = "keep what is declared here, also after nk down (the run directory, which goes)", HelpName = "DIR" };
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state], parse => UpDown.Up(
             parse.GetValue(RunDirectory), parse.GetValue(Instance),
             [
                 ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
                 ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
+                ("--state-dir", parse.GetValue(state)),
             ]));
     }
 
@@ -89,6 +100,7 @@ internal static class CommandLine
     {
         var guest = new Option<string>("--guest") { Description = "the guest to run in; made when it does not exist", Required = true, HelpName = "NAME" };
         var nsm = new Option<string?>("--nsm") { Description = "the NSM of a new guest", HelpName = "NAME" };
+        var tenant = new Option<string?>("--tenant") { Description = "the tenant of a new guest (default)", HelpName = "NAME" };
         var uncovered = new Option<bool>("--allow-uncovered") { Description = "run it although the guest library cannot be loaded into it; it has no network then" };
         var loopback = new Option<string>("--loopback")
         {
@@ -99,62 +111,24 @@ internal static class CommandLine
         loopback.AcceptOnlyFromAmong("native", "netkernel");
         var rest = new Argument<string[]>("program") { Description = "-- PROGRAM [ARGS...]", Arity = ArgumentArity.ZeroOrMore };
         DnsOptions dns = new();
-        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, .. dns.All, uncovered, loopback], parse =>
+        Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, tenant, .. dns.All, uncovered, loopback], parse =>
             RunProgram.Run(
-                Where(parse), parse.GetValue(guest)!, new GuestSpec(parse.GetValue(nsm), Dns: dns.Of(parse)), parse.GetValue(uncovered),
+                Where(parse), new Guest { Name = parse.GetValue(guest)!, Nsm = parse.GetValue(nsm) ?? "", Tenant = parse.GetValue(tenant) ?? "", Dns = dns.Of(parse) },
+                parse.GetValue(uncovered),
                 parse.GetValue(loopback) == "netkernel",
                 [.. parse.GetValue(rest) ?? [], .. program]));
         command.Arguments.Add(rest);
         return command;
     }
 
-    private static Command Guest()
-    {
-        var group = new Command("guest", "guests: a namespace with nothing but lo, and a channel to the stack");
-        group.Subcommands.Add(WithFormat("list", "guests, what runs in them, and what they use", (parse, format) => Lists.Guests(Where(parse), format)));
-        Argument<string> name = Name("guest");
-        var nsm = new Option<string?>("--nsm") { Description = "its NSM (the first one)", HelpName = "NAME" };
-        var four = new Option<string?>("--ipv4") { Description = "its IPv4 address (the next free one)", HelpName = "ADDRESS" };
-        var six = new Option<string?>("--ipv6") { Description = "its IPv6 address (the next free one)", HelpName = "ADDRESS" };
-        DnsOptions dns = new();
-        Command create = Command("create", "make a guest", [nsm, four, six, .. dns.All], parse => Changes.CreateGuest(
-            Where(parse), parse.GetValue(name)!, new GuestSpec(parse.GetValue(nsm), parse.GetValue(four), parse.GetValue(six), dns.Of(parse))));
-        create.Arguments.Add(name);
-        group.Subcommands.Add(create);
-        Argument<string> gone = Name("guest");
-        var force = new Option<bool>("--force") { Description = "also when programs run in it: they are ended" };
-        Command delete = Command("delete", "remove a guest", [force], parse => Changes.DeleteGuest(Where(parse), parse.GetValue(gone)!, parse.GetValue(force)));
-        delete.Arguments.Add(gone);
-        group.Subcommands.Add(delete);
-        return group;
-    }
-
-    private static Command Nsm()
-    {
-        var group = new Command("nsm", "network stack modules");
-        group.Subcommands.Add(WithFormat("list", "NSMs, whom they serve, and how much", (parse, format) => Lists.Nsms(Where(parse), format)));
-        Argument<string> name = Name("NSM");
-        var congestion = new Option<string?>("--congestion") { Description = "cubic, bbr or reno (cubic)", HelpName = "NAME" };
-        var send = new Option<string?>("--sndbuf") { Description = "send buffer of each connection, as 262144, 256k or 1M (automatic)", HelpName = "BYTES" };
-        var receive = new Option<string?>("--rcvbuf") { Description = "receive buffer of each connection (automatic)", HelpName = "BYTES" };
-        Command create = Command("create", "make an NSM", [congestion, send, receive], parse => Changes.CreateNsm(
-            Where(parse), parse.GetValue(name)!,
-            new NsmSpec(parse.GetValue(congestion), Changes.Bytes("--sndbuf", parse.GetValue(send)), Changes.Bytes("--rcvbuf", parse.GetValue(receive)))));
-        create.Arguments.Add(name);
-        group.Subcommands.Add(create);
-        Argument<string> gone = Name("NSM");
-        Command delete = Command("delete", "remove an NSM that serves nobody", [], parse => Changes.DeleteNsm(Where(parse), parse.GetValue(gone)!));
-        delete.Arguments.Add(gone);
-        group.Subcommands.Add(delete);
-        return group;
-    }
-
     private static Command Conn()
     {
         var group = new Command("conn", "connections");
         var guest = new Option<string?>("--guest") { Description = "of this guest only", HelpName = "NAME" };
-        Command list = WithFormat("list", "the connection table, like ss", (parse, format) => Lists.Connections(Where(parse), format, parse.GetValue(guest)));
+        var nsm = new Option<string?>("--nsm") { Description = "through this NSM only", HelpName = "NAME" };
+        Command list = WithFormat("list", "the connection table, like ss", (parse, format) => Lists.Connections(Where(parse), format, parse.GetValue(guest), parse.GetValue(nsm)));
         list.Options.Add(guest);
+        list.Options.Add(nsm);
         group.Subcommands.Add(list);
         return group;
     }
@@ -210,7 +184,7 @@ internal static class CommandLine
 
     private static Option<string> MakeFormat()
     {
-        var format = new Option<string>("--output", "-o") { Description = "table, wide or json", HelpName = "FORMAT", DefaultValueFactory = _ => "table" };
+        var format = new Option<string>("--output", "-o") { Description = "table, wide, json or yaml", HelpName = "FORMAT", DefaultValueFactory = _ => "table" };
         format.AcceptOnlyFromAmong(Listing.Formats);
         return format;
     }

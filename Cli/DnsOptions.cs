@@ -1,5 +1,6 @@
 using System.CommandLine;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli;
 
@@ -18,9 +19,9 @@ internal sealed class DnsOptions
     public Option[] All => [_servers, _search, _options];
 
     /// <summary>Null when none was given.</summary>
-    public DnsSpec? Of(ParseResult parse)
+    public Dns? Of(ParseResult parse)
     {
-        var dns = new DnsSpec(parse.GetValue(_servers) ?? [], parse.GetValue(_search) ?? [], parse.GetValue(_options) ?? []);
-        return dns.Servers.Length + dns.Search.Length + dns.Options.Length == 0 ? null : dns;
+        var dns = new Dns { Servers = { parse.GetValue(_servers) ?? [] }, Search = { parse.GetValue(_search) ?? [] }, Options = { parse.GetValue(_options) ?? [] } };
+        return dns.Servers.Count + dns.Search.Count + dns.Options.Count == 0 ? null : dns;
     }
 }

@@ -1,15 +1,24 @@
-using System.Net.Http.Json;
 using System.Net.Sockets;
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
-using NetKernel.ControlPlane.Api;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Grpc.Net.Client;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli;
 
 /// <summary>nkd's API. Every failure is a <see cref="CliException"/> with one line.</summary>
 internal sealed class NkdClient : IDisposable
 {
-    private readonly HttpClient _http;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    private readonly GrpcChannel _channel;
+    private readonly GuestService.GuestServiceClient _guests;
+    private readonly NsmService.NsmServiceClient _nsms;
+    private readonly TenantService.TenantServiceClient _tenants;
+    private readonly PolicyService.PolicyServiceClient _policies;
+    private readonly StateService.StateServiceClient _state;
+    private readonly PlatformService.PlatformServiceClient _platform;
 
     public NkdClient(string runDirectory)
     {
@@ -32,15 +41,22 @@ internal sealed class NkdClient : IDisposable
                 }
             },
         };
-        _http = new HttpClient(handler) { BaseAddress = new Uri("http://nkd/v1/"), Timeout = TimeSpan.FromSeconds(30) };
+        _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true, MaxReceiveMessageSize = 64 << 20 });
+        CallInvoker invoker = _channel.CreateCallInvoker();
+        _guests = new(invoker);
+        _nsms = new(invoker);
+        _tenants = new(invoker);
+        _policies = new(invoker);
+        _state = new(invoker);
+        _platform = new(invoker);
     }
 
     public string RunDirectory { get; }
 
-    public StatusInfo Status() => Get("status", ContractJson.Default.StatusInfo);
+    public PlatformStatus Status() => Call(options => _platform.GetStatus(new Empty(), options));
 
     /// <summary>Null when nkd does not answer.</summary>
-    public StatusInfo? TryStatus()
+    public PlatformStatus? TryStatus()
     {
         try
         {
@@ -52,82 +68,170 @@ internal sealed class NkdClient : IDisposable
         }
     }
 
-    public void Shutdown() => Send(HttpMethod.Post, "shutdown", null).Dispose();
+    public void Shutdown(bool purge = false) => Call(options => _platform.Shutdown(new ShutdownRequest { Purge = purge }, options));
 
-    public GuestInfo[] Guests(bool processes = false) => Get(processes ? "guests?processes=true" : "guests", ContractJson.Default.GuestInfoArray);
+    public Counters Counters() => Call(options => _platform.GetCounters(new Empty(), options));
 
-    public GuestInfo CreateGuest(string name, GuestSpec spec, bool mustBeNew) => Read(
-        Send(mustBeNew ? HttpMethod.Post : HttpMethod.Put, "guests/" + Escape(name), JsonContent.Create(spec, ContractJson.Default.GuestSpec)),
-        ContractJson.Default.GuestInfo);
-
-    public void DeleteGuest(string name, bool force) => Send(HttpMethod.Delete, $"guests/{Escape(name)}{(force ? "?force=true" : "")}", null).Dispose();
-
-    public NsmInfo[] Nsms() => Get("nsms", ContractJson.Default.NsmInfoArray);
-
-    public NsmInfo CreateNsm(string name, NsmSpec spec) => Read(
-        Send(HttpMethod.Post, "nsms/" + Escape(name), JsonContent.Create(spec, ContractJson.Default.NsmSpec)), ContractJson.Default.NsmInfo);
-
-    public void DeleteNsm(string name) => Send(HttpMethod.Delete, "nsms/" + Escape(name), null).Dispose();
-
-    public ConnectionEntry[] Connections(string? guest) =>
-        Get(guest is null ? "connections" : "connections?guest=" + Escape(guest), ContractJson.Default.ConnectionEntryArray);
-
-    public StatInfo Stats() => Get("stats", ContractJson.Default.StatInfo);
-
-    public void Dispose() => _http.Dispose();
-
-    private static string Escape(string text) => Uri.EscapeDataString(text);
-
-    private static T Read<T>(HttpResponseMessage response, JsonTypeInfo<T> type)
+    public Guest[] Guests(bool processes = false, string tenant = "") => Pages(token =>
     {
-        using (response)
-        {
-            return response.Content.ReadFromJsonAsync(type).GetAwaiter().GetResult() ?? throw CliException.Failure("nkd gave an empty answer");
-        }
+        ListGuestsResponse page = Call(options => _guests.ListGuests(new ListGuestsRequest { PageToken = token, Processes = processes, Tenant = tenant, PageSize = 1000 }, options));
+        return (page.Guests, page.NextPageToken);
+    });
+
+    public Guest Guest(string name, bool processes = false) => Call(options => _guests.GetGuest(new GetGuestRequest { Name = name, Processes = processes }, options));
+
+    public Guest CreateGuest(Guest guest, bool mustBeNew, bool dryRun = false) =>
+        Call(options => _guests.CreateGuest(new CreateGuestRequest { Guest = guest, AllowExisting = !mustBeNew, ValidateOnly = dryRun }, options));
+
+    public Guest UpdateGuest(Guest guest, IEnumerable<string> paths) =>
+        Call(options => _guests.UpdateGuest(new UpdateGuestRequest { Guest = guest, UpdateMask = new FieldMask { Paths = { paths } } }, options));
+
+    public void DeleteGuest(string name, bool force) => Call(options => _guests.DeleteGuest(new DeleteGuestRequest { Name = name, Force = force }, options));
+
+    public Nsm[] Nsms() => Pages(token =>
+    {
+        ListNsmsResponse page = Call(options => _nsms.ListNsms(new ListNsmsRequest { PageToken = token }, options));
+        return (page.Nsms, page.NextPageToken);
+    });
+
+    public Nsm CreateNsm(Nsm nsm) => Call(options => _nsms.CreateNsm(new CreateNsmRequest { Nsm = nsm }, options));
+
+    public Nsm UpdateNsm(Nsm nsm, IEnumerable<string> paths, bool restart) => Call(options => _nsms.UpdateNsm(
+        new UpdateNsmRequest { Nsm = nsm, UpdateMask = new FieldMask { Paths = { paths } }, AllowRestart = restart }, options));
+
+    public void DeleteNsm(string name) => Call(options => _nsms.DeleteNsm(new DeleteNsmRequest { Name = name }, options));
+
+    public Tenant[] Tenants() => Pages(token =>
+    {
+        ListTenantsResponse page = Call(options => _tenants.ListTenants(new ListTenantsRequest { PageToken = token }, options));
+        return (page.Tenants, page.NextPageToken);
+    });
+
+    public Tenant CreateTenant(Tenant tenant) => Call(options => _tenants.CreateTenant(new CreateTenantRequest { Tenant = tenant }, options));
+
+    public Tenant UpdateTenant(Tenant tenant, IEnumerable<string> paths) =>
+        Call(options => _tenants.UpdateTenant(new UpdateTenantRequest { Tenant = tenant, UpdateMask = new FieldMask { Paths = { paths } } }, options));
+
+    public void DeleteTenant(string name) => Call(options => _tenants.DeleteTenant(new DeleteTenantRequest { Name = name }, options));
+
+    public Policy[] Policies() => Pages(token =>
+    {
+        ListPoliciesResponse page = Call(options => _policies.ListPolicies(new ListPoliciesRequest { PageToken = token }, options));
+        return (page.Policies, page.NextPageToken);
+    });
+
+    public Policy CreatePolicy(Policy policy) => Call(options => _policies.CreatePolicy(new CreatePolicyRequest { Policy = policy }, options));
+
+    public void DeletePolicy(string name) => Call(options => _policies.DeletePolicy(new DeletePolicyRequest { Name = name }, options));
+
+    public Connection[] Connections(string guest = "", string nsm = "")
+    {
+        var client = new ConnectionService.ConnectionServiceClient(_channel.CreateCallInvoker());
+        return Stream(options => client.ListConnections(new ListConnectionsRequest { Guest = guest, Nsm = nsm }, options)).SelectMany(batch => batch.Connections).ToArray();
     }
 
-    private T Get<T>(string path, JsonTypeInfo<T> type) => Read(Send(HttpMethod.Get, path, null), type);
+    public ApplyResponse Apply(ApplyRequest request) => Call(options => _state.Apply(request, options));
 
-    private HttpResponseMessage Send(HttpMethod method, string path, HttpContent? content)
+    public DeclaredState Export() => Call(options => _state.Export(new ExportRequest(), options));
+
+    /// <summary>Until somebody stops reading, or nkd ends.</summary>
+    public IEnumerable<Event> Watch(params IEnumerable<string> kinds) =>
+        Stream(_ => _state.Watch(new WatchRequest { Kinds = { kinds } }, new CallOptions()));
+
+    public AuditEntry[] Audit(string target, string tenant, int most)
     {
-        HttpResponseMessage response;
+        var client = new AuditService.AuditServiceClient(_channel.CreateCallInvoker());
+        var found = new List<AuditEntry>();
+        string token = "";
+        do
+        {
+            ListAuditResponse page = Call(options => client.ListAudit(
+                new ListAuditRequest { Target = target, Tenant = tenant, PageToken = token, PageSize = Math.Min(1000, most - found.Count) }, options));
+            found.AddRange(page.Entries);
+            token = page.NextPageToken;
+        }
+        while (token.Length > 0 && found.Count < most);
+        return [.. found];
+    }
+
+    public void Dispose() => _channel.Dispose();
+
+    private static T[] Pages<T>(Func<string, (IEnumerable<T> Items, string Next)> read)
+    {
+        var all = new List<T>();
+        string token = "";
+        do
+        {
+            (IEnumerable<T> items, token) = read(token);
+            all.AddRange(items);
+        }
+        while (token.Length > 0);
+        return [.. all];
+    }
+
+    private T Call<T>(Func<CallOptions, T> call)
+    {
         try
         {
-            response = _http.SendAsync(new HttpRequestMessage(method, path) { Content = content }).GetAwaiter().GetResult();
+            return call(new CallOptions(deadline: DateTime.UtcNow + Patience));
         }
-        catch (HttpRequestException e) when (Denied(e))
+        catch (RpcException e)
         {
-            throw CliException.Failure($"no permission to speak to nkd in {RunDirectory}: run as the user who did `nk up`, most often root");
-        }
-        catch (HttpRequestException)
-        {
-            throw CliException.Failure($"NetKernel is not up in {RunDirectory}: `nk up` starts it (--run-dir or --instance names another)");
-        }
-        catch (TaskCanceledException)
-        {
-            throw CliException.Failure($"nkd in {RunDirectory} does not answer: log/nkd.log says more; `nk down` ends it");
-        }
-
-        if (response.IsSuccessStatusCode)
-        {
-            return response;
-        }
-
-        using (response)
-        {
-            string text = response.Content.ReadAsStringAsync().GetAwaiter().GetResult();
-            try
-            {
-                ErrorInfo? error = JsonSerializer.Deserialize(text, ContractJson.Default.ErrorInfo);
-                throw new CliException(error?.Code == "InvalidArgument" ? ExitCode.Usage : ExitCode.Failure, error?.Message ?? text);
-            }
-            catch (JsonException)
-            {
-                throw CliException.Failure($"nkd answered {(int)response.StatusCode} {response.ReasonPhrase}");
-            }
+            throw Failed(e);
         }
     }
 
-    private static bool Denied(Exception e) =>
-        e.InnerException is SocketException { SocketErrorCode: SocketError.AccessDenied } || (e.InnerException is { } inner && Denied(inner));
+    private IEnumerable<T> Stream<T>(Func<CallOptions, AsyncServerStreamingCall<T>> open)
+    {
+        using AsyncServerStreamingCall<T> call = open(new CallOptions(deadline: DateTime.UtcNow + Patience));
+        while (true)
+        {
+            try
+            {
+                if (!call.ResponseStream.MoveNext(CancellationToken.None).GetAwaiter().GetResult())
+                {
+                    yield break;
+                }
+            }
+            catch (RpcException e)
+            {
+                throw Failed(e);
+            }
+
+            yield return call.ResponseStream.Current;
+        }
+    }
+
+    private CliException Failed(RpcException e)
+    {
+        // A status with details, or with a text that the server wrote, comes from nkd; else the way to it failed.
+        bool answered = e.GetRpcStatus() is not null;
+        return !answered && Cause(e) is { } socket
+            ? CliException.Failure(
+                socket == SocketError.AccessDenied
+                    ? $"no permission to speak to nkd in {RunDirectory}: run as the user who did `nk up`, most often root"
+                    : $"NetKernel is not up in {RunDirectory}: `nk up` starts it (--run-dir or --instance names another)")
+            : e.StatusCode switch
+            {
+                StatusCode.DeadlineExceeded => CliException.Failure($"nkd in {RunDirectory} does not answer: log/nkd.log says more; `nk down` ends it"),
+                StatusCode.InvalidArgument => CliException.Usage(e.Status.Detail),
+                StatusCode.Unimplemented => CliException.Failure($"this nkd does not know that call ({e.Status.Detail}): nk and nkd are of different versions"),
+                StatusCode.Unavailable when !answered =>
+                    CliException.Failure($"NetKernel is not up in {RunDirectory}: `nk up` starts it (--run-dir or --instance names another)"),
+                _ => CliException.Failure(e.Status.Detail),
+            };
+    }
+
+    private static SocketError? Cause(Exception e)
+    {
+        for (Exception? at = e; at is not null; at = at.InnerException ?? (at as RpcException)?.Status.DebugException)
+        {
+            if (at is SocketException socket)
+            {
+                return socket.SocketErrorCode;
+            }
+        }
+
+        return null;
+    }
 }

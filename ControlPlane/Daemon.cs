@@ -1,13 +1,23 @@
-using NetKernel.ControlPlane.Api;
+using Grpc.HealthCheck;
+using Grpc.Reflection;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Access;
 using NetKernel.ControlPlane.Network;
+using NetKernel.ControlPlane.Reconcile;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Rpc;
 using NetKernel.ControlPlane.Services;
 using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Store;
 using NetKernel.ControlPlane.Supervision;
-using NetKernel.ControlPlane.Transport;
 
 namespace NetKernel.ControlPlane;
 
-/// <summary>nkd from start to end: bring the platform up, serve the API, take everything down.</summary>
+/// <summary>
+/// nkd from start to end: bring the platform up or take it over, and serve the API. SIGTERM ends nkd and leaves everything running for the next one; the call Shutdown
+/// (`nk down`), or Ctrl-C, ends everything.
+/// </summary>
 internal static class Daemon
 {
     /// <summary>The NSM that there is from the start.</summary>
@@ -22,31 +32,33 @@ internal static class Daemon
             Terminal.LeaveSession();
         }
 
-        await using WebApplication app = Build(options, directory);
-        Platform platform = app.Services.GetRequiredService<Platform>();
         if (options.CleanUp)
         {
-            platform.RemoveLeftovers();
+            Platform.RemoveLeftovers(options.Instance, directory, NetworkOf(options));
             directory.Clear(keepLogs: false);
             return 0;
         }
 
+        Directory.CreateDirectory(options.StateDirectory);
+        using IStore store = OpenStore(options);
+        await using WebApplication app = Build(options, directory, store);
+        Platform platform = app.Services.GetRequiredService<Platform>();
+        Ending ending = app.Services.GetRequiredService<Ending>();
         bool failed = true;
         try
         {
             await platform.StartAsync();
-            await app.Services.GetRequiredService<NsmService>().CreateAsync(FirstNsm, new NsmSpec());
-            File.Delete(directory.ApiSocket);
-            uint mask = Terminal.SetMask(0x7F); // 0177: the API's socket is for the owner from its first moment
-            try
+            await app.Services.GetRequiredService<AuditLog>().LoadAsync();
+            if (platform.Registry.IsNew)
             {
-                await app.StartAsync();
-            }
-            finally
-            {
-                _ = Terminal.SetMask(mask);
+                await app.Services.GetRequiredService<Services.NsmService>().CreateAsync(new Nsm { Name = FirstNsm }, validateOnly: false, allowExisting: true);
             }
 
+            File.Delete(directory.ApiSocket);
+            await app.StartAsync();
+
+            // Everybody may connect: who may do what is decided by the peer's credentials.
+            File.SetUnixFileMode(directory.ApiSocket, (UnixFileMode)0x1B6 /* 0666 */);
             failed = false;
             if (options.Daemon)
             {
@@ -55,6 +67,8 @@ internal static class Daemon
                 Terminal.Detach(platform.LogOf("nkd"));
             }
 
+            using var interrupted = System.Runtime.InteropServices.PosixSignalRegistration.Create(
+                System.Runtime.InteropServices.PosixSignal.SIGINT, _ => ending.Everything = true);
             await app.WaitForShutdownAsync();
         }
         catch (InvalidOperationException e)
@@ -63,11 +77,49 @@ internal static class Daemon
         }
         finally
         {
-            await platform.StopAsync();
-            directory.Clear(keepLogs: failed);
+            if (failed ? !platform.TookOver : ending.Everything)
+            {
+                await platform.StopAsync();
+                store.Dispose();
+                directory.Clear(keepLogs: failed);
+                Forget(options, ending.Purge);
+            }
+            else
+            {
+                await platform.LeaveAsync();
+                File.Delete(directory.ApiSocket);
+            }
         }
 
         return 0;
+    }
+
+    private static INetwork NetworkOf(NkdOptions options) => options.Mode switch
+    {
+        "bridge" => new BridgeNetwork(options.Instance, new AddressPlan(options.Subnet4, options.Subnet6)),
+        "private" => new PrivateNetwork(options.Instance),
+        _ => new HostNetwork(options.Instance, Environment.IsPrivilegedProcess),
+    };
+
+    private static void Forget(NkdOptions options, bool purge)
+    {
+        string path = RunDirectory.StateFileIn(options.StateDirectory);
+        foreach (string file in purge ? new[] { path, path + "-wal", path + "-shm" } : [])
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static SqliteStore OpenStore(NkdOptions options)
+    {
+        try
+        {
+            return SqliteStore.Open(RunDirectory.StateFileIn(options.StateDirectory));
+        }
+        catch (StoreException e)
+        {
+            throw new ServiceException(FailureCode.FailedPrecondition, e.Message);
+        }
     }
 
     private static InstanceLock? TakeInstance(NkdOptions options, RunDirectory directory)
@@ -83,36 +135,41 @@ internal static class Daemon
         }
     }
 
-    private static WebApplication Build(NkdOptions options, RunDirectory directory)
+    private static WebApplication Build(NkdOptions options, RunDirectory directory, IStore store)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Logging.AddProvider(new FileLog(Path.Combine(directory.Logs, "nkd.log")));
         builder.Logging.SetMinimumLevel(LogLevel.Information);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(directory.ApiSocket));
-        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ContractJson.Default));
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(directory.ApiSocket, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(2));
 
-        var plan = new AddressPlan(options.Subnet4, options.Subnet6);
-        INetwork network = options.Mode switch
-        {
-            "bridge" => new BridgeNetwork(options.Instance, plan),
-            "private" => new PrivateNetwork(options.Instance),
-            _ => new HostNetwork(options.Instance, Environment.IsPrivilegedProcess),
-        };
-        builder.Services.AddSingleton(options);
-        builder.Services.AddSingleton(directory);
-        builder.Services.AddSingleton(plan);
-        builder.Services.AddSingleton(network);
-        builder.Services.AddSingleton<Supervisor>();
-        builder.Services.AddSingleton<Platform>();
-        builder.Services.AddSingleton<StatService>();
-        builder.Services.AddSingleton<GuestService>();
-        builder.Services.AddSingleton<NsmService>();
+        IServiceCollection services = builder.Services;
+        services.AddSingleton(options).AddSingleton(directory).AddSingleton(new AddressPlan(options.Subnet4, options.Subnet6)).AddSingleton(NetworkOf(options)).AddSingleton(store);
+        services.AddSingleton<Supervisor>().AddSingleton<Registry>().AddSingleton<Platform>().AddSingleton<Callers>().AddSingleton<AuditLog>().AddSingleton<Ending>();
+        services.AddSingleton<StatService>().AddSingleton<ApplyService>();
+        services.AddSingleton<Services.GuestService>().AddSingleton<Services.NsmService>().AddSingleton<Services.TenantService>().AddSingleton<Services.PolicyService>();
+        services.AddSingleton<GuestRpc>().AddSingleton<NsmRpc>().AddSingleton<TenantRpc>().AddSingleton<PolicyRpc>().AddSingleton<StateRpc>();
+        services.AddSingleton<PlatformRpc>().AddSingleton<ConnectionRpc>().AddSingleton<AuditRpc>();
+        services.AddSingleton<HealthServiceImpl>().AddSingleton(_ => new ReflectionServiceImpl(
+            Api.V1.GuestService.Descriptor, Api.V1.NsmService.Descriptor, Api.V1.TenantService.Descriptor, Api.V1.PolicyService.Descriptor, StateService.Descriptor,
+            PlatformService.Descriptor, ConnectionService.Descriptor, AuditService.Descriptor));
+        services.AddGrpc(grpc => grpc.Interceptors.Add<AuditLog>());
 
         WebApplication app = builder.Build();
-        HttpApi.Map(app);
+        app.MapGrpcService<GuestRpc>();
+        app.MapGrpcService<NsmRpc>();
+        app.MapGrpcService<TenantRpc>();
+        app.MapGrpcService<PolicyRpc>();
+        app.MapGrpcService<StateRpc>();
+        app.MapGrpcService<PlatformRpc>();
+        app.MapGrpcService<ConnectionRpc>();
+        app.MapGrpcService<AuditRpc>();
+        app.MapGrpcService<HealthServiceImpl>();
+        app.MapGrpcService<ReflectionServiceImpl>();
+        app.MapGet("/healthz", () => "ok\n");
+        app.Services.GetRequiredService<HealthServiceImpl>().SetStatus("", Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.Serving);
         return app;
     }
 }

@@ -1,5 +1,5 @@
 using System.Globalization;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Services;
 
@@ -8,6 +8,8 @@ namespace NetKernel.ControlPlane;
 /// <summary>nkd's command line, checked at start.</summary>
 internal sealed class NkdOptions
 {
+    private string? _folder;
+
     public string Instance { get; private set; } = Places.DefaultInstance;
 
     public string RunDirectory { get; private set; } = "";
@@ -28,7 +30,14 @@ internal sealed class NkdOptions
 
     public string Engine { get; private set; } = "";
 
-    public string KernelNsm { get; private set; } = "";
+    /// <summary>Where what is declared is kept; by default the run directory, and then it goes with `nk down`.</summary>
+    public string StateDirectory { get; private set; } = "";
+
+    /// <summary>CoreEngine's quota of processor time in thousandths of a core; 0: none.</summary>
+    public uint EngineCpuMillicores { get; private set; }
+
+    /// <summary>CoreEngine's quota of memory in bytes; 0: none.</summary>
+    public ulong EngineMemoryBytes { get; private set; }
 
     public string Library { get; private set; } = "";
 
@@ -45,6 +54,7 @@ internal sealed class NkdOptions
         string? runDirectory = null;
         string? instance = null;
         string? folder = null;
+        string? state = null;
         for (int i = 0; i < arguments.Count; i++)
         {
             string name = arguments[i];
@@ -67,6 +77,13 @@ internal sealed class NkdOptions
                 case "--bin-dir": folder = value; break;
                 case "--hugepages": options.HugePages = value; break;
                 case "--shared-memory": options.SharedMemory = value; break;
+                case "--state-dir": state = value; break;
+                case "--engine-cpu":
+                    options.EngineCpuMillicores = uint.TryParse(value, CultureInfo.InvariantCulture, out uint cpu) ? cpu : throw Wrong("--engine-cpu is a number of thousandths of a core");
+                    break;
+                case "--engine-memory":
+                    options.EngineMemoryBytes = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong memory) ? memory : throw Wrong("--engine-memory is a number of bytes");
+                    break;
                 case "--subnet4": options.Subnet4 = value; break;
                 case "--subnet6": options.Subnet6 = value; break;
                 case "--loops":
@@ -79,10 +96,20 @@ internal sealed class NkdOptions
         options.Instance = instance ?? Environment.GetEnvironmentVariable("NETKERNEL_INSTANCE") ?? Places.DefaultInstance;
         options.RunDirectory = Places.RunDirectory(runDirectory, instance);
         options.Engine = Installed(folder, "nk-engine");
-        options.KernelNsm = Installed(folder, "nk-nsm-kernel");
+        options.StateDirectory = state is null ? options.RunDirectory : Path.GetFullPath(state);
+        options._folder = folder;
+        _ = Installed(folder, "nk-nsm-kernel");
         options.Library = Installed(folder, "libnetkernel.so");
         options.Check();
         return options;
+    }
+
+    /// <summary>The program of a kind of NSM, nk-nsm-KIND; null when it is not installed.</summary>
+    public string? NsmProgram(string kind)
+    {
+        string name = "nk-nsm-" + kind;
+        string? path = _folder is null ? Places.Find(name) : Path.GetFullPath(Path.Combine(_folder, name));
+        return path is not null && File.Exists(path) ? path : null;
     }
 
     private void Check()

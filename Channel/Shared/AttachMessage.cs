@@ -56,6 +56,38 @@ public unsafe struct AttachMessage
 
     /// <summary>A reason for a person to read, UTF-8, zero-terminated.</summary>
     [FieldOffset(128)] public fixed byte Text[128];
+
+    /// <summary>SetLimits: in the place of Text.</summary>
+    [FieldOffset(128)] public LimitsMessage Limits;
+}
+
+/// <summary>What a guest, or a tenant's guests together, may use; each 0: no limit. A burst of 0: a tenth of a second's worth.</summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public struct LimitsMessage
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 64;
+
+    /// <summary>Bytes per second from the guest.</summary>
+    [FieldOffset(0)] public ulong SendBytesPerSecond;
+
+    /// <summary>Bytes.</summary>
+    [FieldOffset(8)] public ulong SendBurst;
+
+    /// <summary>Bytes per second to the guest.</summary>
+    [FieldOffset(16)] public ulong ReceiveBytesPerSecond;
+
+    /// <summary>Bytes.</summary>
+    [FieldOffset(24)] public ulong ReceiveBurst;
+
+    /// <summary>NQEs per second from the guest.</summary>
+    [FieldOffset(32)] public ulong OperationsPerSecond;
+
+    /// <summary>NQEs.</summary>
+    [FieldOffset(40)] public ulong OperationsBurst;
+
+    /// <summary>Entries of the connection table.</summary>
+    [FieldOffset(48)] public ulong OpenConnections;
 }
 
 /// <summary>Values of <see cref="AttachMessage.Op"/>. An answer repeats the op of its request.</summary>
@@ -69,7 +101,7 @@ public enum AttachOp : uint
     /// <summary>The sender is the control plane (first message of its connection).</summary>
     ControlHello = 1,
 
-    /// <summary>Make a guest: Guest, Name, addresses, Nsm, Flags. CoreEngine then listens on guests/NAME.sock.</summary>
+    /// <summary>Make a guest: Guest, Name, addresses, Nsm, Flags, Slot = its tenant's number, Pool (zeros: the usual). CoreEngine then listens on guests/NAME.sock.</summary>
     AddGuest = 2,
 
     /// <summary>Remove a guest: its processes' sockets end.</summary>
@@ -83,6 +115,19 @@ public enum AttachOp : uint
 
     /// <summary>End the engine in order.</summary>
     Stop = 6,
+
+    /// <summary>
+    /// What guest follows the id in Guest? Answered as AddGuest was, with Text = why it was detached (empty: it is not); ENOENT: none.
+    /// </summary>
+    NextGuest = 7,
+
+    /// <summary>What NSM follows the id in Nsm? Answered with Nsm, Name, Slot = process id of the attached one, 0 when none is; ENOENT: none.</summary>
+    NextNsm = 8,
+
+    /// <summary>
+    /// Limits from now on: of Guest, or with Guest 0 of the tenant whose number is in Slot. ENOSYS: this CoreEngine does not enforce any.
+    /// </summary>
+    SetLimits = 9,
 
     // --- CoreEngine to the control plane, unasked ---
 

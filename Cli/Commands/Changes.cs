@@ -1,17 +1,32 @@
 using System.Globalization;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 
 /// <summary>Creating and deleting.</summary>
 internal static class Changes
 {
-    public static int CreateGuest(string directory, string name, GuestSpec spec)
+    public static int CreateGuest(string directory, Guest wanted, bool dryRun)
     {
-        Check("guest", name);
+        Check("guest", wanted.Name);
         using var client = new NkdClient(directory);
-        GuestInfo guest = client.CreateGuest(name, spec, mustBeNew: true);
-        Console.Error.WriteLine($"guest {guest.Name} is made: {guest.Ipv4 ?? "the host's addresses"}{(guest.Ipv6 is null ? "" : $", {guest.Ipv6}")}, NSM {guest.Nsm}");
+        Guest guest = client.CreateGuest(wanted, mustBeNew: true, dryRun);
+        Console.Error.WriteLine(
+            $"guest {guest.Name} {(dryRun ? "would be" : "is")} made: {(guest.Ipv4.Length > 0 ? guest.Ipv4 : "the host's addresses")}{(guest.Ipv6.Length > 0 ? ", " + guest.Ipv6 : "")}, "
+            + $"NSM {guest.Nsm}");
+        Warn(guest.Limits);
+        return ExitCode.Success;
+    }
+
+    public static int UpdateGuest(string directory, Guest wanted, IReadOnlyCollection<string> paths)
+    {
+        Check("guest", wanted.Name);
+        CheckAny(paths);
+        using var client = new NkdClient(directory);
+        Guest guest = client.UpdateGuest(wanted, paths);
+        Console.Error.WriteLine($"guest {guest.Name} is changed: {string.Join(", ", paths)}");
+        Warn(paths.Any(path => path.StartsWith("limits", StringComparison.Ordinal)) ? guest.Limits : null);
         return ExitCode.Success;
     }
 
@@ -24,12 +39,24 @@ internal static class Changes
         return ExitCode.Success;
     }
 
-    public static int CreateNsm(string directory, string name, NsmSpec spec)
+    public static int CreateNsm(string directory, Nsm wanted)
     {
-        Check("NSM", name);
+        Check("NSM", wanted.Name);
         using var client = new NkdClient(directory);
-        NsmInfo nsm = client.CreateNsm(name, spec);
-        Console.Error.WriteLine($"NSM {nsm.Name} is made: {nsm.Kind}, {nsm.Congestion}, pid {nsm.Pid}");
+        Nsm nsm = client.CreateNsm(wanted);
+        Console.Error.WriteLine($"NSM {nsm.Name} is made: {nsm.Kind}, {nsm.CongestionControl}, pid {nsm.Pid}");
+        Warn(nsm);
+        return ExitCode.Success;
+    }
+
+    public static int UpdateNsm(string directory, Nsm wanted, IReadOnlyCollection<string> paths, bool restart)
+    {
+        Check("NSM", wanted.Name);
+        CheckAny(paths);
+        using var client = new NkdClient(directory);
+        Nsm nsm = client.UpdateNsm(wanted, paths, restart);
+        Console.Error.WriteLine($"NSM {nsm.Name} is changed: {string.Join(", ", paths)}");
+        Warn(nsm);
         return ExitCode.Success;
     }
 
@@ -40,6 +67,70 @@ internal static class Changes
         client.DeleteNsm(name);
         Console.Error.WriteLine($"NSM {name} is deleted");
         return ExitCode.Success;
+    }
+
+    public static int CreateTenant(string directory, Tenant wanted)
+    {
+        Check("tenant", wanted.Name);
+        using var client = new NkdClient(directory);
+        Console.Error.WriteLine($"tenant {client.CreateTenant(wanted).Name} is made");
+        return ExitCode.Success;
+    }
+
+    public static int UpdateTenant(string directory, Tenant wanted, IReadOnlyCollection<string> paths)
+    {
+        Check("tenant", wanted.Name);
+        CheckAny(paths);
+        using var client = new NkdClient(directory);
+        Console.Error.WriteLine($"tenant {client.UpdateTenant(wanted, paths).Name} is changed: {string.Join(", ", paths)}");
+        return ExitCode.Success;
+    }
+
+    public static int DeleteTenant(string directory, string name)
+    {
+        Check("tenant", name);
+        using var client = new NkdClient(directory);
+        client.DeleteTenant(name);
+        Console.Error.WriteLine($"tenant {name} is deleted");
+        return ExitCode.Success;
+    }
+
+    public static int CreatePolicy(string directory, Policy wanted)
+    {
+        Check("policy", wanted.Name);
+        using var client = new NkdClient(directory);
+        Policy policy = client.CreatePolicy(wanted);
+        Console.Error.WriteLine($"policy {policy.Name} is made: {string.Join(", then ", policy.Nsms)}");
+        if (policy.Problem.Length > 0)
+        {
+            Console.Error.WriteLine($"nk: policy {policy.Name}: {policy.Problem}");
+        }
+
+        return ExitCode.Success;
+    }
+
+    public static int DeletePolicy(string directory, string name)
+    {
+        Check("policy", name);
+        using var client = new NkdClient(directory);
+        client.DeletePolicy(name);
+        Console.Error.WriteLine($"policy {name} is deleted");
+        return ExitCode.Success;
+    }
+
+    /// <summary>KEY=VALUE, each once.</summary>
+    public static void Labels(Google.Protobuf.Collections.MapField<string, string> into, string[]? words)
+    {
+        foreach (string word in words ?? [])
+        {
+            int at = word.IndexOf('=', StringComparison.Ordinal);
+            if (at <= 0)
+            {
+                throw CliException.Usage($"--label {word}: a label is KEY=VALUE");
+            }
+
+            into[word[..at]] = word[(at + 1)..];
+        }
     }
 
     /// <summary>262144, 256k, 1M: binary multiples, as ip and tc have them for buffers.</summary>
@@ -54,6 +145,31 @@ internal static class Changes
         return long.TryParse(shift == 0 ? text : text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number <= 1L << 30
             ? number << shift
             : throw CliException.Usage($"{option} {text}: a number of bytes, as 262144, 256k or 1M");
+    }
+
+    private static void Warn(Nsm nsm)
+    {
+        if (nsm.QuotaProblem.Length > 0)
+        {
+            Console.Error.WriteLine($"nk: NSM {nsm.Name}: its quotas are not in force: {nsm.QuotaProblem}");
+        }
+    }
+
+    // Limits are declared and kept; this CoreEngine does not enforce them, and nobody should think that it does.
+    private static void Warn(Limits? limits)
+    {
+        if (limits is not null)
+        {
+            Console.Error.WriteLine("nk: the limits are declared, but this CoreEngine does not enforce limits yet");
+        }
+    }
+
+    private static void CheckAny(IReadOnlyCollection<string> paths)
+    {
+        if (paths.Count == 0)
+        {
+            throw CliException.Usage("what is to change? --help lists the options");
+        }
     }
 
     private static void Check(string kind, string name)

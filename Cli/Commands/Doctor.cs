@@ -24,9 +24,10 @@ internal static class Doctor
     public static int Run(string directory, string format)
     {
         Finding[] findings = [.. DoctorChecks.All(directory)];
-        if (format == "json")
+        if (format is "json" or "yaml")
         {
-            Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(findings, FindingJson.Default.FindingArray));
+            string json = System.Text.Json.JsonSerializer.Serialize(findings, FindingJson.Default.FindingArray);
+            Console.Out.Write(format == "json" ? json + "\n" : Yaml.OfJson(json));
         }
         else
         {

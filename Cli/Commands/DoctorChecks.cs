@@ -5,7 +5,8 @@ using System.Text.RegularExpressions;
 using NetKernel.Channel.Host;
 using NetKernel.Cli.Output;
 using NetKernel.Cli.Run;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 

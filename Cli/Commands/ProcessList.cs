@@ -1,6 +1,6 @@
 using System.Globalization;
 using NetKernel.Cli.Output;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 
@@ -10,7 +10,7 @@ internal static class ProcessList
     public static int Run(string directory, string format, string? only)
     {
         using var client = new NkdClient(directory);
-        GuestInfo[] guests = [.. client.Guests(processes: true).Where(guest => only is null || guest.Name == only)];
+        Guest[] guests = [.. client.Guests(processes: true).Where(guest => only is null || guest.Name == only)];
         if (only is not null && guests.Length == 0)
         {
             throw CliException.Failure($"there is no guest {only}: `nk guest list` shows all");
@@ -20,18 +20,18 @@ internal static class ProcessList
         return ExitCode.Success;
     }
 
-    internal static Table Table(GuestInfo[] guests)
+    internal static Table Table(Guest[] guests)
     {
         var table = new Table(
             new("GUEST"), new("PID", Right: true), new("PROGRAM"), new("ACCELERATED"), new("NSM"), new("GUEST-CONNS", Right: true), new("GUEST-SENT", Right: true),
             new("GUEST-RECEIVED", Right: true), new("REASON"));
-        foreach (GuestInfo guest in guests)
+        foreach (Guest guest in guests)
         {
-            foreach (ProcessInfo process in (guest.ProcessList ?? []).OrderBy(process => process.Pid))
+            foreach (ProcessInfo process in guest.ProcessList.OrderBy(process => process.Pid))
             {
                 table.Add(
                     guest.Name, process.Pid.ToString(CultureInfo.InvariantCulture), process.Name, process.Covered ? "yes" : "no", process.Covered ? guest.Nsm : "",
-                    guest.Connections.ToString(CultureInfo.InvariantCulture), Units.Size(guest.BytesSent), Units.Size(guest.BytesReceived), process.Reason ?? "");
+                    guest.Connections.ToString(CultureInfo.InvariantCulture), Units.Size(guest.BytesSent), Units.Size(guest.BytesReceived), process.Reason);
             }
         }
 

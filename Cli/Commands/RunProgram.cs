@@ -1,19 +1,20 @@
 using NetKernel.Cli.Run;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 
 /// <summary>nk run.</summary>
 internal static class RunProgram
 {
-    public static int Run(string directory, string guest, GuestSpec spec, bool allowUncovered, bool carryLoopback, string[] words)
+    public static int Run(string directory, Guest wanted, bool allowUncovered, bool carryLoopback, string[] words)
     {
         if (words.Length == 0)
         {
             throw CliException.Usage("which program? nk run --guest NAME -- PROGRAM [ARGS...]");
         }
 
-        if (Names.Problem("guest", guest) is { } problem)
+        if (Names.Problem("guest", wanted.Name) is { } problem)
         {
             throw CliException.Usage(problem);
         }
@@ -26,7 +27,7 @@ internal static class RunProgram
                 ExitCode.CannotRun, $"{path} cannot use NetKernel: {file.Problem}; --allow-uncovered runs it anyway, without any network");
         }
 
-        GuestInfo info;
+        Guest info;
         using (var client = new NkdClient(directory))
         {
             if (carryLoopback && client.Status().Mode != "private")
@@ -34,12 +35,12 @@ internal static class RunProgram
                 throw CliException.Failure("--loopback netkernel is for tests, on an instance of their own (nk up --mode private): elsewhere 127.0.0.1 is the guest's own");
             }
 
-            info = client.CreateGuest(guest, spec, mustBeNew: false);
+            info = client.CreateGuest(wanted, mustBeNew: false);
         }
 
-        if (info.State == "detached")
+        if (info.State == GuestState.Detached)
         {
-            throw CliException.Failure($"guest {guest} was detached ({info.Reason}): `nk guest delete --force {guest}`, then run again");
+            throw CliException.Failure($"guest {info.Name} was detached ({info.Reason}): `nk guest delete --force {info.Name}`, then run again");
         }
 
         if (!file.Covered)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using NetKernel.Cli.Output;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 
@@ -12,10 +13,10 @@ internal static class StatCommand
     public static int Run(string directory, string format, bool watch)
     {
         using var client = new NkdClient(directory);
-        StatInfo before = client.Stats();
+        Counters before = client.Counters();
         if (format == "json" && !watch)
         {
-            Console.Out.WriteLine(Listing.Json(before));
+            Console.Out.WriteLine(ProtoJson.Text(before));
             return ExitCode.Success;
         }
 
@@ -23,10 +24,10 @@ internal static class StatCommand
         do
         {
             Thread.Sleep(Interval);
-            StatInfo now = client.Stats();
+            Counters now = client.Counters();
             if (format == "json")
             {
-                Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(now, ContractJson.Default.StatInfo));
+                Console.Out.WriteLine(ProtoJson.Text(now, indented: false));
             }
             else
             {
@@ -39,15 +40,15 @@ internal static class StatCommand
         return ExitCode.Success;
     }
 
-    internal static string Text(StatInfo before, StatInfo now)
+    internal static string Text(Counters before, Counters now)
     {
         double seconds = Math.Max((now.ClockNanoseconds - before.ClockNanoseconds) / 1e9, 1e-9);
         var loops = new Table(
             new("LOOP", Right: true), new("NQE/s", Right: true), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("DOORBELLS/s", Right: true),
             new("CONNS", Right: true), new("NQE", Right: true));
-        foreach (LoopStat loop in now.PerLoop)
+        foreach (LoopCounters loop in now.PerLoop)
         {
-            LoopStat? old = Array.Find(before.PerLoop, other => other.Loop == loop.Loop);
+            LoopCounters? old = before.PerLoop.FirstOrDefault(other => other.Loop == loop.Loop);
             loops.Add(
                 Number(loop.Loop), Rate(loop.Nqes, old?.Nqes), Bytes(loop.BytesSent, old?.BytesSent), Bytes(loop.BytesReceived, old?.BytesReceived),
                 Rate(loop.Doorbells, old?.Doorbells), Number(loop.Open), Units.Count(loop.Nqes));
@@ -57,9 +58,9 @@ internal static class StatCommand
             new("GUEST"), new("NQE/s", Right: true), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("DOORBELLS/s", Right: true),
             new("CONNS", Right: true), new("CONNECTS", Right: true), new("ACCEPTS", Right: true), new("RESETS", Right: true), new("REFUSED", Right: true),
             new("PARKED", Right: true), new("PROCS", Right: true));
-        foreach (GuestStat guest in now.Guests)
+        foreach (GuestCounters guest in now.Guests)
         {
-            GuestStat? old = Array.Find(before.Guests, other => other.Id == guest.Id);
+            GuestCounters? old = before.Guests.FirstOrDefault(other => other.Id == guest.Id);
             guests.Add(
                 guest.Name, Rate(guest.NqesFromGuest + guest.NqesToGuest, old?.NqesFromGuest + old?.NqesToGuest), Bytes(guest.BytesSent, old?.BytesSent),
                 Bytes(guest.BytesReceived, old?.BytesReceived), Rate(guest.Doorbells, old?.Doorbells), Number(guest.Open), Units.Count(guest.Connects),
@@ -69,16 +70,16 @@ internal static class StatCommand
         var nsms = new Table(
             new("NSM"), new("NQE/s", Right: true), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("DOORBELLS/s", Right: true),
             new("CONNS", Right: true), new("STRAY", Right: true));
-        foreach (NsmStat nsm in now.Nsms)
+        foreach (NsmCounters nsm in now.Nsms)
         {
-            NsmStat? old = Array.Find(before.Nsms, other => other.Id == nsm.Id);
+            NsmCounters? old = before.Nsms.FirstOrDefault(other => other.Id == nsm.Id);
             nsms.Add(
                 nsm.Name, Rate(nsm.NqesToNsm + nsm.NqesFromNsm, old?.NqesToNsm + old?.NqesFromNsm), Bytes(nsm.BytesSent, old?.BytesSent),
                 Bytes(nsm.BytesReceived, old?.BytesReceived), Rate(nsm.Doorbells, old?.Doorbells), Number(nsm.Open), Number(nsm.Stray));
         }
 
         string engine = $"CoreEngine pid {now.EnginePid}, up {Units.Time(now.UptimeSeconds)}, {now.Loops} loop{(now.Loops == 1 ? "" : "s")}\n";
-        return engine + loops + (now.Guests.Length > 0 ? "\n" + guests : "") + (now.Nsms.Length > 0 ? "\n" + nsms : "");
+        return engine + loops + (now.Guests.Count > 0 ? "\n" + guests : "") + (now.Nsms.Count > 0 ? "\n" + nsms : "");
 
         string Rate(ulong value, ulong? old) => Units.Count(PerSecond(value, old));
         string Bytes(ulong value, ulong? old) => Units.Size(PerSecond(value, old));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 
@@ -12,9 +13,9 @@ internal static class UpDown
     {
         string directory = Start(runDirectory, instance, options);
         using var client = new NkdClient(directory);
-        StatusInfo status = client.Status();
+        PlatformStatus status = client.Status();
         Console.Error.WriteLine($"NetKernel is up: instance {status.Instance}, {status.Mode} mode, run directory {status.RunDirectory}");
-        if (status.Notice is not null)
+        if (status.Notice.Length > 0)
         {
             Console.Error.WriteLine("notice: " + status.Notice);
         }
@@ -53,16 +54,16 @@ internal static class UpDown
         throw new CliException(process.ExitCode == ExitCode.Usage ? ExitCode.Usage : ExitCode.Failure, message);
     }
 
-    public static int Down(string directory, string? instance)
+    public static int Down(string directory, string? instance, bool purge)
     {
         string name = instance ?? Environment.GetEnvironmentVariable("NETKERNEL_INSTANCE") ?? Places.DefaultInstance;
         bool leftBehind = Environment.IsPrivilegedProcess && File.Exists($"/run/netns/{name}-br");
-        Console.Error.WriteLine(Stop(directory) || (leftBehind && CleanUp(directory, name)) ? "NetKernel is down" : $"NetKernel is not up in {directory}: nothing to do");
+        Console.Error.WriteLine(Stop(directory, purge) || (leftBehind && CleanUp(directory, name)) ? "NetKernel is down" : $"NetKernel is not up in {directory}: nothing to do");
         return ExitCode.Success;
     }
 
     /// <summary>Ends nkd and everything it started, or removes what a killed one left. False: there was nothing.</summary>
-    public static bool Stop(string directory)
+    public static bool Stop(string directory, bool purge = false)
     {
         if (!Directory.Exists(directory))
         {
@@ -75,7 +76,7 @@ internal static class UpDown
             return File.Exists(Path.Combine(directory, "nkd.pid")) && CleanUp(directory, InstanceOf(directory));
         }
 
-        client.Shutdown();
+        client.Shutdown(purge);
         long began = Stopwatch.GetTimestamp();
         while (Directory.Exists($"/proc/{status.Pid}") && !IsZombie(status.Pid))
         {

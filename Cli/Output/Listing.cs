@@ -1,27 +1,21 @@
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
-using NetKernel.ControlPlane.Api;
+using Google.Protobuf;
+using NetKernel.Api;
 
 namespace NetKernel.Cli.Output;
 
-/// <summary>-o table|wide|json for every list.</summary>
+/// <summary>-o table|wide|json|yaml for every list.</summary>
 internal static class Listing
 {
-    public static readonly string[] Formats = ["table", "wide", "json"];
+    public static readonly string[] Formats = ["table", "wide", "json", "yaml"];
 
-    private static readonly JsonSerializerOptions Indented = new(ContractJson.Default.Options) { WriteIndented = true };
+    public static void Print<T>(TextWriter output, string format, IReadOnlyCollection<T> data, Func<Table> table)
+        where T : IMessage => output.Write(Text(format, data, table));
 
-    public static void Print<T>(TextWriter output, string format, T data, Func<Table> table)
-    {
-        if (format == "json")
+    public static string Text<T>(string format, IReadOnlyCollection<T> data, Func<Table> table)
+        where T : IMessage => format switch
         {
-            output.WriteLine(Json(data));
-        }
-        else
-        {
-            output.Write(table().Text(wide: format == "wide"));
-        }
-    }
-
-    public static string Json<T>(T data) => JsonSerializer.Serialize(data, (JsonTypeInfo<T>)Indented.GetTypeInfo(typeof(T)));
+            "json" => ProtoJson.Text(data.Cast<IMessage>()) + "\n",
+            "yaml" => Yaml.OfJson(ProtoJson.Text(data.Cast<IMessage>())),
+            _ => table().Text(wide: format == "wide"),
+        };
 }

@@ -1,5 +1,6 @@
 using System.Net;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Run;
 
@@ -13,19 +14,19 @@ internal static class GuestFiles
     private const string ResolverFile = "/etc/resolv.conf", BehindResolved = "/run/systemd/resolve/resolv.conf";
 
     /// <summary>Pairs of a file and what it takes the place of.</summary>
-    public static List<(string Source, string Target)> Of(GuestInfo guest)
+    public static List<(string Source, string Target)> Of(Guest guest)
     {
         var files = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        string? space = guest.NamespacePath is null ? null : Path.Combine("/etc/netns", Path.GetFileName(guest.NamespacePath));
-        foreach (string? folder in new[] { guest.Files, space })
+        string? space = guest.NamespacePath.Length == 0 ? null : Path.Combine("/etc/netns", Path.GetFileName(guest.NamespacePath));
+        foreach (string? folder in new string?[] { guest.Files, space })
         {
-            foreach (string file in folder is not null && Directory.Exists(folder) ? Directory.EnumerateFiles(folder) : [])
+            foreach (string file in !string.IsNullOrEmpty(folder) && Directory.Exists(folder) ? Directory.EnumerateFiles(folder) : [])
             {
                 files["/etc/" + Path.GetFileName(file)] = file;
             }
         }
 
-        if (guest.NamespacePath is not null && !files.ContainsKey(ResolverFile) && IsUnreachable(ResolverFile) && File.Exists(BehindResolved)
+        if (guest.NamespacePath.Length > 0 && !files.ContainsKey(ResolverFile) && IsUnreachable(ResolverFile) && File.Exists(BehindResolved)
             && !IsUnreachable(BehindResolved))
         {
             files[ResolverFile] = BehindResolved;

@@ -3,7 +3,8 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using NetKernel.Channel.Host;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Run;
 
@@ -19,7 +20,7 @@ internal static unsafe class Launcher
     private const string Loopback = "NETKERNEL_LOOPBACK";
 
     /// <summary>The environment for a program in a guest.</summary>
-    public static Dictionary<string, string> Environment(GuestInfo guest, bool covered, bool carryLoopback = false)
+    public static Dictionary<string, string> Environment(Guest guest, bool covered, bool carryLoopback = false)
     {
         var environment = new Dictionary<string, string>();
         foreach (DictionaryEntry entry in System.Environment.GetEnvironmentVariables())
@@ -50,7 +51,7 @@ internal static unsafe class Launcher
     }
 
     /// <summary>Does not return, except by an exception.</summary>
-    public static void Become(GuestInfo guest, string path, IReadOnlyList<string> arguments, bool covered, bool carryLoopback)
+    public static void Become(Guest guest, string path, IReadOnlyList<string> arguments, bool covered, bool carryLoopback)
     {
         Dictionary<string, string> environment = Environment(guest, covered, carryLoopback);
         if (guest.NamespacePid != 0)
@@ -64,7 +65,7 @@ internal static unsafe class Launcher
             words.AddRange(arguments.Skip(1));
             (path, arguments) = (nsenter, words);
         }
-        else if (guest.NamespacePath is not null)
+        else if (guest.NamespacePath.Length > 0)
         {
             Enter(guest.NamespacePath);
             Overlay(GuestFiles.Of(guest));

@@ -2,7 +2,8 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using NetKernel.Cli.Commands;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Testbed;
 
@@ -72,11 +73,12 @@ public sealed class NkInstance : IDisposable
     }
 
     /// <summary>Makes a guest.</summary>
-    public void CreateGuest(string guest, string? nsm = null) => _client.CreateGuest(guest, new GuestSpec(nsm), mustBeNew: false);
+    public void CreateGuest(string guest, string? nsm = null) => _client.CreateGuest(new Guest { Name = guest, Nsm = nsm ?? "" }, mustBeNew: false);
 
     /// <summary>Makes a guest with a resolv.conf of its own.</summary>
     public void CreateGuest(string guest, string[] nameservers, string[] search, string[] options) =>
-        _client.CreateGuest(guest, new GuestSpec(Dns: new DnsSpec(nameservers, search, options)), mustBeNew: true);
+        _client.CreateGuest(
+            new Guest { Name = guest, Dns = new Dns { Servers = { nameservers }, Search = { search }, Options = { options } } }, mustBeNew: true);
 
     /// <summary>Starts a program in a guest, as nk run does.</summary>
     public GuestProcess Start(string guest, params IEnumerable<string> command) => StartRaw([_nk, "run", "--run-dir", RunDirectory, "--guest", guest, "--", .. command]);
@@ -112,30 +114,30 @@ public sealed class NkInstance : IDisposable
     }
 
     /// <summary>A guest's IPv4 address.</summary>
-    public string Ipv4(string guest) => Guest(guest).Ipv4 ?? throw new InvalidOperationException($"{guest} has no IPv4 address");
+    public string Ipv4(string guest) => Guest(guest).Ipv4 is { Length: > 0 } address ? address : throw new InvalidOperationException($"{guest} has no IPv4 address");
 
     /// <summary>A guest's IPv6 address.</summary>
-    public string Ipv6(string guest) => Guest(guest).Ipv6 ?? throw new InvalidOperationException($"{guest} has no IPv6 address");
+    public string Ipv6(string guest) => Guest(guest).Ipv6 is { Length: > 0 } address ? address : throw new InvalidOperationException($"{guest} has no IPv6 address");
 
     /// <summary>The name of a guest's network namespace.</summary>
-    public string NamespaceOf(string guest) => Path.GetFileName(Guest(guest).NamespacePath) ?? "";
+    public string NamespaceOf(string guest) => Path.GetFileName(Guest(guest).NamespacePath);
 
     /// <summary>An NSM's process id; 0 while it is away.</summary>
     public int NsmPid(string nsm = "kernel0") => _client.Nsms().First(other => other.Name == nsm).Pid;
 
     /// <summary>Whether an NSM is attached.</summary>
-    public bool NsmReady(string nsm = "kernel0") => _client.Nsms().First(other => other.Name == nsm).State == "ready";
+    public bool NsmReady(string nsm = "kernel0") => _client.Nsms().First(other => other.Name == nsm).State == NsmState.Ready;
 
     /// <summary>"ready", "detached" ...</summary>
-    public string StateOf(string guest) => Guest(guest).State;
+    public string StateOf(string guest) => ProtoJson.Name(NetKernel.Api.V1.Guest.Descriptor.FindFieldByName("state").EnumType, (int)Guest(guest).State);
 
     /// <summary>Why a guest was detached, or null.</summary>
-    public string? ReasonOf(string guest) => Guest(guest).Reason;
+    public string? ReasonOf(string guest) => Guest(guest).Reason is { Length: > 0 } reason ? reason : null;
 
     /// <summary>What CoreEngine has counted for some guests, or for all.</summary>
     public Traffic TrafficOf(params string[] guests)
     {
-        GuestStat[] rows = [.. _client.Stats().Guests.Where(row => guests.Length == 0 || guests.Contains(row.Name))];
+        GuestCounters[] rows = [.. _client.Counters().Guests.Where(row => guests.Length == 0 || guests.Contains(row.Name))];
         return new Traffic(
             Sum(rows, row => row.Connects + row.Accepts), Sum(rows, row => row.NqesFromGuest + row.NqesToGuest), Sum(rows, row => row.BytesSent + row.BytesReceived),
             Sum(rows, row => row.Open), Sum(rows, row => row.Processes));
@@ -145,7 +147,7 @@ public sealed class NkInstance : IDisposable
     public bool WaitForListener(string guest, int port, TimeSpan timeout)
     {
         string end = string.Create(CultureInfo.InvariantCulture, $":{port}");
-        return WaitFor(() => _client.Connections(null).Any(row => row.Guest == guest && row.State == "listen" && row.Local.EndsWith(end, StringComparison.Ordinal)), timeout);
+        return WaitFor(() => _client.Connections().Any(row => row.Guest == guest && row.State == "listen" && row.Local.EndsWith(end, StringComparison.Ordinal)), timeout);
     }
 
     /// <summary>Waits until something holds; false when it does not within the time.</summary>
@@ -218,10 +220,10 @@ public sealed class NkInstance : IDisposable
 
     internal string NsmOf(string guest) => Guest(guest).Nsm;
 
-    private GuestInfo Guest(string name) =>
+    private Guest Guest(string name) =>
         _client.Guests().FirstOrDefault(guest => guest.Name == name) ?? throw new InvalidOperationException($"there is no guest {name}");
 
-    private static ulong Sum(GuestStat[] rows, Func<GuestStat, ulong> value) => rows.Aggregate(0UL, (sum, row) => sum + value(row));
+    private static ulong Sum(GuestCounters[] rows, Func<GuestCounters, ulong> value) => rows.Aggregate(0UL, (sum, row) => sum + value(row));
 
     private static void TryDelete(string folder)
     {

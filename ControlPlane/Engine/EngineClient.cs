@@ -3,7 +3,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using NetKernel.Channel;
 using NetKernel.Channel.Host;
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Engine;
 
@@ -28,6 +28,7 @@ internal sealed class EngineClient : IDisposable
     private readonly Lock _sync = new();
     private readonly Thread _reader;
     private TaskCompletionSource<AttachMessage>? _waiting;
+    private readonly List<AttachOp> _late = [];
     private AttachOp _waitingOp;
     private bool _ended;
 
@@ -58,23 +59,29 @@ internal sealed class EngineClient : IDisposable
 
     public void RemoveNsm(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveNsm, Nsm = id });
 
-    public void AddGuest(GuestRecord guest, uint nsm, bool hostMode)
+    public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode) => Ask(Named(Message(guest, nsm, hostMode) with { Slot = tenant }, guest.Name));
+
+    /// <summary>The guest with the lowest id above this one; null when there is none.</summary>
+    public AttachMessage? NextGuest(uint id) => Next(new AttachMessage { Op = AttachOp.NextGuest, Guest = id });
+
+    /// <summary>The NSM with the lowest id above this one, with its process id in Slot; null when there is none.</summary>
+    public AttachMessage? NextNsm(uint id) => Next(new AttachMessage { Op = AttachOp.NextNsm, Nsm = id });
+
+    /// <summary>Limits from now on, of a guest or (guest 0) of a tenant. Throws with ENOSYS when the engine enforces none.</summary>
+    public void SetLimits(uint guest, uint tenant, LimitsMessage limits) =>
+        Ask(new AttachMessage { Op = AttachOp.SetLimits, Guest = guest, Slot = tenant, Limits = limits });
+
+    /// <summary>Whether what the engine has is the declared guest.</summary>
+    public static bool Matches(AttachMessage there, GuestRecord guest, uint nsm, bool hostMode)
     {
-        byte[] six = IPAddress.Parse(guest.Ipv6).GetAddressBytes();
-        Ask(Named(
-            new AttachMessage
-            {
-                Op = AttachOp.AddGuest,
-                Guest = guest.Id,
-                Nsm = nsm,
-                Flags = hostMode ? RegionFlags.HostMode : 0,
-                Address4 = hostMode ? 0 : BinaryPrimitives.ReadUInt32LittleEndian(IPAddress.Parse(guest.Ipv4).GetAddressBytes()),
-                Address6Low = hostMode ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(six),
-                Address6High = hostMode ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(six.AsSpan(8)),
-                NetworkNamespace = guest.NamespaceInode,
-            },
-            guest.Name));
+        AttachMessage wanted = Message(guest, nsm, hostMode);
+        return NameIn(there) == guest.Name && there.Nsm == nsm && there.Address4 == wanted.Address4 && there.Address6Low == wanted.Address6Low
+            && there.Address6High == wanted.Address6High && there.NetworkNamespace == guest.NamespaceInode;
     }
+
+    public static unsafe string NameIn(AttachMessage message) => SeqPacket.Get(MemoryMarshal.CreateReadOnlySpan(ref message.Name[0], 40));
+
+    public static unsafe string Text(AttachMessage message) => SeqPacket.Get(MemoryMarshal.CreateReadOnlySpan(ref message.Text[0], 128));
 
     public void RemoveGuest(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveGuest, Guest = id });
 
@@ -92,13 +99,41 @@ internal sealed class EngineClient : IDisposable
         }
     }
 
+    private static AttachMessage Message(GuestRecord guest, uint nsm, bool hostMode)
+    {
+        byte[] six = hostMode ? new byte[16] : IPAddress.Parse(guest.Ipv6).GetAddressBytes();
+        return new AttachMessage
+        {
+            Op = AttachOp.AddGuest,
+            Guest = guest.Id,
+            Nsm = nsm,
+            Flags = hostMode ? RegionFlags.HostMode : 0,
+            Address4 = hostMode ? 0 : BinaryPrimitives.ReadUInt32LittleEndian(IPAddress.Parse(guest.Ipv4).GetAddressBytes()),
+            Address6Low = BinaryPrimitives.ReadUInt64LittleEndian(six),
+            Address6High = BinaryPrimitives.ReadUInt64LittleEndian(six.AsSpan(8)),
+            NetworkNamespace = guest.NamespaceInode,
+        };
+    }
+
+    private AttachMessage? Next(AttachMessage message)
+    {
+        try
+        {
+            return Ask(message);
+        }
+        catch (EngineException e) when (e.Errno == Libc.ENOENT)
+        {
+            return null;
+        }
+    }
+
     private static unsafe AttachMessage Named(AttachMessage message, string name)
     {
         SeqPacket.Put(new Span<byte>(message.Name, 40), name);
         return message;
     }
 
-    private void Ask(AttachMessage message)
+    private AttachMessage Ask(AttachMessage message)
     {
         lock (_requests)
         {
@@ -122,6 +157,16 @@ internal sealed class EngineClient : IDisposable
 
             if (!waiting.Task.Wait(AnswerTime))
             {
+                lock (_sync)
+                {
+                    // Its answer may still come: it is nobody's then.
+                    if (_waiting == waiting)
+                    {
+                        _waiting = null;
+                        _late.Add(message.Op);
+                    }
+                }
+
                 throw new EngineException(Libc.ETIMEDOUT, $"CoreEngine did not answer {message.Op} within {AnswerTime.TotalSeconds} s");
             }
 
@@ -131,6 +176,8 @@ internal sealed class EngineClient : IDisposable
                 string text = Text(answer);
                 throw new EngineException(answer.Error, text.Length > 0 ? text : $"{message.Op}: {Libc.Describe(answer.Error)}");
             }
+
+            return answer;
         }
     }
 
@@ -154,6 +201,11 @@ internal sealed class EngineClient : IDisposable
             TaskCompletionSource<AttachMessage>? answered = null;
             lock (_sync)
             {
+                if (_late.Remove(message.Op))
+                {
+                    continue;
+                }
+
                 if (_waiting is not null && message.Op == _waitingOp)
                 {
                     answered = _waiting;
@@ -183,6 +235,4 @@ internal sealed class EngineClient : IDisposable
         left?.SetResult(new AttachMessage { Op = _waitingOp, Error = Libc.EPIPE });
         _lost();
     }
-
-    private static unsafe string Text(AttachMessage message) => SeqPacket.Get(MemoryMarshal.CreateReadOnlySpan(ref message.Text[0], 128));
 }

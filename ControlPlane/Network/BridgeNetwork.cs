@@ -1,4 +1,5 @@
-using NetKernel.ControlPlane.State;
+using System.Text.Json;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Network;
 
@@ -17,12 +18,9 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
 
     public void Start()
     {
-        IpTool.Batch(null, $"netns add {BridgeSpace}");
-        IpTool.Batch(
-            BridgeSpace,
-            "link set lo up",
-            "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
-            "link set br0 up");
+        NamedSpaces.Make(BridgeSpace);
+        bool there = NetworkNamespace.Inside(NetworkNamespace.PathOf(BridgeSpace), () => IpTool.Devices().Contains("br0"));
+        IpTool.Batch(BridgeSpace, [.. there ? [] : new[] { "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0" }, "link set lo up", "link set br0 up"]);
     }
 
     public void Remove()
@@ -36,49 +34,83 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
         IpTool.BatchQuietly(null, [.. names.Select(name => $"netns del {name}")]);
     }
 
+    public void TakeOver(Snapshot declared)
+    {
+        foreach (string name in NamedSpaces.Undeclared(instance, declared))
+        {
+            NamedSpaces.Delete(name);
+        }
+
+        NamedSpaces.Find(instance, declared);
+        foreach (NsmRecord nsm in declared.Nsms.Values.Where(nsm => nsm.NamespacePath is not null))
+        {
+            // What a nkd that was killed half-way through a guest's removal has left on the interface.
+            HashSet<string> wanted = [.. declared.GuestsOf(nsm.Name).SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
+            IpTool.BatchQuietly(
+                NamedSpaces.OfNsm(instance, nsm.Name), [.. Addresses(nsm).Where(one => !wanted.Contains(one.Split('/')[0])).Select(one => $"addr del {one} dev eth0")]);
+        }
+    }
+
     public void AddNsm(NsmRecord nsm)
     {
-        string space = $"{instance}-nsm-{nsm.Name}";
-        IpTool.Batch(null, $"netns add {space}");
+        string space = NamedSpaces.OfNsm(instance, nsm.Name);
+        NamedSpaces.Make(space);
         nsm.NamespacePath = NetworkNamespace.PathOf(space);
         EnableIpv6(nsm.NamespacePath);
+        bool linked = NetworkNamespace.Inside(nsm.NamespacePath, () => IpTool.Devices().Contains("eth0"));
         IpTool.Batch(
             space,
-            "link set lo up",
-            $"link add eth0 type veth peer name nsm{nsm.Id} netns {BridgeSpace}",
-            "link set eth0 up");
+            [.. linked ? [] : new[] { $"link add eth0 type veth peer name nsm{nsm.Id} netns {BridgeSpace}" }, "link set lo up", "link set eth0 up"]);
         IpTool.Batch(BridgeSpace, $"link set nsm{nsm.Id} master br0", $"link set nsm{nsm.Id} up");
     }
 
-    public void RemoveNsm(NsmRecord nsm) => Delete($"{instance}-nsm-{nsm.Name}");
+    public void RemoveNsm(NsmRecord nsm) => NamedSpaces.Delete(NamedSpaces.OfNsm(instance, nsm.Name));
 
     public void AddGuest(GuestRecord guest, NsmRecord nsm)
     {
-        string space = $"{instance}-g-{guest.Name}";
-        IpTool.Batch(null, $"netns add {space}");
-        guest.NamespacePath = NetworkNamespace.PathOf(space);
-        guest.NamespaceInode = NetworkNamespace.Inode(guest.NamespacePath);
-        EnableIpv6(guest.NamespacePath);
-        IpTool.Batch(space, "link set lo up", $"addr add {guest.Ipv4}/32 dev lo", $"addr add {guest.Ipv6}/128 dev lo nodad");
-        IpTool.Batch(
-            $"{instance}-nsm-{nsm.Name}",
-            $"addr add {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
-            $"addr add {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0 nodad");
+        string space = NamedSpaces.OfGuest(instance, guest.Name);
+        NamedSpaces.Make(space);
+        NamedSpaces.Find(instance, guest);
+        EnableIpv6(NetworkNamespace.PathOf(space));
+        IpTool.Batch(space, "link set lo up", $"addr replace {guest.Ipv4}/32 dev lo", $"addr replace {guest.Ipv6}/128 dev lo nodad");
+        List<string> commands =
+        [
+            $"addr replace {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
+            $"addr replace {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0 nodad",
+        ];
+        if (nsm.Declared.InitialWindow > 0)
+        {
+            commands.Add($"route replace {AddressPlan.Show(plan.Subnet4)} dev eth0 initcwnd {nsm.Declared.InitialWindow}");
+            commands.Add($"route replace {AddressPlan.Show(plan.Subnet6)} dev eth0 initcwnd {nsm.Declared.InitialWindow}");
+        }
+
+        IpTool.Batch(NamedSpaces.OfNsm(instance, nsm.Name), commands);
     }
 
-    public void RemoveGuest(GuestRecord guest, NsmRecord nsm)
+    public void RemoveGuest(GuestRecord guest, NsmRecord? nsm)
     {
-        IpTool.BatchQuietly(
-            $"{instance}-nsm-{nsm.Name}",
-            $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
-            $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
-        Delete($"{instance}-g-{guest.Name}");
+        if (nsm is not null)
+        {
+            IpTool.BatchQuietly(
+                NamedSpaces.OfNsm(instance, nsm.Name),
+                $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
+                $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
+        }
+
+        NamedSpaces.Delete(NamedSpaces.OfGuest(instance, guest.Name));
     }
 
-    private static void Delete(string space)
+    /// <summary>The guests' addresses that an NSM's interface has, as ADDRESS/LENGTH.</summary>
+    private IEnumerable<string> Addresses(NsmRecord nsm)
     {
-        ProcessesInside.End(NetworkNamespace.Inode(NetworkNamespace.PathOf(space)));
-        IpTool.BatchQuietly(null, $"netns del {space}");
+        using JsonDocument answer = JsonDocument.Parse(IpTool.Json(NamedSpaces.OfNsm(instance, nsm.Name), "addr", "show", "dev", "eth0"));
+        return
+        [
+            .. answer.RootElement.EnumerateArray().Where(link => link.TryGetProperty("addr_info", out _))
+                .SelectMany(link => link.GetProperty("addr_info").EnumerateArray())
+                .Where(one => one.GetProperty("scope").GetString() == "global")
+                .Select(one => $"{one.GetProperty("local").GetString()}/{one.GetProperty("prefixlen").GetInt32()}"),
+        ];
     }
 
     // promote_secondaries: the first guest's address may go without taking those of the others with it.

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Network;
 
@@ -10,7 +10,8 @@ namespace NetKernel.ControlPlane.Network;
 /// </summary>
 internal sealed class HostNetwork(string instance, bool privileged) : INetwork
 {
-    private readonly Dictionary<string, Process> _holders = [];
+    private const string HolderVariable = "NETKERNEL_HOLDER";
+
     private readonly bool _userNamespaces = !privileged && Succeeds("unshare", "--user", "--net", "--map-current-user", "true");
 
     public string Mode => "host";
@@ -26,13 +27,13 @@ internal sealed class HostNetwork(string instance, bool privileged) : INetwork
 
     public void Remove()
     {
-        foreach (string name in _holders.Keys.ToArray())
-        {
-            EndHolder(name);
-        }
-
         if (!privileged)
         {
+            foreach (int holder in ProcessesInside.Where(settings => settings.Any(one => one.StartsWith($"{HolderVariable}={instance}/", StringComparison.Ordinal))))
+            {
+                EndHolder(holder);
+            }
+
             return;
         }
 
@@ -45,6 +46,35 @@ internal sealed class HostNetwork(string instance, bool privileged) : INetwork
         IpTool.BatchQuietly(null, [.. names.Select(name => $"netns del {name}")]);
     }
 
+    public void TakeOver(Snapshot declared)
+    {
+        if (privileged)
+        {
+            foreach (string name in NamedSpaces.Undeclared(instance, declared))
+            {
+                NamedSpaces.Delete(name);
+            }
+
+            NamedSpaces.Find(instance, declared);
+            return;
+        }
+
+        string prefix = $"{HolderVariable}={instance}/";
+        foreach (int pid in ProcessesInside.Where(settings => settings.Any(one => one.StartsWith(prefix, StringComparison.Ordinal))))
+        {
+            string name = ProcessesInside.Settings(pid).First(one => one.StartsWith(prefix, StringComparison.Ordinal))[prefix.Length..];
+            if (declared.Guests.TryGetValue(name, out GuestRecord? guest))
+            {
+                guest.NamespacePid = pid;
+                guest.NamespaceInode = NetworkNamespace.Inode($"/proc/{pid}/ns/net");
+            }
+            else
+            {
+                EndHolder(pid);
+            }
+        }
+    }
+
     public void AddNsm(NsmRecord nsm) => nsm.NamespacePath = null;
 
     public void RemoveNsm(NsmRecord nsm)
@@ -53,56 +83,49 @@ internal sealed class HostNetwork(string instance, bool privileged) : INetwork
 
     public void AddGuest(GuestRecord guest, NsmRecord nsm)
     {
-        guest.NamespacePath = null;
-        guest.NamespaceInode = 0;
-        guest.NamespacePid = 0;
         if (privileged)
         {
-            string space = $"{instance}-g-{guest.Name}";
-            IpTool.Batch(null, $"netns add {space}");
+            string space = NamedSpaces.OfGuest(instance, guest.Name);
+            NamedSpaces.Make(space);
             IpTool.Batch(space, "link set lo up");
-            guest.NamespacePath = NetworkNamespace.PathOf(space);
-            guest.NamespaceInode = NetworkNamespace.Inode(guest.NamespacePath);
+            NamedSpaces.Find(instance, guest);
         }
-        else if (_userNamespaces)
+        else if (_userNamespaces && guest.NamespacePid == 0)
         {
-            var start = new ProcessStartInfo("unshare")
+            // It waits for nothing and outlives nkd; the next nkd finds it by the variable.
+            var start = new ProcessStartInfo("setsid")
             {
-                RedirectStandardInput = true,
                 RedirectStandardOutput = true,
-                ArgumentList = { "--user", "--net", "--map-current-user", "--keep-caps", "sh", "-c", "ip link set lo up; echo ready; exec cat" },
+                ArgumentList =
+                {
+                    "unshare", "--user", "--net", "--map-current-user", "--keep-caps", "sh", "-c",
+                    "ip link set lo up; echo ready; exec sleep infinity >/dev/null 2>&1 </dev/null",
+                },
+                Environment = { [HolderVariable] = $"{instance}/{guest.Name}" },
             };
-            Process holder = Process.Start(start) ?? throw new InvalidOperationException("cannot start unshare (package util-linux)");
+            using Process holder = Process.Start(start) ?? throw new InvalidOperationException("cannot start unshare (package util-linux)");
             _ = holder.StandardOutput.ReadLine();
-            _holders[guest.Name] = holder;
             guest.NamespacePid = holder.Id;
             guest.NamespaceInode = NetworkNamespace.Inode($"/proc/{holder.Id}/ns/net");
         }
     }
 
-    public void RemoveGuest(GuestRecord guest, NsmRecord nsm)
+    public void RemoveGuest(GuestRecord guest, NsmRecord? nsm)
     {
         if (privileged)
         {
-            ProcessesInside.End(guest.NamespaceInode);
-            IpTool.BatchQuietly(null, $"netns del {instance}-g-{guest.Name}");
+            NamedSpaces.Delete(NamedSpaces.OfGuest(instance, guest.Name));
+            return;
         }
-        else
+
+        ProcessesInside.End(() => ProcessesInside.WithVariable("NETKERNEL_ATTACH=" + guest.AttachPath));
+        if (guest.NamespacePid != 0)
         {
-            ProcessesInside.End(() => ProcessesInside.WithVariable("NETKERNEL_ATTACH=" + guest.AttachPath));
-            EndHolder(guest.Name);
+            EndHolder(guest.NamespacePid);
         }
     }
 
-    // The holder reads its standard input, a pipe from nkd: it ends with nkd, however nkd ends.
-    private void EndHolder(string name)
-    {
-        if (_holders.Remove(name, out Process? holder))
-        {
-            ProcessesInside.End(NetworkNamespace.Inode($"/proc/{holder.Id}/ns/net"));
-            holder.Dispose();
-        }
-    }
+    private static void EndHolder(int pid) => ProcessesInside.End(NetworkNamespace.Inode($"/proc/{pid}/ns/net"));
 
     private static bool Succeeds(string program, params string[] arguments)
     {

@@ -1,4 +1,4 @@
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Network;
 
@@ -14,19 +14,25 @@ internal interface INetwork
     /// <summary>Something the operator should know, or null.</summary>
     string? Notice { get; }
 
-    /// <summary>Makes what all share. Throws when the machine does not allow it.</summary>
+    /// <summary>Makes what all share, as far as it is not there. Throws when the machine does not allow it.</summary>
     void Start();
 
-    /// <summary>Removes everything of this instance, also what a killed nkd left.</summary>
+    /// <summary>Removes everything of this instance, whoever made it.</summary>
     void Remove();
 
-    /// <summary>Makes the place an NSM runs in; sets its namespace path (null: the host's).</summary>
+    /// <summary>
+    /// After a restart of nkd: finds the places that are there and notes them in the records, removes those of guests and NSMs that are not declared, and
+    /// takes addresses from NSMs whose guests are gone.
+    /// </summary>
+    void TakeOver(Snapshot declared);
+
+    /// <summary>Makes the place an NSM runs in, as far as it is not there; sets its namespace path (null: the host's).</summary>
     void AddNsm(NsmRecord nsm);
 
     void RemoveNsm(NsmRecord nsm);
 
-    /// <summary>Makes the place a guest's programs run in and gives its addresses to its NSM.</summary>
+    /// <summary>Makes the place a guest's programs run in and gives its addresses to its NSM, as far as that is not done.</summary>
     void AddGuest(GuestRecord guest, NsmRecord nsm);
 
-    void RemoveGuest(GuestRecord guest, NsmRecord nsm);
+    void RemoveGuest(GuestRecord guest, NsmRecord? nsm);
 }

@@ -29,6 +29,27 @@ internal static class IpTool
         }
     }
 
+    /// <summary>What a question is answered with, as JSON; an empty array when it fails.</summary>
+    public static string Json(string netns, params IReadOnlyList<string> words)
+    {
+        var start = new ProcessStartInfo("ip") { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string word in new[] { "-n", netns, "-j" }.Concat(words))
+        {
+            start.ArgumentList.Add(word);
+        }
+
+        using Process process = Start(start);
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string answer = process.StandardOutput.ReadToEnd();
+        _ = error.Result;
+        process.WaitForExit();
+        return process.ExitCode == 0 && answer.TrimStart().StartsWith('[') ? answer : "[]";
+    }
+
+    /// <summary>The interfaces of the namespace that this thread is in.</summary>
+    public static IReadOnlyCollection<string> Devices() =>
+        [.. File.ReadLines("/proc/thread-self/net/dev").Where(line => line.Contains(':')).Select(line => line.Split(':')[0].Trim())];
+
     private static (int Code, string Error) Run(string? netns, bool force, IReadOnlyCollection<string> commands)
     {
         var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };

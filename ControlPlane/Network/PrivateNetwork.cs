@@ -1,4 +1,4 @@
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Network;
 
@@ -21,18 +21,27 @@ internal sealed class PrivateNetwork(string instance) : INetwork
     {
         foreach (string name in NetworkNamespace.OfInstance(instance))
         {
-            Delete(name);
+            NamedSpaces.Delete(name);
         }
+    }
+
+    public void TakeOver(Snapshot declared)
+    {
+        foreach (string name in NamedSpaces.Undeclared(instance, declared))
+        {
+            NamedSpaces.Delete(name);
+        }
+
+        NamedSpaces.Find(instance, declared);
     }
 
     public void AddNsm(NsmRecord nsm)
     {
-        string space = NsmSpace(nsm);
-        Make(space);
-        nsm.NamespacePath = NetworkNamespace.PathOf(space);
+        Make(NsmSpace(nsm));
+        nsm.NamespacePath = NetworkNamespace.PathOf(NsmSpace(nsm));
     }
 
-    public void RemoveNsm(NsmRecord nsm) => Delete(NsmSpace(nsm));
+    public void RemoveNsm(NsmRecord nsm) => NamedSpaces.Delete(NsmSpace(nsm));
 
     public void AddGuest(GuestRecord guest, NsmRecord nsm)
     {
@@ -42,21 +51,15 @@ internal sealed class PrivateNetwork(string instance) : INetwork
         guest.NamespaceInode = NetworkNamespace.Inode(guest.NamespacePath);
     }
 
-    public void RemoveGuest(GuestRecord guest, NsmRecord nsm) => Delete(GuestSpace(guest));
+    public void RemoveGuest(GuestRecord guest, NsmRecord? nsm) => NamedSpaces.Delete(GuestSpace(guest));
 
     private static void Make(string space)
     {
-        IpTool.Batch(null, $"netns add {space}");
+        NamedSpaces.Make(space);
         IpTool.Batch(space, "link set lo up");
     }
 
-    private static void Delete(string space)
-    {
-        ProcessesInside.End(NetworkNamespace.Inode(NetworkNamespace.PathOf(space)));
-        IpTool.BatchQuietly(null, $"netns del {space}");
-    }
+    private string NsmSpace(NsmRecord nsm) => NamedSpaces.OfNsm(instance, nsm.Name);
 
-    private string NsmSpace(NsmRecord nsm) => $"{instance}-nsm-{nsm.Name}";
-
-    private string GuestSpace(GuestRecord guest) => $"{instance}-g-{guest.Name}";
+    private string GuestSpace(GuestRecord guest) => NamedSpaces.OfGuest(instance, guest.Name);
 }

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api.V1;
 using NetKernel.ControlPlane.Guests;
 
 namespace NetKernel.ControlPlane.Network;
@@ -17,17 +17,23 @@ internal static class ProcessesInside
     public static List<int> Of(ulong inode) => inode == 0 ? [] : Find(pid => NetworkNamespace.Inode($"/proc/{pid}/ns/net") == inode);
 
     /// <summary>Process ids whose environment has this setting.</summary>
-    public static List<int> WithVariable(string setting) => Find(pid =>
+    public static List<int> WithVariable(string setting) => Where(settings => settings.Contains(setting));
+
+    /// <summary>Process ids by their environment.</summary>
+    public static List<int> Where(Func<string[], bool> wanted) => Find(pid => wanted(Settings(pid)));
+
+    /// <summary>A process's environment as it was at its start; empty when it cannot be read.</summary>
+    public static string[] Settings(int pid)
     {
         try
         {
-            return ("\0" + File.ReadAllText($"/proc/{pid}/environ")).Contains("\0" + setting + "\0", StringComparison.Ordinal);
+            return File.ReadAllText($"/proc/{pid}/environ").Split('\0', StringSplitOptions.RemoveEmptyEntries);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return false;
+            return [];
         }
-    });
+    }
 
     /// <summary>Name, whether it is covered by the guest library, and if not, why. Null when the process is gone.</summary>
     public static ProcessInfo? Describe(int pid, string library)
@@ -45,7 +51,7 @@ internal static class ProcessesInside
                 reason = "nkd may not look into it: it is another user's";
             }
 
-            return new ProcessInfo(pid, name, reason is null, reason);
+            return new ProcessInfo { Pid = pid, Name = name, Covered = reason is null, Reason = reason ?? "" };
         }
         catch (IOException)
         {

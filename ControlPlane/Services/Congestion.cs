@@ -13,7 +13,7 @@ internal static class Congestion
     {
         if (!Known.Contains(wanted))
         {
-            throw new ServiceException(FailureCode.InvalidArgument, $"congestion control '{wanted}': it is one of {string.Join(", ", Known)}");
+            throw ServiceException.Invalid("nsm.congestion_control", $"congestion control '{wanted}': it is one of {string.Join(", ", Known)}");
         }
 
         string[] available = List("available");

@@ -1,189 +1,217 @@
-using System.Net;
-using System.Net.Sockets;
-using NetKernel.ControlPlane.Api;
-using NetKernel.ControlPlane.Engine;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Access;
 using NetKernel.ControlPlane.Network;
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Reconcile;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Rpc;
+using GuestCounters = NetKernel.Channel.GuestCounters;
 
 namespace NetKernel.ControlPlane.Services;
 
-/// <summary>Guests: create, delete, list.</summary>
-internal sealed class GuestService(Platform platform, StatService stats)
+/// <summary>Guests: get, create, change, delete. What is answered to a caller is what that caller may see.</summary>
+internal sealed class GuestService(Platform platform, Registry registry, StatService stats)
 {
-    /// <summary>The highest guest id: ids are also rows of CoreEngine's counters.</summary>
-    public const uint MaxId = 4095;
+    public static readonly string[] Changeable = ["nsm", "dns", "limits", "labels"];
 
-    public IReadOnlyList<GuestInfo> List(bool processes)
+    public GuestRecord Find(string name, Caller caller) =>
+        registry.Now.Guests.GetValueOrDefault(name) is { } guest && caller.Sees(guest.Declared.Tenant)
+            ? guest
+            : throw new ServiceException(
+                FailureCode.NotFound, $"there is no guest {name}: `nk guest list` shows all, `nk guest create {name}` makes it", about: "guest/" + name);
+
+    public async Task<Guest> CreateAsync(Guest wanted, bool validateOnly, bool allowExisting, Caller caller)
     {
-        StatInfo? now = stats.TryRead();
-        return [.. platform.State.Guests.OrderBy(guest => guest.Id).Select(guest => Describe(guest, now, processes))];
-    }
-
-    public GuestInfo Get(string name, bool processes) => Describe(Find(name), stats.TryRead(), processes);
-
-    /// <summary>Creates a guest, or, when it need not be new, answers with the one of that name.</summary>
-    public async Task<GuestInfo> CreateAsync(string name, GuestSpec spec, bool mustBeNew)
-    {
-        if (Names.Problem("guest", name) is { } problem)
+        if (!caller.Sees(wanted.Tenant) && wanted.Tenant.Length > 0)
         {
-            throw new ServiceException(FailureCode.InvalidArgument, problem);
+            throw new ServiceException(FailureCode.PermissionDenied, $"guests of tenant {wanted.Tenant} are not yours to make", "guest.tenant");
         }
 
-        await platform.Changes.WaitAsync();
+        await registry.Changes.WaitAsync();
         try
         {
-            if (platform.State.Guests.Find(guest => guest.Name == name) is { } existing)
+            Snapshot now = registry.Now;
+            if (now.Guests.TryGetValue(wanted.Name, out GuestRecord? existing))
             {
-                return mustBeNew
-                    ? throw new ServiceException(FailureCode.AlreadyExists, $"guest {name} exists already: `nk guest list` shows it, `nk guest delete {name}` removes it")
-                    : spec.Nsm is not null && spec.Nsm != existing.Nsm
-                    ? throw new ServiceException(FailureCode.FailedPrecondition, $"guest {name} uses NSM {existing.Nsm}, not {spec.Nsm}: delete the guest to change it")
-                    : spec.Dns is not null && !spec.Dns.Equals(existing.Dns)
-                    ? throw new ServiceException(FailureCode.FailedPrecondition, $"guest {name} has {ResolverFile.Show(existing.Dns)}: delete the guest to change that")
-                    : Describe(existing, stats.TryRead(), processes: false);
+                AuditLog.About("guest", wanted.Name, existing.Declared.Tenant);
+                return Existing(existing, wanted, allowExisting, caller);
             }
 
-            NsmRecord nsm = NsmFor(spec.Nsm);
-            ResolverFile.Check(spec.Dns);
-            GuestRecord guest = Allocate(name, nsm, spec);
-            EngineClient engine = platform.Engine;
+            Guest guest = GuestRules.New(wanted, now, platform.Plan, caller.Tenant);
+            AuditLog.About("guest", guest.Name, guest.Tenant);
+            _ = platform.Engine; // without an engine there would be no telling whether it takes the guest
+            if (validateOnly)
+            {
+                return Describe(new GuestRecord(guest) { AttachPath = platform.Directory.AttachPath(guest.Name) }, stats.CountersOf(guest.Id), processes: false);
+            }
+
+            await registry.CommitAsync(new Declaration(Registry.GuestKind, guest.Name, guest));
+            GuestRecord record = registry.Now.Guests[guest.Name];
             try
             {
-                ResolverFile.Write(platform.Directory.FilesPath(name), spec.Dns);
-                platform.Network.AddGuest(guest, nsm);
-                engine.AddGuest(guest, nsm.Id, !platform.Network.GuestsHaveAddresses);
+                platform.MakeGuest(record);
             }
-            catch (Exception e) when (e is EngineException or InvalidOperationException)
+            catch (ServiceException)
             {
-                platform.Network.RemoveGuest(guest, nsm);
-                ResolverFile.Remove(platform.Directory.FilesPath(name));
-                throw new ServiceException(FailureCode.Internal, $"cannot create guest {name}: {e.Message}");
+                await registry.CommitAsync(new Declaration(Registry.GuestKind, guest.Name, null));
+                throw;
             }
 
-            platform.State.Guests = [.. platform.State.Guests, guest];
-            platform.Save();
-            return Describe(guest, null, processes: false);
+            return Describe(record, default, processes: false);
         }
         finally
         {
-            platform.Changes.Release();
+            registry.Changes.Release();
+        }
+    }
+
+    public async Task<Guest> UpdateAsync(UpdateGuestRequest request, Caller caller)
+    {
+        await registry.Changes.WaitAsync();
+        try
+        {
+            GuestRecord record = Find(request.Guest?.Name ?? "", caller);
+            Guest before = record.Declared;
+            AuditLog.About("guest", before.Name, before.Tenant);
+            Masks.CheckVersion("guest/" + before.Name, request.Guest!.ResourceVersion, before.ResourceVersion);
+            Guest after = Masks.Merge("guest", before, request.Guest, request.UpdateMask, Changeable);
+            GuestRules.CheckMutable(after);
+            if (after.Nsm != before.Nsm)
+            {
+                caller.MustBeOperator("moving a guest to another NSM");
+                _ = GuestRules.NsmNamed(after.Nsm, registry.Now);
+                CheckIdle(record, "moving it to another NSM ends its sockets");
+            }
+
+            if (!request.ValidateOnly)
+            {
+                await ChangeAsync(record, after);
+            }
+
+            return Describe(request.ValidateOnly ? new GuestRecord(after) : record, stats.CountersOf(before.Id), processes: false);
+        }
+        finally
+        {
+            registry.Changes.Release();
         }
     }
 
     /// <summary>Deletes a guest. Running programs are ended only with <paramref name="force"/>.</summary>
-    public async Task DeleteAsync(string name, bool force)
+    public async Task DeleteAsync(string name, bool force, bool allowMissing, Caller caller)
     {
-        await platform.Changes.WaitAsync();
+        await registry.Changes.WaitAsync();
         try
         {
-            GuestRecord guest = Find(name);
-            int running = ProcessesOf(guest).Count;
-            if (running > 0 && !force)
+            if (allowMissing && !registry.Now.Guests.ContainsKey(name))
+            {
+                return;
+            }
+
+            GuestRecord guest = Find(name, caller);
+            AuditLog.About("guest", name, guest.Declared.Tenant);
+            int running = force ? 0 : platform.ProcessesOf(guest).Count;
+            if (running > 0)
             {
                 throw new ServiceException(
-                    FailureCode.FailedPrecondition, $"guest {name} runs {running} {(running == 1 ? "process" : "processes")}: end them first, or `nk guest delete --force {name}`");
+                    FailureCode.FailedPrecondition,
+                    $"guest {name} runs {running} {(running == 1 ? "process" : "processes")}: end them first, or `nk guest delete --force {name}`", about: "guest/" + name);
             }
 
-            NsmRecord nsm = platform.State.Nsms.First(nsm => nsm.Name == guest.Nsm);
-            platform.Network.RemoveGuest(guest, nsm);
-            try
-            {
-                platform.Engine.RemoveGuest(guest.Id);
-            }
-            catch (EngineException e) when (e.Errno is Channel.Host.Libc.ENOENT || guest.DetachReason is not null)
-            {
-                // CoreEngine has let go of a detached guest by itself.
-            }
-
-            ResolverFile.Remove(platform.Directory.FilesPath(name));
-            platform.State.Guests = [.. platform.State.Guests.Where(other => other != guest)];
-            platform.Save();
+            await registry.CommitAsync(new Declaration(Registry.GuestKind, name, null));
+            platform.UnmakeGuest(guest);
         }
         finally
         {
-            platform.Changes.Release();
+            registry.Changes.Release();
         }
     }
 
-    private GuestRecord Find(string name) =>
-        platform.State.Guests.Find(guest => guest.Name == name)
-        ?? throw new ServiceException(
-            FailureCode.NotFound, $"there is no guest {name}: `nk guest list` shows all, `nk guest create {name}` makes it");
-
-    private NsmRecord NsmFor(string? wanted) => wanted is null
-        ? platform.State.Nsms.FirstOrDefault()
-          ?? throw new ServiceException(FailureCode.FailedPrecondition, "there is no NSM: `nk nsm create NAME` makes one")
-        : platform.State.Nsms.Find(nsm => nsm.Name == wanted)
-          ?? throw new ServiceException(FailureCode.NotFound, $"there is no NSM {wanted}: `nk nsm list` shows all, `nk nsm create {wanted}` makes it");
-
-    private GuestRecord Allocate(string name, NsmRecord nsm, GuestSpec spec)
+    /// <summary>Declares a changed guest and brings it into force. Call under the lock, with everything checked.</summary>
+    public async Task ChangeAsync(GuestRecord record, Guest after)
     {
-        PlatformState state = platform.State;
-        AddressPlan plan = platform.Plan;
-        string? wanted4 = Wanted(spec.Ipv4, AddressFamily.InterNetwork);
-        string? wanted6 = Wanted(spec.Ipv6, AddressFamily.InterNetworkV6);
-        HashSet<string> taken = [.. state.Guests.SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
-        foreach (string wanted in new[] { wanted4, wanted6 }.OfType<string>())
+        Guest before = record.Declared;
+        bool moves = after.Nsm != before.Nsm;
+        if (moves)
         {
-            if (state.Guests.Find(guest => guest.Ipv4 == wanted || guest.Ipv6 == wanted) is { } owner)
-            {
-                throw new ServiceException(FailureCode.AlreadyExists, $"{wanted} belongs to guest {owner.Name}: choose another address, or none");
-            }
+            platform.UnmakeGuest(record);
         }
 
-        HashSet<uint> used = [.. state.Guests.Select(guest => guest.Id)];
-        uint limit = Math.Min(MaxId, plan.Capacity);
-        for (uint id = 1; id <= limit; id++)
-        {
-            string four = wanted4 ?? plan.Ipv4(id).ToString();
-            string six = wanted6 ?? plan.Ipv6(id).ToString();
-            if (!used.Contains(id) && !taken.Contains(four) && !taken.Contains(six))
-            {
-                return new GuestRecord
-                {
-                    Name = name,
-                    Id = id,
-                    Nsm = nsm.Name,
-                    Ipv4 = four,
-                    Ipv6 = six,
-                    Dns = spec.Dns,
-                    AttachPath = platform.Directory.AttachPath(name),
-                };
-            }
-        }
-
-        throw new ServiceException(FailureCode.ResourceExhausted, $"no more than {limit} guests: delete some, or choose larger subnets at `nk up`");
+        await registry.CommitAsync(new Declaration(Registry.GuestKind, after.Name, after));
+        InForce(record, before, moves);
     }
 
-    private string? Wanted(string? text, AddressFamily family)
+    /// <summary>Brings a change that is declared into force.</summary>
+    public void InForce(GuestRecord record, Guest before, bool moves)
     {
-        try
+        if (moves)
         {
-            return text is null ? null : platform.Plan.Wanted(text, family).ToString();
+            platform.TryMakeGuest(record);
         }
-        catch (FormatException e)
+        else if (!Equals(before.Dns, record.Declared.Dns))
         {
-            throw new ServiceException(FailureCode.InvalidArgument, e.Message);
+            ResolverFile.Write(platform.Directory.FilesPath(record.Name), record.Declared.Dns);
         }
     }
 
-    private List<int> ProcessesOf(GuestRecord guest) => guest.NamespaceInode != 0
-        ? [.. ProcessesInside.Of(guest.NamespaceInode).Where(pid => pid != guest.NamespacePid)]
-        : ProcessesInside.WithVariable("NETKERNEL_ATTACH=" + guest.AttachPath);
-
-    private GuestInfo Describe(GuestRecord guest, StatInfo? now, bool processes)
+    public Guest Describe(GuestRecord guest, GuestCounters counters, bool processes)
     {
-        GuestStat? counters = Array.Find(now?.Guests ?? [], row => row.Id == guest.Id);
-        NsmRecord? nsm = platform.State.Nsms.Find(nsm => nsm.Name == guest.Nsm);
-        bool host = !platform.Network.GuestsHaveAddresses;
-        string state = guest.DetachReason is not null ? "detached" : !platform.EngineUp ? "waiting" : nsm?.Ready == true ? "ready" : "no-nsm";
-        string library = platform.Options.Library;
-        return new GuestInfo(
-            guest.Name, guest.Id, guest.Nsm, host ? null : guest.Ipv4, host ? null : guest.Ipv6, state, guest.DetachReason ?? (state == "no-nsm" ? nsm?.Reason : null),
-            guest.NamespacePath, guest.NamespacePid, guest.AttachPath, library,
-            (long)(counters?.Processes ?? 0), (long)(counters?.Open ?? 0), counters?.BytesSent ?? 0, counters?.BytesReceived ?? 0,
-            (counters?.NqesFromGuest ?? 0) + (counters?.NqesToGuest ?? 0),
-            processes ? [.. ProcessesOf(guest).Select(pid => ProcessesInside.Describe(pid, library)).OfType<ProcessInfo>()] : null,
-            guest.Dns, guest.Dns is null ? null : platform.Directory.FilesPath(guest.Name));
+        Guest shown = guest.Declared.Clone();
+        NsmRecord? nsm = registry.Now.Nsms.GetValueOrDefault(guest.Nsm);
+        if (!platform.Network.GuestsHaveAddresses)
+        {
+            shown.Ipv4 = shown.Ipv6 = "";
+        }
+
+        shown.State = guest.DetachReason is not null ? GuestState.Detached
+            : !platform.EngineUp ? GuestState.Waiting
+            : guest.Problem is not null ? GuestState.Failed
+            : nsm?.Ready == true ? GuestState.Ready : GuestState.NoNsm;
+        shown.Reason = guest.DetachReason ?? guest.Problem ?? (shown.State == GuestState.NoNsm ? nsm?.Reason : null) ?? "";
+        shown.NamespacePath = guest.NamespacePath ?? "";
+        shown.NamespacePid = guest.NamespacePid;
+        shown.AttachPath = guest.AttachPath;
+        shown.Library = platform.Options.Library;
+        shown.Files = guest.Declared.Dns is null ? "" : platform.Directory.FilesPath(guest.Name);
+        shown.Processes = (long)counters.Processes;
+        shown.Connections = (long)counters.Open;
+        shown.BytesSent = counters.BytesSent;
+        shown.BytesReceived = counters.BytesReceived;
+        shown.Nqes = counters.NqesFromGuest + counters.NqesToGuest;
+        if (processes)
+        {
+            shown.ProcessList.AddRange(platform.ProcessesOf(guest).Select(pid => ProcessesInside.Describe(pid, shown.Library)).OfType<ProcessInfo>());
+        }
+
+        return shown;
+    }
+
+    /// <summary>Fails while programs run in a guest.</summary>
+    public void CheckIdle(GuestRecord guest, string why)
+    {
+        int running = platform.ProcessesOf(guest).Count;
+        if (running > 0)
+        {
+            throw new ServiceException(
+                FailureCode.FailedPrecondition, $"guest {guest.Name} runs {running} {(running == 1 ? "process" : "processes")}, and {why}: end them first",
+                about: "guest/" + guest.Name);
+        }
+    }
+
+    private Guest Existing(GuestRecord existing, Guest wanted, bool allowExisting, Caller caller)
+    {
+        string name = wanted.Name;
+        Guest there = existing.Declared;
+        string about = "guest/" + name;
+        return !caller.Sees(there.Tenant) ? throw new ServiceException(FailureCode.AlreadyExists, $"the name {name} is taken: choose another", "guest.name", about)
+            : !allowExisting ? throw new ServiceException(
+                FailureCode.AlreadyExists, $"guest {name} exists already: `nk guest list` shows it, `nk guest delete {name}` removes it", "guest.name", about)
+            : wanted.Nsm.Length > 0 && wanted.Nsm != there.Nsm ? throw new ServiceException(
+                FailureCode.FailedPrecondition, $"guest {name} uses NSM {there.Nsm}, not {wanted.Nsm}: delete the guest to change it", "guest.nsm", about)
+            : wanted.Dns is not null && !wanted.Dns.Equals(there.Dns) ? throw new ServiceException(
+                FailureCode.FailedPrecondition, $"guest {name} has {ResolverFile.Show(there.Dns)}: delete the guest to change that", "guest.dns", about)
+            : wanted.Tenant.Length > 0 && wanted.Tenant != there.Tenant ? throw new ServiceException(
+                FailureCode.FailedPrecondition, $"guest {name} is of tenant {there.Tenant}, not {wanted.Tenant}", "guest.tenant", about)
+            : (wanted.Ipv4.Length > 0 && wanted.Ipv4 != there.Ipv4) || (wanted.Ipv6.Length > 0 && wanted.Ipv6 != there.Ipv6) ? throw new ServiceException(
+                FailureCode.FailedPrecondition, $"guest {name} has the addresses {there.Ipv4} and {there.Ipv6}: delete the guest to change them", "guest.ipv4", about)
+            : Describe(existing, stats.CountersOf(existing.Id), processes: false);
     }
 }

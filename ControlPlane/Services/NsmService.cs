@@ -1,169 +1,186 @@
-using NetKernel.ControlPlane.Api;
-using NetKernel.ControlPlane.Engine;
-using NetKernel.ControlPlane.State;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Access;
+using NetKernel.ControlPlane.Reconcile;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Rpc;
 using NetKernel.ControlPlane.Supervision;
+using NsmCounters = NetKernel.Channel.NsmCounters;
 
 namespace NetKernel.ControlPlane.Services;
 
-/// <summary>Network stack modules: create, delete, list.</summary>
-internal sealed class NsmService(Platform platform, StatService stats)
+/// <summary>Network stack modules: get, create, change, delete.</summary>
+internal sealed class NsmService(Platform platform, Registry registry, StatService stats)
 {
-    /// <summary>The highest NSM id: ids are also rows of CoreEngine's counters, and the one above is the shared-memory NSM's.</summary>
-    public const uint MaxId = 62;
+    public static readonly string[] Changeable =
+        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cpu_millicores", "memory_bytes", "labels"];
 
     private const int MaxAttempts = 6;
 
     private static readonly TimeSpan ReadyTime = TimeSpan.FromSeconds(10);
 
-    public IReadOnlyList<NsmInfo> List()
-    {
-        StatInfo? now = stats.TryRead();
-        return [.. platform.State.Nsms.OrderBy(nsm => nsm.Id).Select(nsm => Describe(nsm, now))];
-    }
-
-    public NsmInfo Get(string name) => Describe(Find(name), stats.TryRead());
+    public NsmRecord Find(string name) =>
+        registry.Now.Nsms.GetValueOrDefault(name)
+        ?? throw new ServiceException(
+            FailureCode.NotFound, $"there is no NSM {name}: `nk nsm list` shows all, `nk nsm create {name}` makes it", about: "nsm/" + name);
 
     /// <summary>Creates an NSM and waits until it has attached.</summary>
-    public async Task<NsmInfo> CreateAsync(string name, NsmSpec spec)
+    public async Task<Nsm> CreateAsync(Nsm wanted, bool validateOnly, bool allowExisting)
     {
-        Check(name, spec);
-        NsmRecord nsm;
-        await platform.Changes.WaitAsync();
+        NsmRecord record;
+        AuditLog.About("nsm", wanted.Name, "");
+        await registry.Changes.WaitAsync();
         try
         {
-            if (name == SharedMemory.Name)
+            if (registry.Now.Nsms.TryGetValue(wanted.Name, out NsmRecord? existing))
             {
-                throw new ServiceException(FailureCode.AlreadyExists, $"NSM {name} is CoreEngine's own: choose another name");
+                return allowExisting
+                    ? Describe(existing, stats.CountersOfNsm(existing.Id))
+                    : throw new ServiceException(FailureCode.AlreadyExists, $"NSM {wanted.Name} exists already: `nk nsm list` shows it", "nsm.name", "nsm/" + wanted.Name);
             }
 
-            if (platform.State.Nsms.Exists(other => other.Name == name))
+            Nsm nsm = NsmRules.New(wanted, null, registry.Now, platform.ProgramOf);
+            _ = platform.Engine;
+            if (validateOnly)
             {
-                throw new ServiceException(FailureCode.AlreadyExists, $"NSM {name} exists already: `nk nsm list` shows it");
+                return Describe(new NsmRecord(nsm), default);
             }
 
-            HashSet<uint> used = [.. platform.State.Nsms.Select(other => other.Id)];
-            uint id = 1;
-            while (used.Contains(id))
-            {
-                id++;
-            }
-
-            if (id > MaxId)
-            {
-                throw new ServiceException(FailureCode.ResourceExhausted, $"no more than {MaxId} NSMs: delete one");
-            }
-
-            nsm = new NsmRecord
-            {
-                Name = name,
-                Id = id,
-                Congestion = spec.Congestion ?? Congestion.Default(),
-                SendBuffer = spec.SendBuffer,
-                ReceiveBuffer = spec.ReceiveBuffer,
-            };
-            EngineClient engine = platform.Engine;
+            await registry.CommitAsync(new Declaration(Registry.NsmKind, nsm.Name, nsm));
+            record = registry.Now.Nsms[nsm.Name];
             try
             {
-                platform.Network.AddNsm(nsm);
-                engine.AddNsm(nsm);
+                platform.MakeNsm(record);
             }
-            catch (Exception e) when (e is EngineException or InvalidOperationException)
+            catch (ServiceException)
             {
-                platform.Network.RemoveNsm(nsm);
-                throw new ServiceException(FailureCode.Internal, $"cannot create NSM {name}: {e.Message}");
+                await registry.CommitAsync(new Declaration(Registry.NsmKind, nsm.Name, null));
+                throw;
             }
-
-            platform.State.Nsms = [.. platform.State.Nsms, nsm];
-            platform.StartNsm(nsm);
-            platform.Save();
         }
         finally
         {
-            platform.Changes.Release();
+            registry.Changes.Release();
         }
 
+        if (await ReadyAsync(record))
+        {
+            return Describe(record, default);
+        }
+
+        string log = platform.LogOf("nsm-" + record.Name);
+        string reason = (File.Exists(log) ? File.ReadLines(log).LastOrDefault() : null) ?? platform.ProcessOf(record)?.LastExit ?? "it does not attach";
+        await DeleteAsync(record.Name, allowMissing: true);
+        throw new ServiceException(FailureCode.Unavailable, $"NSM {record.Name} did not start ({reason}): see {log}", about: "nsm/" + record.Name);
+    }
+
+    public async Task<Nsm> UpdateAsync(UpdateNsmRequest request)
+    {
+        NsmRecord record;
+        bool restarts;
+        AuditLog.About("nsm", request.Nsm?.Name ?? "", "");
+        await registry.Changes.WaitAsync();
+        try
+        {
+            record = Find(request.Nsm?.Name ?? "");
+            Nsm before = record.Declared;
+            Masks.CheckVersion("nsm/" + before.Name, request.Nsm!.ResourceVersion, before.ResourceVersion);
+            Nsm after = NsmRules.New(Masks.Merge("nsm", before, request.Nsm, request.UpdateMask, Changeable), before, registry.Now, platform.ProgramOf);
+            restarts = NsmRules.NeedsRestart(before, after);
+            if (restarts && !request.AllowRestart)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition,
+                    $"NSM {before.Name} gets this at its start: --restart (allow_restart) starts it again, which ends the {stats.CountersOfNsm(before.Id).Open} connections it has",
+                    about: "nsm/" + before.Name);
+            }
+
+            if (request.ValidateOnly)
+            {
+                return Describe(new NsmRecord(after), default);
+            }
+
+            await registry.CommitAsync(new Declaration(Registry.NsmKind, after.Name, after));
+            await InForceAsync(record, restarts);
+        }
+        finally
+        {
+            registry.Changes.Release();
+        }
+
+        return !restarts || await ReadyAsync(record)
+            ? Describe(record, stats.CountersOfNsm(record.Id))
+            : throw new ServiceException(FailureCode.Unavailable, $"NSM {record.Name} does not start again: see {platform.LogOf("nsm-" + record.Name)}", about: "nsm/" + record.Name);
+    }
+
+    /// <summary>Brings a change that is declared into force. Call under the lock.</summary>
+    public async Task InForceAsync(NsmRecord record, bool restarts)
+    {
+        platform.ChangeQuotas(record);
+        if (restarts)
+        {
+            await platform.RestartNsmAsync(record);
+        }
+    }
+
+    public async Task DeleteAsync(string name, bool allowMissing)
+    {
+        AuditLog.About("nsm", name, "");
+        await registry.Changes.WaitAsync();
+        try
+        {
+            if (allowMissing && !registry.Now.Nsms.ContainsKey(name))
+            {
+                return;
+            }
+
+            NsmRecord nsm = Find(name);
+            string[] guests = [.. registry.Now.GuestsOf(name).Select(guest => guest.Name)];
+            if (guests.Length > 0)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition,
+                    $"NSM {name} serves {guests.Length} guests ({string.Join(", ", guests.Take(5))}{(guests.Length > 5 ? ", ..." : "")}): delete them first",
+                    about: "nsm/" + name);
+            }
+
+            await registry.CommitAsync(new Declaration(Registry.NsmKind, name, null));
+            await platform.UnmakeNsmAsync(nsm);
+        }
+        finally
+        {
+            registry.Changes.Release();
+        }
+    }
+
+    /// <summary>Waits until an NSM has attached; false when it does not.</summary>
+    public async Task<bool> ReadyAsync(NsmRecord nsm)
+    {
         DateTime end = DateTime.UtcNow + ReadyTime;
         while (!nsm.Ready && DateTime.UtcNow < end && platform.ProcessOf(nsm)?.Restarts < MaxAttempts)
         {
             await Task.Delay(2);
         }
 
-        if (nsm.Ready)
-        {
-            return Describe(nsm, stats.TryRead());
-        }
-
-        string log = platform.LogOf("nsm-" + name);
-        string reason = (File.Exists(log) ? File.ReadLines(log).LastOrDefault() : null) ?? platform.ProcessOf(nsm)?.LastExit ?? "it does not attach";
-        await DeleteAsync(name);
-        throw new ServiceException(FailureCode.Unavailable, $"NSM {name} did not start ({reason}): see {log}");
+        return nsm.Ready;
     }
 
-    public async Task DeleteAsync(string name)
+    public Nsm Describe(NsmRecord nsm, NsmCounters counters)
     {
-        await platform.Changes.WaitAsync();
-        try
-        {
-            NsmRecord nsm = Find(name);
-            string[] guests = [.. platform.State.Guests.Where(guest => guest.Nsm == name).Select(guest => guest.Name)];
-            if (guests.Length > 0)
-            {
-                throw new ServiceException(
-                    FailureCode.FailedPrecondition,
-                    $"NSM {name} serves {guests.Length} guests ({string.Join(", ", guests.Take(5))}{(guests.Length > 5 ? ", ..." : "")}): delete them first");
-            }
-
-            await platform.StopNsmAsync(nsm);
-            try
-            {
-                platform.Engine.RemoveNsm(nsm.Id);
-            }
-            catch (EngineException e) when (e.Errno == Channel.Host.Libc.ENOENT)
-            {
-                // Never declared, or forgotten already.
-            }
-
-            platform.Network.RemoveNsm(nsm);
-            platform.State.Nsms = [.. platform.State.Nsms.Where(other => other != nsm)];
-            platform.Save();
-        }
-        finally
-        {
-            platform.Changes.Release();
-        }
-    }
-
-    private static void Check(string name, NsmSpec spec)
-    {
-        if (Names.Problem("NSM", name) is { } problem)
-        {
-            throw new ServiceException(FailureCode.InvalidArgument, problem);
-        }
-
-        if (spec.Congestion is { } congestion)
-        {
-            Congestion.Check(congestion);
-        }
-
-        const long max = 1L << 30;
-        if (spec.SendBuffer is < 0 or > max || spec.ReceiveBuffer is < 0 or > max)
-        {
-            throw new ServiceException(FailureCode.InvalidArgument, "buffer sizes are 0 (automatic) to 1073741824 bytes");
-        }
-    }
-
-    private NsmRecord Find(string name) =>
-        platform.State.Nsms.Find(nsm => nsm.Name == name)
-        ?? throw new ServiceException(FailureCode.NotFound, $"there is no NSM {name}: `nk nsm list` shows all, `nk nsm create {name}` makes it");
-
-    private NsmInfo Describe(NsmRecord nsm, StatInfo? now)
-    {
-        NsmStat? counters = Array.Find(now?.Nsms ?? [], row => row.Id == nsm.Id);
+        Nsm shown = nsm.Declared.Clone();
         Supervised? process = platform.ProcessOf(nsm);
-        string state = nsm.Ready && platform.EngineUp ? "ready" : process?.Running == true ? "starting" : "down";
-        return new NsmInfo(
-            nsm.Name, nsm.Id, "kernel", process?.Pid ?? 0, state, state == "ready" ? null : nsm.Reason ?? process?.LastExit, process?.Restarts ?? 0,
-            nsm.Congestion, nsm.SendBuffer, nsm.ReceiveBuffer, nsm.NamespacePath, platform.State.Guests.Count(guest => guest.Nsm == nsm.Name),
-            (long)(counters?.Open ?? 0), counters?.BytesSent ?? 0, counters?.BytesReceived ?? 0, (counters?.NqesToNsm ?? 0) + (counters?.NqesFromNsm ?? 0));
+        shown.State = nsm.Draining ? NsmState.Draining
+            : nsm.Ready && platform.EngineUp ? NsmState.Ready
+            : process?.Running == true ? NsmState.Starting : NsmState.Down;
+        shown.Reason = shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
+        shown.Pid = process?.Pid ?? 0;
+        shown.Restarts = process?.Restarts ?? 0;
+        shown.NamespacePath = nsm.NamespacePath ?? "";
+        shown.QuotaProblem = nsm.QuotaProblem ?? "";
+        shown.Guests = registry.Now.GuestsOf(nsm.Name).Count();
+        shown.Connections = (long)counters.Open;
+        shown.BytesSent = counters.BytesSent;
+        shown.BytesReceived = counters.BytesReceived;
+        shown.Nqes = counters.NqesToNsm + counters.NqesFromNsm;
+        return shown;
     }
 }

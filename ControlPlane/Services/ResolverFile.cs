@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
-using NetKernel.ControlPlane.Api;
+using Dns = NetKernel.Api.V1.Dns;
 
 namespace NetKernel.ControlPlane.Services;
 
@@ -11,22 +11,22 @@ internal static partial class ResolverFile
     private const int MaxServers = 3;
 
     /// <summary>Throws when an operator's wishes cannot become a file.</summary>
-    public static void Check(DnsSpec? dns)
+    public static void Check(Dns? dns)
     {
         if (dns is null)
         {
             return;
         }
 
-        string? problem = dns.Servers.Length == 0 ? "search domains and options need a nameserver: add --dns ADDRESS"
-            : dns.Servers.Length > MaxServers ? $"no more than {MaxServers} nameservers are asked: give {MaxServers} at most"
-            : Array.Find(dns.Servers, server => !IPAddress.TryParse(server, out _)) is { } server ? $"'{server}' is not an IP address: --dns takes addresses"
-            : Array.Find(dns.Search, domain => !Domain().IsMatch(domain)) is { } domain ? $"'{domain}' is not a domain"
-            : Array.Find(dns.Options, option => !Option().IsMatch(option)) is { } option ? $"'{option}' is not an option of resolv.conf"
+        string? problem = dns.Servers.Count == 0 ? "search domains and options need a nameserver: add --dns ADDRESS"
+            : dns.Servers.Count > MaxServers ? $"no more than {MaxServers} nameservers are asked: give {MaxServers} at most"
+            : dns.Servers.FirstOrDefault(server => !IPAddress.TryParse(server, out _)) is { } server ? $"'{server}' is not an IP address: --dns takes addresses"
+            : dns.Search.FirstOrDefault(domain => !Domain().IsMatch(domain)) is { } domain ? $"'{domain}' is not a domain"
+            : dns.Options.FirstOrDefault(option => !Option().IsMatch(option)) is { } option ? $"'{option}' is not an option of resolv.conf"
             : null;
         if (problem is not null)
         {
-            throw new ServiceException(FailureCode.InvalidArgument, problem);
+            throw ServiceException.Invalid("guest.dns", problem);
         }
 
         if (!Environment.IsPrivilegedProcess)
@@ -37,7 +37,7 @@ internal static partial class ResolverFile
     }
 
     /// <summary>Writes the folder with the file, or makes sure that there is none.</summary>
-    public static void Write(string folder, DnsSpec? dns)
+    public static void Write(string folder, Dns? dns)
     {
         Remove(folder);
         if (dns is not null)
@@ -58,11 +58,11 @@ internal static partial class ResolverFile
     }
 
     /// <summary>For a message.</summary>
-    public static string Show(DnsSpec? dns) => dns is null ? "the host's nameservers" : "the nameservers " + string.Join(", ", dns.Servers);
+    public static string Show(Dns? dns) => dns is null ? "the host's nameservers" : "the nameservers " + string.Join(", ", dns.Servers);
 
-    internal static string Text(DnsSpec dns) =>
+    internal static string Text(Dns dns) =>
         string.Concat(dns.Servers.Select(server => $"nameserver {server}\n"))
-        + (dns.Search.Length > 0 ? $"search {string.Join(' ', dns.Search)}\n" : "") + (dns.Options.Length > 0 ? $"options {string.Join(' ', dns.Options)}\n" : "");
+        + (dns.Search.Count > 0 ? $"search {string.Join(' ', dns.Search)}\n" : "") + (dns.Options.Count > 0 ? $"options {string.Join(' ', dns.Options)}\n" : "");
 
     [GeneratedRegex("^[A-Za-z0-9._-]{1,253}$")]
     private static partial Regex Domain();

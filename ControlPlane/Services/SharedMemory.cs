@@ -1,4 +1,5 @@
-using NetKernel.ControlPlane.State;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Resources;
 
 namespace NetKernel.ControlPlane.Services;
 
@@ -7,8 +8,8 @@ internal static class SharedMemory
 {
     public const string Name = "sharedmem";
 
-    private static readonly NsmRecord Nsm = new() { Name = Name, Id = NsmService.MaxId + 1, Congestion = "-" };
+    private static readonly NsmRecord Nsm = new(new Nsm { Name = Name, Id = NsmRules.MaxId + 1, CongestionControl = "-" });
 
-    /// <summary>The state with that NSM among the others.</summary>
-    public static PlatformState Among(PlatformState state) => new() { Nsms = [.. state.Nsms, Nsm], Guests = state.Guests };
+    /// <summary>What is declared, with that NSM among the others.</summary>
+    public static Snapshot Among(Snapshot declared) => declared with { Nsms = declared.Nsms.SetItem(Name, Nsm) };
 }

@@ -2,108 +2,220 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Net;
 using Microsoft.Win32.SafeHandles;
+using NetKernel.Api.V1;
 using NetKernel.Channel;
 using NetKernel.Channel.Host;
-using NetKernel.ControlPlane.Api;
+using NetKernel.ControlPlane.Access;
 using NetKernel.ControlPlane.Engine;
-using NetKernel.ControlPlane.State;
+using NetKernel.ControlPlane.Reconcile;
+using NetKernel.ControlPlane.Resources;
+using GuestCounters = NetKernel.Channel.GuestCounters;
+using NsmCounters = NetKernel.Channel.NsmCounters;
 
 namespace NetKernel.ControlPlane.Services;
 
 /// <summary>Counters and the connection table, out of CoreEngine's counter file, with names put to the ids. Costs the data plane nothing.</summary>
-internal sealed class StatService(Platform platform)
+internal sealed class StatService(Platform platform, Registry registry)
 {
     private readonly EngineStats _stats = new(platform.Directory.EngineStats);
 
-    public StatusInfo Status() => new(
-        typeof(StatService).Assembly.GetName().Version?.ToString(3) ?? "0", platform.Options.Instance, platform.Network.Mode, platform.Directory.Root,
-        Environment.ProcessId, platform.EngineUp ? "ready" : "starting", platform.EngineProcess?.Pid ?? 0, platform.EngineProcess?.Restarts ?? 0,
-        platform.Options.Loops, platform.State.Guests.Count, platform.State.Nsms.Count, platform.Uptime.TotalSeconds, platform.Options.Library,
-        platform.Network.Notice);
+    public PlatformStatus Status(Caller caller)
+    {
+        Snapshot now = registry.Now;
+        return new PlatformStatus
+        {
+            Version = typeof(StatService).Assembly.GetName().Version?.ToString(3) ?? "0",
+            Instance = platform.Options.Instance,
+            Mode = platform.Network.Mode,
+            RunDirectory = platform.Directory.Root,
+            StateDirectory = platform.Options.StateDirectory,
+            Pid = Environment.ProcessId,
+            EngineState = platform.EngineUp ? "ready" : "starting",
+            EnginePid = platform.EngineProcess?.Pid ?? 0,
+            EngineRestarts = platform.EngineProcess?.Restarts ?? 0,
+            Loops = platform.Options.Loops,
+            Guests = caller.IsOperator ? now.Guests.Count : now.Guests.Values.Count(guest => caller.Sees(guest.Declared.Tenant)),
+            Nsms = now.Nsms.Count,
+            UptimeSeconds = platform.Uptime.TotalSeconds,
+            Library = platform.Options.Library,
+            Notice = platform.Network.Notice ?? "",
+            ResourceVersion = now.Revision,
+            Role = caller.IsOperator ? "operator" : "tenant " + caller.Tenant,
+            TookOver = platform.TookOver,
+            Quotas = platform.Quotas,
+        };
+    }
 
-    /// <summary>All counters; fails when there is no engine.</summary>
-    public StatInfo Read() =>
-        TryRead() ?? throw new ServiceException(FailureCode.Unavailable, "there are no counters: CoreEngine is being started; try again in a moment");
+    /// <summary>One guest's counters, summed over the loops; zeros when there is no engine.</summary>
+    public GuestCounters CountersOf(uint guest)
+    {
+        using SafeFileHandle? file = _stats.Open();
+        GuestCounters sum = default;
+        if (file is not null && EngineStats.Header(file) is { } header && guest < header.Guests)
+        {
+            for (uint loop = 0; loop < header.Loops; loop++)
+            {
+                Add(ref sum, EngineStats.Rows<GuestCounters>(file, header.GuestOf(loop, guest), 1)[0]);
+            }
+        }
 
-    /// <summary>All counters, or null when there is no engine.</summary>
-    public StatInfo? TryRead()
+        return sum;
+    }
+
+    /// <summary>One NSM's counters, summed over the loops; zeros when there is no engine.</summary>
+    public NsmCounters CountersOfNsm(uint nsm)
+    {
+        using SafeFileHandle? file = _stats.Open();
+        NsmCounters sum = default;
+        if (file is not null && EngineStats.Header(file) is { } header && nsm < header.Nsms)
+        {
+            for (uint loop = 0; loop < header.Loops; loop++)
+            {
+                Add(ref sum, EngineStats.Rows<NsmCounters>(file, header.NsmOf(loop, nsm), 1)[0]);
+            }
+        }
+
+        return sum;
+    }
+
+    /// <summary>All guests' counters by id, summed over the loops; empty when there is no engine.</summary>
+    public GuestCounters[] AllGuests()
     {
         using SafeFileHandle? file = _stats.Open();
         if (file is null || EngineStats.Header(file) is not { } header)
         {
-            return null;
+            return [];
         }
 
-        PlatformState state = SharedMemory.Among(platform.State);
-        var guests = new GuestCounters[state.Guests.Count];
-        var nsms = new NsmCounters[state.Nsms.Count];
-        var loops = new LoopStat[header.Loops];
-        uint guestRows = Math.Min(header.Guests, 1 + state.Guests.Select(guest => guest.Id).DefaultIfEmpty().Max());
-        uint nsmRows = Math.Min(header.Nsms, 1 + state.Nsms.Select(nsm => nsm.Id).DefaultIfEmpty().Max());
+        uint rows = Math.Min(header.Guests, 1 + registry.Now.GuestIds.Keys.DefaultIfEmpty().Max());
+        var sums = new GuestCounters[rows];
+        for (uint loop = 0; loop < header.Loops; loop++)
+        {
+            GuestCounters[] of = EngineStats.Rows<GuestCounters>(file, header.GuestOf(loop, 0), rows);
+            for (int i = 0; i < rows; i++)
+            {
+                Add(ref sums[i], of[i]);
+            }
+        }
+
+        return sums;
+    }
+
+    /// <summary>All counters that a caller may see; fails when there is no engine.</summary>
+    public Counters Read(Caller caller)
+    {
+        using SafeFileHandle? file = _stats.Open();
+        if (file is null || EngineStats.Header(file) is not { } header)
+        {
+            throw new ServiceException(FailureCode.Unavailable, "there are no counters: CoreEngine is being started; try again in a moment");
+        }
+
+        Snapshot state = SharedMemory.Among(registry.Now);
+        ulong clock = Libc.Now;
+        var counters = new Counters
+        {
+            ClockNanoseconds = clock,
+            EnginePid = (int)header.Pid,
+            Loops = header.Loops,
+            HeartbeatAgeSeconds = Seconds(clock, header.Heartbeat),
+            UptimeSeconds = Seconds(clock, header.Started),
+        };
+        GuestRecord[] guests = [.. state.Guests.Values.Where(guest => caller.Sees(guest.Declared.Tenant)).OrderBy(guest => guest.Id)];
+        NsmRecord[] nsms = caller.IsOperator ? [.. state.Nsms.Values.OrderBy(nsm => nsm.Id)] : [];
+        var guestSums = new GuestCounters[guests.Length];
+        var nsmSums = new NsmCounters[nsms.Length];
+        uint guestRows = Math.Min(header.Guests, 1 + guests.Select(guest => guest.Id).DefaultIfEmpty().Max());
+        uint nsmRows = Math.Min(header.Nsms, 1 + nsms.Select(nsm => nsm.Id).DefaultIfEmpty().Max());
         for (uint loop = 0; loop < header.Loops; loop++)
         {
             GuestCounters total = default;
             GuestCounters[] rows = EngineStats.Rows<GuestCounters>(file, header.GuestOf(loop, 0), guestRows);
             for (int i = 0; i < guests.Length; i++)
             {
-                if (state.Guests[i].Id < guestRows)
+                if (guests[i].Id < guestRows)
                 {
-                    Add(ref guests[i], rows[state.Guests[i].Id]);
-                    Add(ref total, rows[state.Guests[i].Id]);
+                    Add(ref guestSums[i], rows[guests[i].Id]);
+                    Add(ref total, rows[guests[i].Id]);
                 }
             }
 
             NsmCounters[] nsmCounters = EngineStats.Rows<NsmCounters>(file, header.NsmOf(loop, 0), nsmRows);
             for (int i = 0; i < nsms.Length; i++)
             {
-                if (state.Nsms[i].Id < nsmRows)
+                if (nsms[i].Id < nsmRows)
                 {
-                    Add(ref nsms[i], nsmCounters[state.Nsms[i].Id]);
+                    Add(ref nsmSums[i], nsmCounters[nsms[i].Id]);
                 }
             }
 
-            loops[loop] = new LoopStat(loop, total.NqesFromGuest + total.NqesToGuest, total.BytesSent, total.BytesReceived, total.DoorbellsRung, total.Open);
+            counters.PerLoop.Add(new LoopCounters
+            {
+                Loop = loop,
+                Nqes = total.NqesFromGuest + total.NqesToGuest,
+                BytesSent = total.BytesSent,
+                BytesReceived = total.BytesReceived,
+                Doorbells = total.DoorbellsRung,
+                Open = total.Open,
+            });
         }
 
-        ulong now = Libc.Now;
-        return new StatInfo(
-            now, (int)header.Pid, header.Loops, Seconds(now, header.Heartbeat), Seconds(now, header.Started), loops,
-            [.. state.Guests.Zip(guests, Describe)], [.. state.Nsms.Zip(nsms, Describe)]);
+        counters.Guests.AddRange(guests.Zip(guestSums, Describe));
+        counters.Nsms.AddRange(nsms.Zip(nsmSums, Describe));
+        return counters;
     }
 
-    /// <summary>The connection table, of one guest or of all.</summary>
-    public IReadOnlyList<ConnectionEntry> Connections(string? guest)
+    /// <summary>The connection table, as far as a caller may see it.</summary>
+    public List<Connection> Connections(ListConnectionsRequest request, Caller caller)
     {
-        PlatformState state = SharedMemory.Among(platform.State);
-        uint? only = guest is null ? null
-            : state.Guests.Find(other => other.Name == guest)?.Id
-              ?? throw new ServiceException(FailureCode.NotFound, $"there is no guest {guest}: `nk guest list` shows all");
+        Snapshot state = SharedMemory.Among(registry.Now);
+        uint? only = request.Guest.Length == 0 ? null
+            : state.Guests.GetValueOrDefault(request.Guest) is { } wanted && caller.Sees(wanted.Declared.Tenant) ? wanted.Id
+            : throw new ServiceException(FailureCode.NotFound, $"there is no guest {request.Guest}: `nk guest list` shows all", "guest", "guest/" + request.Guest);
         using SafeFileHandle? file = _stats.Open();
         if (file is null || EngineStats.Header(file) is not { } header)
         {
             throw new ServiceException(FailureCode.Unavailable, "there is no connection table: CoreEngine is being started; try again in a moment");
         }
 
-        Dictionary<uint, string> guests = state.Guests.ToDictionary(other => other.Id, other => other.Name);
-        Dictionary<uint, string> nsms = state.Nsms.ToDictionary(nsm => nsm.Id, nsm => nsm.Name);
+        Dictionary<uint, string> nsms = state.Nsms.Values.ToDictionary(nsm => nsm.Id, nsm => nsm.Name);
         ulong now = Libc.Now;
-        var found = new List<ConnectionEntry>();
+        var found = new List<Connection>();
         for (uint loop = 0; loop < header.Loops; loop++)
         {
             ConnectionRow[] rows = EngineStats.Rows<ConnectionRow>(file, header.ConnectionOf(loop, 0), header.Connections);
             for (uint id = 0; id < rows.Length; id++)
             {
                 ref readonly ConnectionRow row = ref rows[id];
-                if (row.State == ConnectionState.Free || (only is { } wanted && row.Guest != wanted))
+                if (row.State == ConnectionState.Free || (only is { } one && row.Guest != one))
                 {
                     continue;
                 }
 
-                found.Add(new ConnectionEntry(
-                    guests.GetValueOrDefault(row.Guest, Number(row.Guest)), Endpoint(row.LocalLow, row.LocalHigh, row.LocalPort, row.Domain),
-                    row.PeerPort == 0 ? "-" : Endpoint(row.PeerLow, row.PeerHigh, row.PeerPort, row.Domain), StateName(row.State),
-                    nsms.GetValueOrDefault(row.Nsm, Number(row.Nsm)), row.BytesSent, row.BytesReceived, row.SendQueue, row.ReceiveQueue, row.Nqes,
-                    loop, id, row.GuestSocket, Seconds(now, row.Opened)));
+                Guest? guest = state.GuestIds.GetValueOrDefault(row.Guest)?.Declared;
+                string nsm = nsms.GetValueOrDefault(row.Nsm, Number(row.Nsm));
+                if (!caller.Sees(guest?.Tenant ?? "") || (request.Tenant.Length > 0 && guest?.Tenant != request.Tenant) || (request.Nsm.Length > 0 && nsm != request.Nsm))
+                {
+                    continue;
+                }
+
+                found.Add(new Connection
+                {
+                    Guest = guest?.Name ?? Number(row.Guest),
+                    Tenant = guest?.Tenant ?? "",
+                    Local = Endpoint(row.LocalLow, row.LocalHigh, row.LocalPort, row.Domain),
+                    Peer = row.PeerPort == 0 ? "-" : Endpoint(row.PeerLow, row.PeerHigh, row.PeerPort, row.Domain),
+                    State = StateName(row.State),
+                    Nsm = nsm,
+                    BytesSent = row.BytesSent,
+                    BytesReceived = row.BytesReceived,
+                    SendQueue = row.SendQueue,
+                    ReceiveQueue = row.ReceiveQueue,
+                    Nqes = row.Nqes,
+                    Loop = loop,
+                    Id = id,
+                    Socket = row.GuestSocket,
+                    AgeSeconds = Seconds(now, row.Opened),
+                });
             }
         }
 
@@ -138,12 +250,38 @@ internal sealed class StatService(Platform platform)
 
     private static double Seconds(ulong now, ulong then) => now > then ? (now - then) / 1e9 : 0;
 
-    private static GuestStat Describe(GuestRecord guest, GuestCounters c) => new(
-        guest.Name, guest.Id, c.NqesFromGuest, c.NqesToGuest, c.BytesSent, c.BytesReceived, c.Connects, c.Accepts, c.Closes, c.Resets, c.Refused,
-        c.DoorbellsRung, c.Open, c.Parked, c.Processes);
+    private static Api.V1.GuestCounters Describe(GuestRecord guest, GuestCounters c) => new()
+    {
+        Name = guest.Name,
+        Id = guest.Id,
+        Tenant = guest.Declared.Tenant,
+        NqesFromGuest = c.NqesFromGuest,
+        NqesToGuest = c.NqesToGuest,
+        BytesSent = c.BytesSent,
+        BytesReceived = c.BytesReceived,
+        Connects = c.Connects,
+        Accepts = c.Accepts,
+        Closes = c.Closes,
+        Resets = c.Resets,
+        Refused = c.Refused,
+        Doorbells = c.DoorbellsRung,
+        Open = c.Open,
+        Parked = c.Parked,
+        Processes = c.Processes,
+    };
 
-    private static NsmStat Describe(NsmRecord nsm, NsmCounters c) =>
-        new(nsm.Name, nsm.Id, c.NqesToNsm, c.NqesFromNsm, c.BytesSent, c.BytesReceived, c.Open, c.Stray, c.DoorbellsRung);
+    private static Api.V1.NsmCounters Describe(NsmRecord nsm, NsmCounters c) => new()
+    {
+        Name = nsm.Name,
+        Id = nsm.Id,
+        NqesToNsm = c.NqesToNsm,
+        NqesFromNsm = c.NqesFromNsm,
+        BytesSent = c.BytesSent,
+        BytesReceived = c.BytesReceived,
+        Open = c.Open,
+        Stray = c.Stray,
+        Doorbells = c.DoorbellsRung,
+    };
 
     private static void Add(ref GuestCounters sum, in GuestCounters row)
     {

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 using NetKernel.Channel.Host;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
 using NetKernel.ControlPlane.Services;
 
 namespace NetKernel.ControlPlane.State;
@@ -34,7 +34,10 @@ internal sealed class RunDirectory : IDisposable
 
     public string Logs => Path.Combine(Root, "log");
 
-    public string StatePath => Path.Combine(Root, "state.json");
+    /// <summary>Where the store is when no other place is named: gone with the run directory.</summary>
+    public string StatePath => StateFileIn(Root);
+
+    public static string StateFileIn(string directory) => Path.Combine(directory, "state.db");
 
     public string AttachPath(string guest) => Path.Combine(Guests, guest + ".sock");
 
@@ -95,7 +98,7 @@ internal sealed class RunDirectory : IDisposable
     /// <summary>Removes what nkd and CoreEngine made; the logs stay when asked for. The directory goes when it is empty.</summary>
     public void Clear(bool keepLogs)
     {
-        Delete(ApiSocket, EngineSocket, EngineStats, StatePath, StatePath + ".new");
+        Delete(ApiSocket, EngineSocket, EngineStats, StatePath, StatePath + "-wal", StatePath + "-shm");
         if (Directory.Exists(Guests))
         {
             Directory.Delete(Guests, recursive: true);

@@ -10,8 +10,8 @@ internal interface IStore : IDisposable
     /// <summary>The revision of the last write; 0 in an empty store.</summary>
     ValueTask<long> RevisionAsync(CancellationToken stop = default);
 
-    /// <summary>Keys in order, at one revision. <paramref name="limit"/> 0: all.</summary>
-    ValueTask<RangeResult> RangeAsync(KeyRange range, int limit = 0, CancellationToken stop = default);
+    /// <summary>Keys in order, or the last ones first, at one revision. <paramref name="limit"/> 0: all.</summary>
+    ValueTask<RangeResult> RangeAsync(KeyRange range, int limit = 0, bool descending = false, CancellationToken stop = default);
 
     /// <summary>All of a transaction or nothing of it. When this has returned, a crash of whatever kind does not lose it.</summary>
     ValueTask<TransactionResult> CommitAsync(Transaction transaction, CancellationToken stop = default);

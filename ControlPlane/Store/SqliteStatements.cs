@@ -22,10 +22,10 @@ internal sealed class SqliteStatements : IDisposable
         return reader.Read() ? Read(reader) : null;
     }
 
-    public List<KeyValue> Range(KeyRange range, long limit)
+    public List<KeyValue> Range(KeyRange range, long limit, bool descending)
     {
-        using SqliteDataReader reader =
-            Command($"SELECT {Columns} FROM kv WHERE key >= $1 AND key < $2 ORDER BY key LIMIT $3", range.From, range.To, limit).ExecuteReader();
+        using SqliteDataReader reader = Command(
+            $"SELECT {Columns} FROM kv WHERE key >= $1 AND key < $2 ORDER BY key {(descending ? "DESC" : "ASC")} LIMIT $3", range.From, range.To, limit).ExecuteReader();
         var found = new List<KeyValue>();
         while (reader.Read())
         {

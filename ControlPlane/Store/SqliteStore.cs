@@ -104,12 +104,12 @@ internal sealed class SqliteStore : IStore
     }
 
     /// <inheritdoc/>
-    public ValueTask<RangeResult> RangeAsync(KeyRange range, int limit = 0, CancellationToken stop = default)
+    public ValueTask<RangeResult> RangeAsync(KeyRange range, int limit = 0, bool descending = false, CancellationToken stop = default)
     {
         lock (_sync)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            List<KeyValue> items = _statements.Range(range, limit == 0 ? -1 : limit + 1L);
+            List<KeyValue> items = _statements.Range(range, limit == 0 ? -1 : limit + 1L, descending);
             bool more = limit > 0 && items.Count > limit;
             return ValueTask.FromResult(new RangeResult(_revision, more ? items[..limit] : items, more));
         }

@@ -2,8 +2,14 @@ using System.Diagnostics;
 
 namespace NetKernel.ControlPlane.Supervision;
 
-/// <summary>What to start: program, arguments, the network namespace (null: nkd's own) and where its output goes.</summary>
-internal sealed record LaunchSpec(string Program, IReadOnlyList<string> Arguments, string? NamespacePath, string LogPath);
+/// <summary>What to start: program, arguments, the network namespace (null: nkd's own), where its output goes, and the cgroup files that take its pid.</summary>
+internal sealed record LaunchSpec(string Program, IReadOnlyList<string> Arguments, string? NamespacePath, string LogPath, IReadOnlyList<string> CgroupFiles)
+{
+    public LaunchSpec(string program, IReadOnlyList<string> arguments, string? namespacePath, string logPath)
+        : this(program, arguments, namespacePath, logPath, [])
+    {
+    }
+}
 
 /// <summary>One process that is kept running.</summary>
 internal sealed class Supervised(string name)
@@ -17,6 +23,9 @@ internal sealed class Supervised(string name)
 
     /// <summary>How it last ended, for a person; null when it never did.</summary>
     public string? LastExit { get; internal set; }
+
+    /// <summary>It was running already when this nkd started.</summary>
+    public bool TakenOver { get; internal set; }
 
     public bool Running => Pid != 0;
 

@@ -1,11 +1,13 @@
 using System.Diagnostics;
 using NetKernel.ControlPlane.Network;
+using Polly;
+using Polly.Retry;
 
 namespace NetKernel.ControlPlane.Supervision;
 
 /// <summary>
-/// Keeps processes running: starts them, notices their end at once, starts them again with back-off. All that nkd does to processes is in here,
-/// so that taking over running ones after a restart of nkd has one place to go.
+/// Keeps processes running: starts them, or takes over ones that run already, notices their end at once, and starts them again with back-off. What it starts does not
+/// depend on nkd: nothing ties the one's life to the other's.
 /// </summary>
 internal sealed partial class Supervisor(ILogger<Supervisor> logger)
 {
@@ -15,12 +17,13 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
 
     /// <summary>
     /// Keeps a process running until <see cref="StopAsync"/>. <paramref name="before"/> is awaited ahead of each start; <paramref name="changed"/> is called
-    /// after each start (true) and each end (false).
+    /// after each start (true) and each end (false). With <paramref name="running"/> it begins with that process.
     /// </summary>
-    public Supervised Keep(string name, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed)
+    public Supervised Keep(
+        string name, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed, PidFd? running = null)
     {
-        var child = new Supervised(name);
-        child.Loop = Task.Run(() => RunAsync(child, spec, before, changed));
+        var child = new Supervised(name) { TakenOver = running is not null, Pid = running?.Pid ?? 0 };
+        child.Loop = Task.Run(() => RunAsync(child, spec, before, changed, running));
         return child;
     }
 
@@ -52,74 +55,104 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
         : last == TimeSpan.Zero ? FirstDelay
         : last * 2 < LongestDelay ? last * 2 : LongestDelay;
 
-    private async Task RunAsync(Supervised child, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed)
+    private async Task RunAsync(
+        Supervised child, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed, PidFd? running)
     {
-        CancellationToken stopping = child.Stopping.Token;
         TimeSpan delay = TimeSpan.Zero;
-        while (!stopping.IsCancellationRequested)
+        ResiliencePipeline<TimeSpan> again = new ResiliencePipelineBuilder<TimeSpan>().AddRetry(new RetryStrategyOptions<TimeSpan>
         {
-            long began = Stopwatch.GetTimestamp();
-            try
+            MaxRetryAttempts = int.MaxValue,
+            ShouldHandle = _ => ValueTask.FromResult(!child.Stopping.IsCancellationRequested),
+            DelayGenerator = ended =>
             {
-                await before(stopping);
-                began = Stopwatch.GetTimestamp();
-                Process process = Launch(spec());
-                child.Process = process;
-                child.Pid = process.Id;
-                LogStarted(child.Name, process.Id);
-                Task follow = changed(child, true);
-                await process.WaitForExitAsync(CancellationToken.None);
-                child.Pid = 0;
-                child.LastExit = Describe(process.ExitCode);
-                process.Dispose();
-                LogEnded(child.Name, child.LastExit);
-                await follow;
-                if (!stopping.IsCancellationRequested)
+                child.Restarts++;
+                delay = Delay(delay, ended.Outcome.Result);
+                return ValueTask.FromResult<TimeSpan?>(delay);
+            },
+        }).Build();
+        try
+        {
+            _ = await again.ExecuteAsync(
+                async _ =>
                 {
-                    await changed(child, false);
-                }
-            }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception e)
-            {
-                child.Pid = 0;
-                child.LastExit = e.Message;
-                LogFailed(child.Name, e.Message);
-            }
-
-            if (stopping.IsCancellationRequested)
-            {
-                return;
-            }
-
-            child.Restarts++;
-            delay = Delay(delay, Stopwatch.GetElapsedTime(began));
-            try
-            {
-                await Task.Delay(delay, stopping);
-            }
-            catch (OperationCanceledException)
-            {
-                return;
-            }
+                    PidFd? first = Interlocked.Exchange(ref running, null);
+                    return await RunOnceAsync(child, spec, before, changed, first);
+                },
+                child.Stopping.Token);
+        }
+        catch (OperationCanceledException) when (child.Stopping.IsCancellationRequested)
+        {
+            // Stopped while it waited to start again.
         }
     }
 
-    // The shell puts the output into the log file and becomes the program: no pipe ties the program's life to nkd's.
+    /// <summary>From one start to the end of the process; how long it ran.</summary>
+    private async Task<TimeSpan> RunOnceAsync(
+        Supervised child, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed, PidFd? running)
+    {
+        CancellationToken stopping = child.Stopping.Token;
+        long began = Stopwatch.GetTimestamp();
+        try
+        {
+            Task ended;
+            Process? process = null;
+            if (running is null)
+            {
+                await before(stopping);
+                began = Stopwatch.GetTimestamp();
+                process = Launch(spec());
+                child.Process = process;
+                child.Pid = process.Id;
+                LogStarted(child.Name, process.Id);
+                ended = process.WaitForExitAsync(CancellationToken.None);
+            }
+            else
+            {
+                child.Pid = running.Pid;
+                LogTakenOver(child.Name, running.Pid);
+                ended = running.WaitAsync();
+            }
+
+            Task follow = changed(child, true);
+            await ended;
+            child.Pid = 0;
+            child.LastExit = process is null ? "ended" : Describe(process.ExitCode); // only a parent is told how
+            process?.Dispose();
+            running?.Dispose();
+            LogEnded(child.Name, child.LastExit);
+            await follow;
+            if (!stopping.IsCancellationRequested)
+            {
+                await changed(child, false);
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            child.Pid = 0;
+        }
+        catch (Exception e)
+        {
+            child.Pid = 0;
+            child.LastExit = e.Message;
+            LogFailed(child.Name, e.Message);
+        }
+
+        return Stopwatch.GetElapsedTime(began);
+    }
+
+    // The shell puts itself into the cgroup and its output into the log file, and becomes the program, in a session of its own: neither a pipe nor a signal to nkd's group
+    // ties the program's life to nkd's.
     private static Process Launch(LaunchSpec spec)
     {
         var start = new ProcessStartInfo("/bin/sh");
         start.ArgumentList.Add("-c");
-        start.ArgumentList.Add("log=$1; shift; exec \"$@\" </dev/null >>\"$log\" 2>&1");
+        start.ArgumentList.Add("log=$1; n=$2; shift 2; while [ $n -gt 0 ]; do echo $$ >\"$1\"; n=$((n-1)); shift; done; exec setsid \"$@\" </dev/null >>\"$log\" 2>&1");
         start.ArgumentList.Add("nkd");
         start.ArgumentList.Add(spec.LogPath);
-        start.ArgumentList.Add(spec.Program);
-        foreach (string argument in spec.Arguments)
+        start.ArgumentList.Add(spec.CgroupFiles.Count.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        foreach (string word in spec.CgroupFiles.Append(spec.Program).Concat(spec.Arguments))
         {
-            start.ArgumentList.Add(argument);
+            start.ArgumentList.Add(word);
         }
 
         return NetworkNamespace.Inside(
@@ -130,6 +163,9 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Name} started, pid {Pid}")]
     private partial void LogStarted(string name, int pid);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Name} runs, pid {Pid}: taken over")]
+    private partial void LogTakenOver(string name, int pid);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} {How}")]
     private partial void LogEnded(string name, string how);

@@ -22,7 +22,8 @@ internal sealed unsafe partial class Engine
         bool fits = message.Op switch
         {
             AttachOp.ControlHello => peer.Nsm == null,
-            AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop => peer.IsControlPlane,
+            AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
+                or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits => peer.IsControlPlane,
             AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
             AttachOp.GuestAdded or AttachOp.GuestRemoved => peer.Nsm != null,
             _ => false,
@@ -55,6 +56,15 @@ internal sealed unsafe partial class Engine
                 Reply(peer, message, 0, "");
                 Log.Info("stop", ("reason", "control plane"));
                 _stopWanted = true;
+                break;
+            case AttachOp.NextGuest:
+                TellNextGuest(peer, ref message);
+                break;
+            case AttachOp.NextNsm:
+                TellNextNsm(peer, ref message);
+                break;
+            case AttachOp.SetLimits:
+                Reply(peer, message, Libc.ENOSYS, "this CoreEngine enforces no limits");
                 break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);

@@ -3,16 +3,33 @@ using FsCheck;
 using FsCheck.Fluent;
 using NetKernel.Cli.Commands;
 using NetKernel.Cli.Output;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Tests;
 
 /// <summary>Tables, units and JSON.</summary>
 public sealed class OutputTests
 {
-    private static readonly GuestInfo Guest = new(
-        "web", 1, "kernel0", "198.18.1.1", "2001:2::1:1", "ready", null, "/run/netns/nk-g-web", 0, "/run/netkernel/guests/web.sock", "/lib/libnetkernel.so", 2, 3,
-        1_234_567, 89, 4_500, [new ProcessInfo(7, "nginx", true), new ProcessInfo(8, "static\nprogram", false)]);
+    private static readonly Guest Guest = new()
+    {
+        Name = "web",
+        Id = 1,
+        Tenant = "default",
+        Nsm = "kernel0",
+        Ipv4 = "198.18.1.1",
+        Ipv6 = "2001:2::1:1",
+        State = GuestState.Ready,
+        NamespacePath = "/run/netns/nk-g-web",
+        AttachPath = "/run/netkernel/guests/web.sock",
+        Library = "/lib/libnetkernel.so",
+        Processes = 2,
+        Connections = 3,
+        BytesSent = 1_234_567,
+        BytesReceived = 89,
+        Nqes = 4_500,
+        ProcessList = { new ProcessInfo { Pid = 7, Name = "nginx", Covered = true }, new ProcessInfo { Pid = 8, Name = "static\nprogram" } },
+    };
 
     [Theory]
     [InlineData(0, "0 B")]
@@ -51,7 +68,7 @@ public sealed class OutputTests
     [Fact]
     public void Json_has_plain_numbers_and_camel_case()
     {
-        JsonElement guest = JsonDocument.Parse(Listing.Json(new[] { Guest })).RootElement[0];
+        JsonElement guest = JsonDocument.Parse(Listing.Text("json", new[] { Guest }, () => new Table())).RootElement[0];
         Assert.Equal(1_234_567, guest.GetProperty("bytesSent").GetInt64());
         Assert.False(guest.TryGetProperty("reason", out _));
         Assert.False(guest.GetProperty("processList")[1].GetProperty("covered").GetBoolean());
@@ -60,8 +77,8 @@ public sealed class OutputTests
     [Fact]
     public void Rates_are_differences_over_time()
     {
-        StatInfo before = Stat(1_000_000_000, nqes: 1000, bytes: 0);
-        StatInfo now = Stat(3_000_000_000, nqes: 5000, bytes: 2_000_000);
+        Counters before = Stat(1_000_000_000, nqes: 1000, bytes: 0);
+        Counters now = Stat(3_000_000_000, nqes: 5000, bytes: 2_000_000);
         string text = StatCommand.Text(before, now);
         Assert.Contains("2.0k", text);
         Assert.Contains("1.0 MB", text);
@@ -94,10 +111,17 @@ public sealed class OutputTests
         Assert.DoesNotContain(Guest.Library, NetKernel.Cli.Run.Launcher.Environment(Guest, covered: false).GetValueOrDefault("LD_PRELOAD", ""));
         Assert.DoesNotContain("NETKERNEL_LOOPBACK", plain);
         Assert.Equal("netkernel", NetKernel.Cli.Run.Launcher.Environment(Guest, covered: true, carryLoopback: true)["NETKERNEL_LOOPBACK"]);
-        Assert.Throws<CliException>(() => NetKernel.Cli.Run.Launcher.Environment(Guest with { Library = "/my files/lib.so" }, covered: true));
+        Assert.Throws<CliException>(() => NetKernel.Cli.Run.Launcher.Environment(new Guest { Library = "/my files/lib.so" }, covered: true));
     }
 
-    private static StatInfo Stat(ulong clock, ulong nqes, ulong bytes) => new(
-        clock, 1, 1, 0, 1, [new LoopStat(0, nqes, bytes, 0, 0, 0)], [new GuestStat("a", 1, nqes, 0, bytes, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)],
-        [new NsmStat("kernel0", 1, nqes, 0, bytes, 0, 0, 0, 0)]);
+    private static Counters Stat(ulong clock, ulong nqes, ulong bytes) => new()
+    {
+        ClockNanoseconds = clock,
+        EnginePid = 1,
+        Loops = 1,
+        UptimeSeconds = 1,
+        PerLoop = { new LoopCounters { Nqes = nqes, BytesSent = bytes } },
+        Guests = { new GuestCounters { Name = "a", Id = 1, NqesFromGuest = nqes, BytesSent = bytes } },
+        Nsms = { new NsmCounters { Name = "kernel0", Id = 1, NqesToNsm = nqes, BytesSent = bytes } },
+    };
 }

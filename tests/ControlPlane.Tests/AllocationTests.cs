@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using FsCheck;
 using FsCheck.Fluent;
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
 using NetKernel.ControlPlane.Network;
 
 [assembly: CollectionBehavior(DisableTestParallelization = true)]

@@ -109,6 +109,13 @@ internal sealed class FakeEngine : IDisposable
             return;
         }
 
+        if (message.Op is AttachOp.NextGuest or AttachOp.NextNsm)
+        {
+            message.Error = Libc.ENOENT; // it has just been started, and has nothing
+            _ = SeqPacket.Send(_connection, message, []);
+            return;
+        }
+
         lock (Requests)
         {
             Requests.Add(message);

@@ -1,4 +1,4 @@
-using NetKernel.ControlPlane.Api;
+using NetKernel.Api;
 
 namespace NetKernel.EndToEnd.Tests;
 

@@ -30,7 +30,7 @@ public sealed class LifecycleTests
     public void A_failed_up_leaves_nothing_but_its_log()
     {
         string name = $"bad-{Environment.ProcessId}";
-        string nk = NetKernel.ControlPlane.Api.Places.Find("nk")!;
+        string nk = NetKernel.Api.Places.Find("nk")!;
         using Process process = Process.Start(new ProcessStartInfo(nk, ["up", "--instance", name, "--subnet4", "nonsense"]) { RedirectStandardError = true })!;
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
@@ -48,7 +48,7 @@ public sealed class LifecycleTests
         Assert.Contains("already up", same.Error);
 
         string other = instance.RunDirectory + "-other";
-        using GuestProcess process = instance.StartRaw([NetKernel.ControlPlane.Api.Places.Find("nk")!, "up", "--instance", instance.Name, "--run-dir", other]);
+        using GuestProcess process = instance.StartRaw([NetKernel.Api.Places.Find("nk")!, "up", "--instance", instance.Name, "--run-dir", other]);
         CommandResult result = process.Wait(Time);
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("already up with another run directory", result.Error);

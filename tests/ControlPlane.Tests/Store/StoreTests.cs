@@ -48,6 +48,8 @@ public sealed class StoreTests : IDisposable
                     RangeResult first = store.RangeAsync(range, limit: 2).AsTask().Result;
                     Assert.Equal(all.Items.Take(2).Select(StoreModel.Show), first.Items.Select(StoreModel.Show));
                     Assert.Equal(all.Items.Count > 2, first.More);
+                    RangeResult last = store.RangeAsync(range, limit: 3, descending: true).AsTask().Result;
+                    Assert.Equal(all.Items.Reverse().Take(3).Select(StoreModel.Show), last.Items.Select(StoreModel.Show));
                 }
 
                 long after = random.NextInt64(model.Revision + 1);

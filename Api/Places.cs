@@ -1,7 +1,7 @@
-namespace NetKernel.ControlPlane.Api;
+namespace NetKernel.Api;
 
 /// <summary>Where things are: the run directory of an instance, and the programs of this installation.</summary>
-internal static class Places
+public static class Places
 {
     /// <summary>The instance when none is named.</summary>
     public const string DefaultInstance = "nk";

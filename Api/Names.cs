@@ -1,7 +1,7 @@
-namespace NetKernel.ControlPlane.Api;
+namespace NetKernel.Api;
 
 /// <summary>What guests, NSMs and instances may be called. The names become parts of namespace names and of paths.</summary>
-internal static class Names
+public static class Names
 {
     /// <summary>The longest name.</summary>
     public const int MaxLength = 24;

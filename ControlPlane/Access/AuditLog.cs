@@ -1,0 +1,128 @@
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using NetKernel.Api;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Rpc;
+using NetKernel.ControlPlane.Store;
+
+namespace NetKernel.ControlPlane.Access;
+
+/// <summary>
+/// Around every call: finds out who calls, turns failures into gRPC's with details, and keeps an entry of each call that changes something, in the store.
+/// </summary>
+internal sealed class AuditLog(Registry registry, Callers callers, ILogger<AuditLog> logger) : Interceptor
+{
+    private const int MaxRequest = 2000;
+
+    private static readonly string[] Changing = ["Create", "Update", "Delete", "Apply", "Drain", "Shutdown"];
+
+    private static readonly AsyncLocal<Caller?> Calling = new();
+
+    private long _number = -1;
+
+    /// <summary>Who makes the call that is being served.</summary>
+    public static Caller Caller => Calling.Value ?? throw new InvalidOperationException("no call is being served");
+
+    /// <summary>Finds the number of the last entry.</summary>
+    public async Task LoadAsync()
+    {
+        RangeResult last = await registry.Store.RangeAsync(KeyRange.Prefix("/audit/"), limit: 1, descending: true);
+        _number = last.Items.Count == 0 ? 0 : AuditEntry.Parser.ParseFrom(last.Items[0].Value).Number;
+    }
+
+    /// <summary>A target for the entry: "guest/web".</summary>
+    public static void About(string kind, string name, string tenant)
+    {
+        if (AuditCall.Current is { } call)
+        {
+            call.Entry.Target = $"{kind}/{name}";
+            call.Entry.Tenant = tenant;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+    {
+        TResponse? response = null;
+        await AroundAsync(request, context, async () => response = await continuation(request, context));
+        return response!;
+    }
+
+    /// <inheritdoc/>
+    public override Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
+        AroundAsync(request, context, () => continuation(request, responseStream, context));
+
+    private async Task AroundAsync(object request, ServerCallContext context, Func<Task> body)
+    {
+        AuditCall.Current = null;
+        try
+        {
+            // Health and reflection tell nothing that is anybody's.
+            if (!context.Method.StartsWith("/netkernel.", StringComparison.Ordinal))
+            {
+                await body();
+                return;
+            }
+
+            Calling.Value = callers.Of(context);
+            string method = context.Method[(context.Method.LastIndexOf('.') + 1)..];
+            string verb = method[(method.IndexOf('/') + 1)..];
+            if (Changing.Any(one => verb.StartsWith(one, StringComparison.Ordinal)) && !IsTrial(request))
+            {
+                AuditCall.Current = new AuditCall(Interlocked.Increment(ref _number), new AuditEntry
+                {
+                    Caller = Caller.Description,
+                    Tenant = Caller.Tenant ?? "",
+                    Method = method,
+                    Request = Shown(request),
+                });
+            }
+
+            await body();
+            if (AuditCall.Current is { Written: false } unwritten)
+            {
+                await WriteAsync(unwritten, "OK");
+            }
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            RpcException failure = Failures.ToRpc(e, context.Method, logger);
+            if (AuditCall.Current is { } call)
+            {
+                await WriteAsync(call, $"{failure.StatusCode}: {failure.Status.Detail}");
+            }
+
+            throw failure;
+        }
+    }
+
+    private static bool IsTrial(object request) => request switch
+    {
+        CreateGuestRequest r => r.ValidateOnly,
+        UpdateGuestRequest r => r.ValidateOnly,
+        CreateNsmRequest r => r.ValidateOnly,
+        UpdateNsmRequest r => r.ValidateOnly,
+        CreateTenantRequest r => r.ValidateOnly,
+        UpdateTenantRequest r => r.ValidateOnly,
+        CreatePolicyRequest r => r.ValidateOnly,
+        UpdatePolicyRequest r => r.ValidateOnly,
+        ApplyRequest r => r.DryRun,
+        _ => false,
+    };
+
+    // Nothing in the API is a secret; should a message get one, it is to be cleared here.
+    private static string Shown(object request)
+    {
+        string text = request is Google.Protobuf.IMessage message ? ProtoJson.Text(message, indented: false) : "";
+        return text.Length > MaxRequest ? text[..MaxRequest] : text;
+    }
+
+    private async Task WriteAsync(AuditCall call, string result)
+    {
+        _ = await registry.Store.CommitAsync(new Transaction([], [.. call.Writes(result)]));
+        call.WasWritten();
+    }
+}

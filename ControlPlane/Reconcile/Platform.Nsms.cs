@@ -1,0 +1,165 @@
+using NetKernel.ControlPlane.Engine;
+using NetKernel.ControlPlane.Network;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Services;
+using NetKernel.ControlPlane.Supervision;
+
+namespace NetKernel.ControlPlane.Reconcile;
+
+/// <summary>NSMs on the machine. All of this is called under the registry's lock.</summary>
+internal sealed partial class Platform
+{
+    private readonly Dictionary<uint, Supervised> _nsmProcesses = [];
+
+    public Supervised? ProcessOf(NsmRecord nsm)
+    {
+        lock (_nsmProcesses)
+        {
+            return _nsmProcesses.GetValueOrDefault(nsm.Id);
+        }
+    }
+
+    /// <summary>The program of a kind of NSM; null when there is none.</summary>
+    public string? ProgramOf(string kind) => options.NsmProgram(kind);
+
+    /// <summary>Makes a declared NSM and starts it; throws <see cref="ServiceException"/> with nothing left of it when it cannot be.</summary>
+    public void MakeNsm(NsmRecord nsm)
+    {
+        EngineClient engine = Engine;
+        try
+        {
+            network.AddNsm(nsm);
+            engine.AddNsm(nsm);
+        }
+        catch (Exception e) when (e is EngineException or InvalidOperationException)
+        {
+            network.RemoveNsm(nsm);
+            throw new ServiceException(FailureCode.Internal, $"cannot create NSM {nsm.Name}: {e.Message}", about: "nsm/" + nsm.Name);
+        }
+
+        KeepNsm(nsm, null);
+    }
+
+    /// <summary>Ends an NSM and removes its place.</summary>
+    public async Task UnmakeNsmAsync(NsmRecord nsm)
+    {
+        await StopNsmAsync(nsm);
+        try
+        {
+            _engine?.RemoveNsm(nsm.Id);
+        }
+        catch (EngineException)
+        {
+            // Never declared, forgotten already, or the engine is ending.
+        }
+
+        network.RemoveNsm(nsm);
+        _cgroups.Remove("nsm-" + nsm.Name);
+    }
+
+    /// <summary>Ends an NSM's process and starts it with what is declared now.</summary>
+    public async Task RestartNsmAsync(NsmRecord nsm)
+    {
+        await StopNsmAsync(nsm);
+        nsm.Ready = false;
+        KeepNsm(nsm, null);
+    }
+
+    /// <summary>Brings the quotas that are declared into force.</summary>
+    public void ChangeQuotas(NsmRecord nsm) =>
+        nsm.QuotaProblem = _cgroups.Change("nsm-" + nsm.Name, nsm.Declared.CpuMillicores, nsm.Declared.MemoryBytes);
+
+    // At nkd's start: NSMs that run as declared go on, others are ended, and those that are missing are started.
+    private void StartNsms(List<RunningPart> running)
+    {
+        var kept = new HashSet<int>();
+        foreach (NsmRecord nsm in registry.Now.Nsms.Values)
+        {
+            RunningPart? part = running.Find(part => part.Nsm == nsm.Id && part.Program == "nk-nsm-" + nsm.Declared.Kind && part.Arguments.SequenceEqual(Arguments(nsm)));
+            PidFd? process = part is null ? null : PidFd.TryOpen(part.Pid);
+            if (process is not null)
+            {
+                _ = kept.Add(part!.Pid);
+            }
+
+            if (nsm.NamespacePath is null || process is null)
+            {
+                network.AddNsm(nsm);
+            }
+
+            KeepNsm(nsm, process);
+        }
+
+        List<int> strays = [.. running.Where(part => !part.IsEngine && !kept.Contains(part.Pid)).Select(part => part.Pid)];
+        ProcessesInside.End(() => [.. strays.Where(pid => RunningPart.Describe(pid, directory.Root) is not null)]);
+    }
+
+    private void KeepNsm(NsmRecord nsm, PidFd? running)
+    {
+        if (running is not null)
+        {
+            ChangeQuotas(nsm);
+        }
+
+        Supervised process = supervisor.Keep(
+            "nsm-" + nsm.Name,
+            () => NsmSpec(nsm),
+            stopping => _engineReady.Task.WaitAsync(stopping),
+            (child, started) =>
+            {
+                if (!started)
+                {
+                    nsm.Ready = false;
+                    nsm.Reason = child.LastExit;
+                }
+
+                Tell(Registry.NsmKind, nsm.Name);
+                return Task.CompletedTask;
+            },
+            running);
+        lock (_nsmProcesses)
+        {
+            _nsmProcesses[nsm.Id] = process;
+        }
+    }
+
+    private async Task StopNsmAsync(NsmRecord nsm)
+    {
+        Supervised? child;
+        lock (_nsmProcesses)
+        {
+            _ = _nsmProcesses.Remove(nsm.Id, out child);
+        }
+
+        if (child is not null)
+        {
+            await supervisor.StopAsync(child, Grace);
+        }
+    }
+
+    private LaunchSpec NsmSpec(NsmRecord nsm)
+    {
+        (IReadOnlyList<string> files, nsm.QuotaProblem) = _cgroups.Prepare("nsm-" + nsm.Name, nsm.Declared.CpuMillicores, nsm.Declared.MemoryBytes);
+        string program = ProgramOf(nsm.Declared.Kind) ?? throw new InvalidOperationException($"nk-nsm-{nsm.Declared.Kind} is not installed");
+        return new LaunchSpec(program, Arguments(nsm), nsm.NamespacePath, LogOf("nsm-" + nsm.Name), files);
+    }
+
+    private List<string> Arguments(NsmRecord nsm)
+    {
+        List<string> arguments =
+        [
+            "--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Declared.CongestionControl, "--mode", network.GuestsHaveAddresses ? "bridge" : "host",
+        ];
+        if (nsm.Declared.SendBuffer > 0)
+        {
+            arguments.AddRange(["--sndbuf", Text(nsm.Declared.SendBuffer)]);
+        }
+
+        if (nsm.Declared.ReceiveBuffer > 0)
+        {
+            arguments.AddRange(["--rcvbuf", Text(nsm.Declared.ReceiveBuffer)]);
+        }
+
+        return arguments;
+    }
+}

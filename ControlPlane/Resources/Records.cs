@@ -1,0 +1,70 @@
+using NetKernel.Api.V1;
+
+namespace NetKernel.ControlPlane.Resources;
+
+/// <summary>A guest: what is declared, and what nkd has found out about it. The declared message is never changed, only replaced.</summary>
+internal sealed class GuestRecord(Guest declared)
+{
+    private volatile Guest _declared = declared;
+
+    public Guest Declared
+    {
+        get => _declared;
+        set => _declared = value;
+    }
+
+    public string Name => _declared.Name;
+
+    public uint Id => _declared.Id;
+
+    public string Nsm => _declared.Nsm;
+
+    public string Ipv4 => _declared.Ipv4;
+
+    public string Ipv6 => _declared.Ipv6;
+
+    public string AttachPath { get; set; } = "";
+
+    public string? NamespacePath { get; set; }
+
+    /// <summary>A process that keeps the namespace, where it has no name; else 0.</summary>
+    public int NamespacePid { get; set; }
+
+    public ulong NamespaceInode { get; set; }
+
+    /// <summary>Why CoreEngine detached it; null while it is attached.</summary>
+    public string? DetachReason { get; set; }
+
+    /// <summary>Why it could not be made; null when it is there.</summary>
+    public string? Problem { get; set; }
+}
+
+/// <summary>An NSM: what is declared, and what nkd has found out about it.</summary>
+internal sealed class NsmRecord(Nsm declared)
+{
+    private volatile Nsm _declared = declared;
+
+    public Nsm Declared
+    {
+        get => _declared;
+        set => _declared = value;
+    }
+
+    public string Name => _declared.Name;
+
+    public uint Id => _declared.Id;
+
+    public string? NamespacePath { get; set; }
+
+    /// <summary>Attached to CoreEngine.</summary>
+    public bool Ready { get; set; }
+
+    /// <summary>Serves no new guests: its guests are being given to another.</summary>
+    public bool Draining { get; set; }
+
+    /// <summary>Why it is not ready, as far as known.</summary>
+    public string? Reason { get; set; }
+
+    /// <summary>Why its quotas are not in force; null: they are.</summary>
+    public string? QuotaProblem { get; set; }
+}

@@ -1,0 +1,312 @@
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using NetKernel.Api;
+using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Access;
+using NetKernel.ControlPlane.Reconcile;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Rpc;
+
+namespace NetKernel.ControlPlane.Services;
+
+/// <summary>A declared state as a whole: the difference to what is declared now, checked, written as one transaction, and then brought into force.</summary>
+internal sealed class ApplyService(Platform platform, Registry registry, GuestService guests, NsmService nsms)
+{
+    /// <summary>Everything declared that a caller sees, as <see cref="ApplyAsync"/> takes it.</summary>
+    public DeclaredState Export(Caller caller)
+    {
+        Snapshot now = registry.Now;
+        var state = new DeclaredState();
+        if (caller.IsOperator)
+        {
+            state.Tenants.AddRange(now.Tenants.Values.Select(Plain));
+            state.Nsms.AddRange(now.Nsms.Values.Select(nsm => Plain(nsm.Declared)));
+            state.Policies.AddRange(now.Policies.Values.Select(Plain));
+        }
+
+        state.Guests.AddRange(now.Guests.Values.Where(guest => caller.Sees(guest.Declared.Tenant)).Select(guest =>
+        {
+            Guest plain = Plain(guest.Declared);
+            if (!platform.Network.GuestsHaveAddresses)
+            {
+                plain.Ipv4 = plain.Ipv6 = "";
+            }
+
+            return plain;
+        }));
+        return state;
+    }
+
+    public async Task<ApplyResponse> ApplyAsync(ApplyRequest request, Caller caller)
+    {
+        DeclaredState wanted = request.State ?? new DeclaredState();
+        AuditLog.About("state", "all", caller.Tenant ?? "");
+        if (!caller.IsOperator && wanted.Tenants.Count + wanted.Nsms.Count + wanted.Policies.Count > 0)
+        {
+            throw new ServiceException(FailureCode.PermissionDenied, "a tenant declares guests only; tenants, NSMs and policies are for the operator", "state");
+        }
+
+        await registry.Changes.WaitAsync();
+        try
+        {
+            Plan plan = Compare(wanted, request, caller);
+            var response = new ApplyResponse { ResourceVersion = registry.Now.Revision };
+            response.Changes.AddRange(plan.Changes);
+            if (request.DryRun || plan.Declarations.Count == 0)
+            {
+                return response;
+            }
+
+            _ = platform.Engine;
+            Snapshot before = registry.Now;
+            Dictionary<string, Guest> guestsBefore = plan.Declarations.Where(one => one.Kind == Registry.GuestKind && before.Guests.ContainsKey(one.Name))
+                .ToDictionary(one => one.Name, one => before.Guests[one.Name].Declared);
+            Dictionary<string, Nsm> nsmsBefore = plan.Declarations.Where(one => one.Kind == Registry.NsmKind && before.Nsms.ContainsKey(one.Name))
+                .ToDictionary(one => one.Name, one => before.Nsms[one.Name].Declared);
+            foreach (Declaration moved in plan.Declarations.Where(one => one.Value is Guest after && guestsBefore.TryGetValue(one.Name, out Guest? old) && old.Nsm != after.Nsm))
+            {
+                platform.UnmakeGuest(before.Guests[moved.Name]);
+            }
+
+            await registry.CommitAsync(plan.Declarations);
+            response.ResourceVersion = registry.Now.Revision;
+            await InForceAsync(plan.Declarations, before, guestsBefore, nsmsBefore);
+            return response;
+        }
+        finally
+        {
+            registry.Changes.Release();
+        }
+    }
+
+    private static T Plain<T>(T declared)
+        where T : IMessage<T>
+    {
+        // What is output only has numbers from 20.
+        T plain = declared.Clone();
+        foreach (FieldDescriptor field in plain.Descriptor.Fields.InDeclarationOrder().Where(field => field.FieldNumber >= 20))
+        {
+            field.Accessor.Clear(plain);
+        }
+
+        return plain;
+    }
+
+    // In an order in which each finds what it needs; what cannot be made is noted at the object, and tried again.
+    private async Task InForceAsync(
+        IReadOnlyList<Declaration> declarations, Snapshot before, Dictionary<string, Guest> guestsBefore, Dictionary<string, Nsm> nsmsBefore)
+    {
+        foreach (Declaration one in declarations.Where(one => one.Kind == Registry.GuestKind && one.Value is null))
+        {
+            platform.UnmakeGuest(before.Guests[one.Name]);
+        }
+
+        foreach (Declaration one in declarations.Where(one => one.Kind == Registry.NsmKind))
+        {
+            if (one.Value is null)
+            {
+                await platform.UnmakeNsmAsync(before.Nsms[one.Name]);
+            }
+            else if (nsmsBefore.TryGetValue(one.Name, out Nsm? old))
+            {
+                await nsms.InForceAsync(registry.Now.Nsms[one.Name], NsmRules.NeedsRestart(old, (Nsm)one.Value));
+            }
+            else
+            {
+                platform.MakeNsm(registry.Now.Nsms[one.Name]);
+            }
+        }
+
+        foreach (Declaration one in declarations.Where(one => one.Kind == Registry.GuestKind && one.Value is not null))
+        {
+            GuestRecord guest = registry.Now.Guests[one.Name];
+            if (guestsBefore.TryGetValue(one.Name, out Guest? old))
+            {
+                guests.InForce(guest, old, old.Nsm != guest.Nsm);
+            }
+            else
+            {
+                platform.TryMakeGuest(guest);
+            }
+        }
+    }
+
+    private sealed record Plan(List<Declaration> Declarations, List<Change> Changes);
+
+    private Plan Compare(DeclaredState wanted, ApplyRequest request, Caller caller)
+    {
+        Snapshot now = registry.Now; // grows by what is to be made, so that later objects see earlier ones
+        var plan = new Plan([], []);
+        Distinct("tenant", wanted.Tenants.Select(one => one.Name));
+        Distinct("nsm", wanted.Nsms.Select(one => one.Name));
+        Distinct("policy", wanted.Policies.Select(one => one.Name));
+        Distinct("guest", wanted.Guests.Select(one => one.Name));
+        HashSet<string> gone = request.Prune
+            ? [.. now.Guests.Values.Where(guest => caller.Sees(guest.Declared.Tenant) && wanted.Guests.All(one => one.Name != guest.Name)).Select(guest => guest.Name)] : [];
+        foreach (string name in gone)
+        {
+            GuestRecord guest = now.Guests[name];
+            if (!request.Force)
+            {
+                guests.CheckIdle(guest, "force (--force) ends them");
+            }
+
+            Add(plan, Registry.GuestKind, name, guest.Declared, null);
+            now = now.Without(guest);
+        }
+
+        foreach (Tenant one in wanted.Tenants)
+        {
+            Tenant? before = now.Tenants.GetValueOrDefault(one.Name);
+            Tenant after = TenantRules.New(one, before, now);
+            Add(plan, Registry.TenantKind, one.Name, before, after);
+            now = now with { Tenants = now.Tenants.SetItem(one.Name, after) };
+        }
+
+        foreach (Nsm one in wanted.Nsms)
+        {
+            NsmRecord? before = now.Nsms.GetValueOrDefault(one.Name);
+            Nsm after = NsmRules.New(one, before?.Declared, now, platform.ProgramOf);
+            if (before is not null && NsmRules.NeedsRestart(before.Declared, after) && !request.Force)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition, $"NSM {one.Name} must start again for that, which ends its connections: force (--force) does it", about: "nsm/" + one.Name);
+            }
+
+            Add(plan, Registry.NsmKind, one.Name, before?.Declared, after);
+            now = now with { Nsms = now.Nsms.SetItem(one.Name, before ?? new NsmRecord(after)) };
+        }
+
+        foreach (Policy one in wanted.Policies)
+        {
+            Policy? before = now.Policies.GetValueOrDefault(one.Name);
+            Policy after = PolicyRules.New(one, before);
+            Add(plan, Registry.PolicyKind, one.Name, before, after);
+            now = now with { Policies = now.Policies.SetItem(one.Name, after) };
+        }
+
+        foreach (Guest one in wanted.Guests)
+        {
+            now = CompareGuest(plan, one, now, request, caller);
+        }
+
+        if (request.Prune && caller.IsOperator)
+        {
+            Prune(plan, wanted, now);
+        }
+
+        return plan;
+    }
+
+    private Snapshot CompareGuest(Plan plan, Guest one, Snapshot now, ApplyRequest request, Caller caller)
+    {
+        if (one.Tenant.Length > 0 && !caller.Sees(one.Tenant))
+        {
+            throw new ServiceException(FailureCode.PermissionDenied, $"guests of tenant {one.Tenant} are not yours to make", "guest.tenant");
+        }
+
+        if (!now.Guests.TryGetValue(one.Name, out GuestRecord? record))
+        {
+            Guest made = GuestRules.New(one, now, platform.Plan, caller.Tenant);
+            Add(plan, Registry.GuestKind, one.Name, null, made);
+            return now.With(new GuestRecord(made));
+        }
+
+        Guest before = record.Declared;
+        if (!caller.Sees(before.Tenant))
+        {
+            throw new ServiceException(FailureCode.AlreadyExists, $"the name {one.Name} is taken: choose another", "guest.name", "guest/" + one.Name);
+        }
+
+        foreach ((string field, string there, string asked) in new[]
+        {
+            ("tenant", before.Tenant, one.Tenant), ("ipv4", before.Ipv4, one.Ipv4), ("ipv6", before.Ipv6, one.Ipv6),
+        })
+        {
+            if (asked.Length > 0 && asked != there)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition, $"guest {one.Name}: {field} is {there} and cannot become {asked}: delete the guest first", "guest." + field, "guest/" + one.Name);
+            }
+        }
+
+        Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels" } }, GuestService.Changeable);
+        GuestRules.CheckMutable(after);
+        after.Nsm = one.Nsm.Length > 0 ? GuestRules.NsmNamed(one.Nsm, now).Name : before.Nsm;
+        if (after.Nsm != before.Nsm)
+        {
+            caller.MustBeOperator("moving a guest to another NSM");
+            if (!request.Force)
+            {
+                guests.CheckIdle(record, "moving it to another NSM ends its sockets");
+            }
+        }
+
+        Add(plan, Registry.GuestKind, one.Name, before, after);
+        return now;
+    }
+
+    private static void Prune(Plan plan, DeclaredState wanted, Snapshot now)
+    {
+        foreach (string name in now.Policies.Keys.Where(name => wanted.Policies.All(one => one.Name != name)))
+        {
+            Add(plan, Registry.PolicyKind, name, now.Policies[name], null);
+        }
+
+        foreach (string name in now.Nsms.Keys.Where(name => wanted.Nsms.All(one => one.Name != name)))
+        {
+            string[] guests = [.. wanted.Guests.Where(guest => (guest.Nsm.Length > 0 ? guest.Nsm : now.Guests.GetValueOrDefault(guest.Name)?.Nsm) == name).Select(guest => guest.Name)];
+            if (guests.Length > 0)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition, $"NSM {name} is not in the state, but serves {string.Join(", ", guests.Take(5))}: name another NSM for them", about: "nsm/" + name);
+            }
+
+            Add(plan, Registry.NsmKind, name, now.Nsms[name].Declared, null);
+        }
+
+        foreach (string name in now.Tenants.Keys.Where(name => name != Registry.DefaultTenant && wanted.Tenants.All(one => one.Name != name)))
+        {
+            if (now.Guests.Values.Any(guest => guest.Declared.Tenant == name))
+            {
+                throw new ServiceException(FailureCode.FailedPrecondition, $"tenant {name} is not in the state, but has guests in it", about: "tenant/" + name);
+            }
+
+            Add(plan, Registry.TenantKind, name, now.Tenants[name], null);
+        }
+    }
+
+    private static void Distinct(string kind, IEnumerable<string> names)
+    {
+        if (names.GroupBy(name => name).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw ServiceException.Invalid("state." + kind, $"{kind} {twice.Key} is in the state twice");
+        }
+    }
+
+    private static void Add<T>(Plan plan, string kind, string name, T? before, T? after)
+        where T : class, IMessage<T>
+    {
+        var change = new Change
+        {
+            Kind = kind,
+            Name = name,
+            Action = before is null ? Change.Types.Action.Create : after is null ? Change.Types.Action.Delete : Change.Types.Action.Update,
+        };
+        MessageDescriptor type = (before ?? after)!.Descriptor;
+        foreach (FieldDescriptor field in type.Fields.InFieldNumberOrder().Where(field => field.FieldNumber < 20 && field.Name != "name"))
+        {
+            string was = before is null ? "" : ProtoJson.Value(before, field), becomes = after is null ? "" : ProtoJson.Value(after, field);
+            if (was != becomes)
+            {
+                change.Fields.Add(new FieldChange { Field = field.Name, Before = was, After = becomes });
+            }
+        }
+
+        if (before is null || after is null || change.Fields.Count > 0)
+        {
+            plan.Changes.Add(change);
+            plan.Declarations.Add(new Declaration(kind, name, after));
+        }
+    }
+}
