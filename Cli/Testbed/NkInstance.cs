@@ -20,6 +20,7 @@ public sealed class NkInstance : IDisposable
     private readonly string _nk;
     private readonly NkdClient _client;
     private OutsideNamespace? _outside;
+    private (string, string?)[] _options = [];
     private int _runs;
     private bool _disposed;
 
@@ -61,8 +62,8 @@ public sealed class NkInstance : IDisposable
         var instance = new NkInstance(name, runDirectory, folder, nk);
         try
         {
-            (string, string?)[] pairs = [.. options.Chunk(2).Select(pair => (pair[0], (string?)pair[1]))];
-            _ = UpDown.Start(runDirectory, name, pairs);
+            instance._options = [.. options.Chunk(2).Select(pair => (pair[0], (string?)pair[1]))];
+            instance.StartControlPlane();
             return instance;
         }
         catch
@@ -71,6 +72,9 @@ public sealed class NkInstance : IDisposable
             throw;
         }
     }
+
+    /// <summary>Starts nkd, which takes over what runs; returns when it is ready.</summary>
+    public void StartControlPlane() => _ = UpDown.Start(RunDirectory, Name, _options);
 
     /// <summary>Makes a guest.</summary>
     public void CreateGuest(string guest, string? nsm = null) => _client.CreateGuest(new Guest { Name = guest, Nsm = nsm ?? "" }, mustBeNew: false);

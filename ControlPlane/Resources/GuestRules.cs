@@ -73,7 +73,6 @@ internal static class GuestRules
         now.Nsms.GetValueOrDefault(name) is not { } nsm
             ? throw new ServiceException(
                 FailureCode.NotFound, $"there is no NSM {name}: `nk nsm list` shows all, `nk nsm create {name}` makes it", "guest.nsm", "nsm/" + name)
-        : nsm.Draining ? throw new ServiceException(FailureCode.FailedPrecondition, $"NSM {name} is being drained: choose another", "guest.nsm", "nsm/" + name)
         : nsm;
 
     /// <summary>The NSM that the policies choose: the first of the list that is ready, else the first that there is.</summary>
@@ -81,8 +80,8 @@ internal static class GuestRules
     {
         Policy? policy = now.Policies.Values.Where(policy => PolicyRules.Matches(policy.Match, guest)).OrderBy(policy => policy.Priority).FirstOrDefault();
         NsmRecord[] choice = policy is not null
-            ? [.. policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>().Where(nsm => !nsm.Draining)]
-            : [.. now.Nsms.Values.Where(nsm => !nsm.Draining).OrderBy(nsm => nsm.Id)];
+            ? [.. policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>()]
+            : [.. now.Nsms.Values.OrderBy(nsm => nsm.Id)];
         return (policy is null ? choice.FirstOrDefault() : choice.FirstOrDefault(nsm => nsm.Ready) ?? choice.FirstOrDefault())
             ?? throw new ServiceException(
                 FailureCode.FailedPrecondition,

@@ -59,9 +59,6 @@ internal sealed class NsmRecord(Nsm declared)
     /// <summary>Attached to CoreEngine.</summary>
     public bool Ready { get; set; }
 
-    /// <summary>Serves no new guests: its guests are being given to another.</summary>
-    public bool Draining { get; set; }
-
     /// <summary>Why it is not ready, as far as known.</summary>
     public string? Reason { get; set; }
 

@@ -168,8 +168,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
     {
         Nsm shown = nsm.Declared.Clone();
         Supervised? process = platform.ProcessOf(nsm);
-        shown.State = nsm.Draining ? NsmState.Draining
-            : nsm.Ready && platform.EngineUp ? NsmState.Ready
+        shown.State = nsm.Ready && platform.EngineUp ? NsmState.Ready
             : process?.Running == true ? NsmState.Starting : NsmState.Down;
         shown.Reason = shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
         shown.Pid = process?.Pid ?? 0;

@@ -1,0 +1,134 @@
+using System.Diagnostics;
+using System.Globalization;
+using NetKernel.Api.V1;
+using NetKernel.Cli;
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.Bench;
+
+/// <summary>
+/// ./nk bench api: guests created, read, listed, watched and deleted over the API, time per operation at the beginning and at the end; memory of nkd; how long an nkd that was killed takes
+/// to be there again. Baseline of creating: what it starts, `ip netns add` and one batch of `ip` in the namespace, alone and without NetKernel.
+/// </summary>
+internal sealed class ApiBenchmark : Benchmark
+{
+    public override string Name => "api";
+
+    public override string Summary => "the control plane with many guests (root; --guests 1000, --mode private|bridge|host)";
+
+    public override int Run(Options options)
+    {
+        int count = options.Number("guests", 1000);
+        string mode = options.Text("mode", "private");
+        int slice = Math.Max(1, count / 10);
+        using NkInstance nk = NkInstance.Up("api", "--mode", mode);
+        using var client = new NkdClient(nk.RunDirectory);
+        _ = client.CreateGuest(new Guest { Name = "warm" }, mustBeNew: true);
+        client.DeleteGuest("warm", force: false);
+        double[] bare = Bare(nk.Name, slice);
+        long atStart = Kilobytes(nk.ControlPlanePid);
+
+        int told = 0;
+        using var watcher = new NkdClient(nk.RunDirectory);
+        var watching = new Thread(() =>
+        {
+            try
+            {
+                foreach (Event e in watcher.Watch("guest"))
+                {
+                    _ = e.Type == Event.Types.Type.Added ? Interlocked.Increment(ref told) : 0;
+                }
+            }
+            catch (CliException)
+            {
+                // nkd has been killed: the end of this part.
+            }
+        })
+        { IsBackground = true };
+        watching.Start();
+
+        double[] created = Times(count, i => client.CreateGuest(new Guest { Name = Named(i) }, mustBeNew: true));
+        double[] read = Times(count, i => client.Guest(Named(i)));
+        double[] listed = Times(20, _ => client.Guests());
+        long withAll = Kilobytes(nk.ControlPlanePid);
+        bool watched = NkInstance.WaitFor(() => Volatile.Read(ref told) == count, TimeSpan.FromSeconds(30));
+
+        int pid = nk.ControlPlanePid;
+        _ = GuestProcess.SendSignal(pid, 9);
+        _ = NkInstance.WaitFor(() => !Directory.Exists($"/proc/{pid}"), TimeSpan.FromSeconds(10));
+        long began = Stopwatch.GetTimestamp();
+        nk.StartControlPlane();
+        double again = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        int ready = client.Guests().Count(guest => guest.State == GuestState.Ready);
+        long afterwards = Kilobytes(nk.ControlPlanePid);
+        double[] deleted = Times(count, i => client.DeleteGuest(Named(i), force: false));
+
+        Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count} guests, {mode} mode; ms per operation: median (least to most)\n"));
+        Console.Out.WriteLine("| operation | first tenth | last tenth | ratio |\n|---|---|---|---|");
+        foreach ((string what, double[] times) in new[] { ("create", created), ("get", read), ("delete", deleted) })
+        {
+            Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {Show(times[..slice])} | {Show(times[^slice..])} | {Median(times[^slice..]) / Median(times[..slice]):F2} |"));
+        }
+
+        Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
+
+            | | |
+            |---|---|
+            | create over bare `ip netns add` + `ip -batch` ({Show(bare)}) | {Median(created[..slice]) / Median(bare):F2} |
+            | list of all {count}, ms | {Show(listed)} |
+            | a watch told of all | {(watched ? "yes" : $"no: {told}")} |
+            | nkd's resident memory, MB: empty, with {count}, after the restart | {atStart / 1024.0:F0}, {withAll / 1024.0:F0}, {afterwards / 1024.0:F0} |
+            | nkd killed and started again, s ({ready} of {count} guests ready) | {again:F2} |
+            """));
+        return watched && ready == count ? 0 : 1;
+    }
+
+    // What creating a guest in private mode starts, without anything around it.
+    private static double[] Bare(string instance, int count)
+    {
+        double[] times = Times(count, i =>
+        {
+            Ip($"netns add {instance}-bare{i}");
+            Ip($"-n {instance}-bare{i} link set lo up");
+        });
+        for (int i = 0; i < count; i++)
+        {
+            Ip($"netns del {instance}-bare{i}");
+        }
+
+        return times;
+    }
+
+    private static void Ip(string arguments)
+    {
+        using Process process = Process.Start("ip", arguments);
+        process.WaitForExit();
+        if (process.ExitCode != 0)
+        {
+            throw new InvalidOperationException("ip " + arguments);
+        }
+    }
+
+    private static double[] Times(int count, Action<int> action)
+    {
+        double[] times = new double[count];
+        for (int i = 0; i < count; i++)
+        {
+            long began = Stopwatch.GetTimestamp();
+            action(i);
+            times[i] = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        }
+
+        return times;
+    }
+
+    private static long Kilobytes(int pid) => long.Parse(
+        File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith("VmRSS:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+        CultureInfo.InvariantCulture);
+
+    private static double Median(double[] times) => times.Order().ElementAt(times.Length / 2);
+
+    private static string Show(double[] times) => string.Create(CultureInfo.InvariantCulture, $"{Median(times):F2} ({times.Min():F2} to {times.Max():F2})");
+
+    private static string Named(int i) => string.Create(CultureInfo.InvariantCulture, $"g{i:D4}");
+}
