@@ -1,9 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using NetKernel.Cli.Commands;
-using NetKernel.Cli.Output;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Commands;
+using NetKernel.Cli.Output;
 
 namespace NetKernel.Cli;
 

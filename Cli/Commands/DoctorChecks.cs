@@ -2,11 +2,11 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using NetKernel.Api;
+using NetKernel.Api.V1;
 using NetKernel.Channel.Host;
 using NetKernel.Cli.Output;
 using NetKernel.Cli.Run;
-using NetKernel.Api;
-using NetKernel.Api.V1;
 
 namespace NetKernel.Cli.Commands;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
-using NetKernel.Cli.Output;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Output;
 
 namespace NetKernel.Cli.Commands;
 

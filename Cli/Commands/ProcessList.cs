@@ -1,6 +1,6 @@
 using System.Globalization;
-using NetKernel.Cli.Output;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Output;
 
 namespace NetKernel.Cli.Commands;
 

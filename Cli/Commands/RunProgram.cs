@@ -1,6 +1,6 @@
-using NetKernel.Cli.Run;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Run;
 
 namespace NetKernel.Cli.Commands;
 

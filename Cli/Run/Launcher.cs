@@ -2,9 +2,9 @@ using System.Collections;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
-using NetKernel.Channel.Host;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Channel.Host;
 
 namespace NetKernel.Cli.Run;
 

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using NetKernel.Cli.Commands;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Commands;
 
 namespace NetKernel.Cli.Testbed;
 

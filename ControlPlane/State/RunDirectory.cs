@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
-using NetKernel.Channel.Host;
 using NetKernel.Api;
+using NetKernel.Channel.Host;
 using NetKernel.ControlPlane.Services;
 
 namespace NetKernel.ControlPlane.State;
