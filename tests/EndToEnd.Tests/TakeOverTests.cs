@@ -16,7 +16,7 @@ public sealed class TakeOverTests(ITestOutputHelper output)
     [RootFact]
     public void Nkd_killed_and_started_again_disturbs_neither_iperf3_nor_redis()
     {
-        using NkInstance nk = NkInstance.Up("take");
+        using NkInstance nk = NkInstance.Up("take", "--shared-memory", "off");
         using GuestProcess iperfServer = nk.Start("d", "iperf3", "-s");
         Assert.True(nk.WaitForListener("d", 5201, Time), iperfServer.Error);
         using GuestProcess redis = nk.Start("c", "redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", nk.Folder);
