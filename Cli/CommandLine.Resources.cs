@@ -233,6 +233,25 @@ internal static partial class CommandLine
             TopCommand.Run(Where(parse), Math.Max(0, parse.GetValue(rounds)), Math.Max(1, parse.GetValue(rows))));
     }
 
+    private static Command Certificate()
+    {
+        var group = new Command("cert", "a small certificate authority, for the API over TCP (nk up --listen)");
+        var folder = new Option<string>("--dir") { Description = "where the files are put (.)", HelpName = "DIR", DefaultValueFactory = _ => "." };
+        Command init = Command("init", "make the authority: ca.pem, ca.key", [folder], parse => Certificates.Authority(parse.GetValue(folder)!));
+        var hosts = new Option<string[]>("--host") { Description = "a name or address by which clients reach nkd; may be repeated", HelpName = "HOST" };
+        Command server = Command("server", "make nkd's certificate: server.pem, server.key", [folder, hosts], parse => Certificates.Server(parse.GetValue(folder)!, parse.GetValue(hosts) ?? []));
+        Argument<string> name = Name("certificate");
+        var tenant = new Option<string?>("--tenant") { Description = "for this tenant (the operator)", HelpName = "NAME" };
+        var days = new Option<int>("--days") { Description = "valid for so many days (90)", HelpName = "N", DefaultValueFactory = _ => 90 };
+        Command client = Command("client", "make a client's certificate: NAME.pem, NAME.key", [folder, tenant, days], parse =>
+            Certificates.Client(parse.GetValue(folder)!, parse.GetValue(name)!, parse.GetValue(tenant), parse.GetValue(days)));
+        client.Arguments.Add(name);
+        group.Subcommands.Add(init);
+        group.Subcommands.Add(server);
+        group.Subcommands.Add(client);
+        return group;
+    }
+
     private static Command Completion()
     {
         var shell = new Argument<string>("shell") { Description = "bash" };

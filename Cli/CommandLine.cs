@@ -13,6 +13,10 @@ internal static partial class CommandLine
     private static readonly Option<string?> RunDirectory = new("--run-dir") { Description = "run directory (NETKERNEL_RUN_DIR)", HelpName = "DIR", Recursive = true };
     private static readonly Option<string?> Instance = new("--instance") { Description = "instance, when several run side by side (NETKERNEL_INSTANCE)", HelpName = "NAME", Recursive = true };
 
+    private static readonly Option<string?> Address = new("--address") { Description = "a nkd elsewhere, by TLS with a certificate (NETKERNEL_ADDRESS)", HelpName = "HOST:PORT", Recursive = true };
+    private static readonly Option<string?> TlsFolder = new("--tls-dir") { Description = "where nk cert has put ca.pem and the certificates (NETKERNEL_TLS_DIR, .)", HelpName = "DIR", Recursive = true };
+    private static readonly Option<string?> TlsName = new("--tls-name") { Description = "which certificate in it (NETKERNEL_TLS_NAME, operator)", HelpName = "NAME", Recursive = true };
+
     private static readonly Option<string> Format = MakeFormat();
 
     /// <summary>Runs a command line. Data goes to standard output, everything else to standard error.</summary>
@@ -53,9 +57,12 @@ internal static partial class CommandLine
         var root = new RootCommand("NetKernel: the network stack as a service");
         root.Options.Add(RunDirectory);
         root.Options.Add(Instance);
+        root.Options.Add(Address);
+        root.Options.Add(TlsFolder);
+        root.Options.Add(TlsName);
         root.Subcommands.Add(Up());
         var purge = new Option<bool>("--purge") { Description = "also forget what is declared, where --state-dir keeps it" };
-        root.Subcommands.Add(Command("down", "end everything and remove every trace", [purge], parse => UpDown.Down(Where(parse), parse.GetValue(Instance), parse.GetValue(purge))));
+        root.Subcommands.Add(Command("down", "end everything and remove every trace", [purge], parse => UpDown.Down(Where(parse, local: true), parse.GetValue(Instance), parse.GetValue(purge))));
         root.Subcommands.Add(RunCommand(program));
         root.Subcommands.Add(Guest());
         root.Subcommands.Add(Nsm());
@@ -67,9 +74,10 @@ internal static partial class CommandLine
         root.Subcommands.Add(WithFormat("export", "what is declared, as nk apply takes it", (parse, format) => ApplyCommand.Export(Where(parse), format == "table" ? "yaml" : format)));
         root.Subcommands.Add(Audit());
         root.Subcommands.Add(Top());
+        root.Subcommands.Add(Certificate());
         root.Subcommands.Add(Completion());
         root.Subcommands.Add(Stat());
-        root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse), format)));
+        root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse, local: true), format)));
         var keep = new Option<bool>("--keep-logs") { Description = "leave the temporary folder for a look" };
         root.Subcommands.Add(Command("demo", "run unmodified programs through NetKernel and check what comes out", [keep], parse => Demo.DemoRun.Run(parse.GetValue(keep))));
         return root;
@@ -87,12 +95,14 @@ internal static partial class CommandLine
         var subnet4 = new Option<string?>("--subnet4") { Description = "IPv4 subnet of the guests (198.18.0.0/16)", HelpName = "NET" };
         var subnet6 = new Option<string?>("--subnet6") { Description = "IPv6 subnet of the guests (2001:2::/64)", HelpName = "NET" };
         var state = new Option<string?>("--state-dir") { Description = "keep what is declared here, also after nk down (the run directory, which goes)", HelpName = "DIR" };
-        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state], parse => UpDown.Up(
+        var listen = new Option<string?>("--listen") { Description = "serve the API here too, to clients with a certificate (--tls-dir)", HelpName = "ADDRESS:PORT" };
+        var config = new Option<string?>("--config") { Description = "nkd's settings (/etc/netkernel/nkd.conf, if there is one)", HelpName = "FILE" };
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state, listen, config], parse => UpDown.Up(
             parse.GetValue(RunDirectory), parse.GetValue(Instance),
             [
                 ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
                 ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
-                ("--state-dir", parse.GetValue(state)),
+                ("--state-dir", parse.GetValue(state)), ("--listen", parse.GetValue(listen)), ("--config", parse.GetValue(config)), ("--tls-dir", parse.GetValue(TlsFolder)),
             ]));
     }
 
@@ -113,7 +123,7 @@ internal static partial class CommandLine
         DnsOptions dns = new();
         Command command = Command("run", "run a program in a guest: nk run --guest NAME -- PROGRAM [ARGS...]", [guest, nsm, tenant, .. dns.All, uncovered, loopback], parse =>
             RunProgram.Run(
-                Where(parse), new Guest { Name = parse.GetValue(guest)!, Nsm = parse.GetValue(nsm) ?? "", Tenant = parse.GetValue(tenant) ?? "", Dns = dns.Of(parse) },
+                Where(parse, local: true), new Guest { Name = parse.GetValue(guest)!, Nsm = parse.GetValue(nsm) ?? "", Tenant = parse.GetValue(tenant) ?? "", Dns = dns.Of(parse) },
                 parse.GetValue(uncovered),
                 parse.GetValue(loopback) == "netkernel",
                 [.. parse.GetValue(rest) ?? [], .. program]));
@@ -151,9 +161,18 @@ internal static partial class CommandLine
         return stat;
     }
 
-    private static string Where(ParseResult parse)
+    private static string Where(ParseResult parse, bool local = false)
     {
         string? instance = parse.GetValue(Instance);
+        if ((parse.GetValue(Address) ?? Environment.GetEnvironmentVariable("NETKERNEL_ADDRESS")) is { Length: > 0 } address)
+        {
+            return local
+                ? throw CliException.Usage("this works on the machine that nkd runs on only: leave out --address (and NETKERNEL_ADDRESS)")
+                : Remote.Text(
+                    address, parse.GetValue(TlsFolder) ?? Environment.GetEnvironmentVariable("NETKERNEL_TLS_DIR") ?? ".",
+                    parse.GetValue(TlsName) ?? Environment.GetEnvironmentVariable("NETKERNEL_TLS_NAME") ?? "operator");
+        }
+
         return instance is not null && Names.Problem("instance", instance) is { } problem
             ? throw CliException.Usage(problem)
             : Places.RunDirectory(parse.GetValue(RunDirectory), instance);

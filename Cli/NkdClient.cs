@@ -22,8 +22,9 @@ internal sealed class NkdClient : IDisposable
 
     public NkdClient(string runDirectory)
     {
-        RunDirectory = runDirectory;
-        var handler = new SocketsHttpHandler
+        Remote? remote = Remote.TryParse(runDirectory);
+        RunDirectory = remote?.Address ?? runDirectory;
+        SocketsHttpHandler handler = remote is not null ? new SocketsHttpHandler { UseProxy = false, SslOptions = remote.Tls() } : new SocketsHttpHandler
         {
             UseProxy = false,
             ConnectCallback = async (_, stop) =>
@@ -41,7 +42,7 @@ internal sealed class NkdClient : IDisposable
                 }
             },
         };
-        _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true, MaxReceiveMessageSize = 64 << 20 });
+        _channel = GrpcChannel.ForAddress(remote?.Address ?? "http://localhost", new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true, MaxReceiveMessageSize = 64 << 20 });
         CallInvoker invoker = _channel.CreateCallInvoker();
         _guests = new(invoker);
         _nsms = new(invoker);

@@ -67,9 +67,12 @@ internal static class Daemon
                 Terminal.Detach(platform.LogOf("nkd"));
             }
 
+            using var manager = ServiceManager.FromEnvironment();
+            manager.Ready(platform.IsAlive);
             using var interrupted = System.Runtime.InteropServices.PosixSignalRegistration.Create(
                 System.Runtime.InteropServices.PosixSignal.SIGINT, _ => ending.Everything = true);
             await app.WaitForShutdownAsync();
+            manager.Stopping();
         }
         catch (InvalidOperationException e)
         {
@@ -142,7 +145,12 @@ internal static class Daemon
         builder.Logging.AddProvider(new FileLog(Path.Combine(directory.Logs, "nkd.log")));
         builder.Logging.SetMinimumLevel(LogLevel.Information);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(directory.ApiSocket, listen => listen.Protocols = HttpProtocols.Http2));
+        ClientCertificates? overTcp = options.Listen is { } endpoint ? ClientCertificates.Load(options.TlsDirectory, endpoint) : null;
+        builder.WebHost.UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        {
+            kestrel.ListenUnixSocket(directory.ApiSocket, listen => listen.Protocols = HttpProtocols.Http2);
+            overTcp?.Listen(kestrel);
+        });
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(2));
 
         IServiceCollection services = builder.Services;

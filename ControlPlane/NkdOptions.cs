@@ -1,5 +1,6 @@
 using System.Globalization;
 using NetKernel.Api;
+using NetKernel.ControlPlane.Configuration;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Services;
 
@@ -33,6 +34,12 @@ internal sealed class NkdOptions
     /// <summary>Where what is declared is kept; by default the run directory, and then it goes with `nk down`.</summary>
     public string StateDirectory { get; private set; } = "";
 
+    /// <summary>Where the API is served over TCP too; null: nowhere.</summary>
+    public System.Net.IPEndPoint? Listen { get; private set; }
+
+    /// <summary>The folder with ca.pem, server.pem and server.key.</summary>
+    public string TlsDirectory { get; private set; } = Environment.CurrentDirectory;
+
     /// <summary>CoreEngine's quota of processor time in thousandths of a core; 0: none.</summary>
     public uint EngineCpuMillicores { get; private set; }
 
@@ -47,14 +54,15 @@ internal sealed class NkdOptions
     /// <summary>Only remove what a killed nkd left behind.</summary>
     public bool CleanUp { get; private set; }
 
-    /// <summary>Throws <see cref="ServiceException"/> with one line that says what is wrong.</summary>
-    public static NkdOptions Parse(IReadOnlyList<string> arguments)
+    /// <summary>Reads the command line, the environment and the file. Throws <see cref="ServiceException"/> with one line that says what is wrong, and where.</summary>
+    public static NkdOptions Parse(IReadOnlyList<string> arguments, Func<string, string?>? variable = null)
     {
         var options = new NkdOptions();
         string? runDirectory = null;
         string? instance = null;
         string? folder = null;
-        string? state = null;
+        string? file = null;
+        var flags = new List<Setting>();
         for (int i = 0; i < arguments.Count; i++)
         {
             string name = arguments[i];
@@ -73,35 +81,71 @@ internal sealed class NkdOptions
             {
                 case "--run-dir": runDirectory = value; break;
                 case "--instance": instance = value; break;
-                case "--mode": options.Mode = value; break;
                 case "--bin-dir": folder = value; break;
-                case "--hugepages": options.HugePages = value; break;
-                case "--shared-memory": options.SharedMemory = value; break;
-                case "--state-dir": state = value; break;
-                case "--engine-cpu":
-                    options.EngineCpuMillicores = uint.TryParse(value, CultureInfo.InvariantCulture, out uint cpu) ? cpu : throw Wrong("--engine-cpu is a number of thousandths of a core");
+                case "--config": file = value; break;
+                default:
+                    flags.Add(name.StartsWith("--", StringComparison.Ordinal) && Setting.Names.Contains(name[2..])
+                        ? new Setting(name[2..], value, name) : throw Wrong($"unknown option {name}"));
                     break;
-                case "--engine-memory":
-                    options.EngineMemoryBytes = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong memory) ? memory : throw Wrong("--engine-memory is a number of bytes");
-                    break;
-                case "--subnet4": options.Subnet4 = value; break;
-                case "--subnet6": options.Subnet6 = value; break;
-                case "--loops":
-                    options.Loops = int.TryParse(value, CultureInfo.InvariantCulture, out int loops) ? loops : 0;
-                    break;
-                default: throw Wrong($"unknown option {name}");
             }
         }
 
         options.Instance = instance ?? Environment.GetEnvironmentVariable("NETKERNEL_INSTANCE") ?? Places.DefaultInstance;
         options.RunDirectory = Places.RunDirectory(runDirectory, instance);
-        options.Engine = Installed(folder, "nk-engine");
-        options.StateDirectory = state is null ? options.RunDirectory : Path.GetFullPath(state);
+        options.StateDirectory = options.RunDirectory;
+        foreach (Setting setting in Setting.Collect(file ?? Setting.UsualFile, file is not null, variable ?? Environment.GetEnvironmentVariable, flags))
+        {
+            options.Set(setting);
+        }
+
         options._folder = folder;
+        options.Engine = Installed(folder, "nk-engine");
         _ = Installed(folder, "nk-nsm-kernel");
         options.Library = Installed(folder, "libnetkernel.so");
         options.Check();
         return options;
+    }
+
+    private void Set(Setting setting)
+    {
+        string value = setting.Value;
+        switch (setting.Name)
+        {
+            case "mode": Mode = value is "bridge" or "host" or "private" ? value : throw setting.Wrong("it is bridge or host (or private, for tests)"); break;
+            case "hugepages": HugePages = value is "auto" or "off" ? value : throw setting.Wrong("it is auto or off"); break;
+            case "shared-memory": SharedMemory = value is "on" or "off" ? value : throw setting.Wrong("it is on or off"); break;
+            case "state-dir": StateDirectory = Path.GetFullPath(value); break;
+            case "tls-dir": TlsDirectory = Path.GetFullPath(value); break;
+            case "loops":
+                Loops = int.TryParse(value, CultureInfo.InvariantCulture, out int loops) && loops is >= 1 and <= 8 ? loops : throw setting.Wrong("loops are 1 to 8");
+                break;
+            case "listen":
+                Listen = System.Net.IPEndPoint.TryParse(value, out System.Net.IPEndPoint? endpoint) && endpoint.Port > 0
+                    ? endpoint : throw setting.Wrong("it is ADDRESS:PORT, as 127.0.0.1:7443 or [::1]:7443");
+                break;
+            case "engine-cpu":
+                EngineCpuMillicores = uint.TryParse(value, CultureInfo.InvariantCulture, out uint cpu) ? cpu : throw setting.Wrong("it is a number of thousandths of a core");
+                break;
+            case "engine-memory":
+                EngineMemoryBytes = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong memory) ? memory : throw setting.Wrong("it is a number of bytes");
+                break;
+            case "subnet4": Subnet4 = Subnet(setting, subnet => new AddressPlan(subnet4: subnet)); break;
+            case "subnet6": Subnet6 = Subnet(setting, subnet => new AddressPlan(subnet6: subnet)); break;
+            default: throw setting.Wrong("there is no such setting");
+        }
+    }
+
+    private static string Subnet(Setting setting, Func<string, AddressPlan> plan)
+    {
+        try
+        {
+            _ = plan(setting.Value);
+            return setting.Value;
+        }
+        catch (FormatException e)
+        {
+            throw setting.Wrong(e.Message);
+        }
     }
 
     /// <summary>The program of a kind of NSM, nk-nsm-KIND; null when it is not installed.</summary>
@@ -119,39 +163,10 @@ internal sealed class NkdOptions
             throw Wrong(problem);
         }
 
-        if (Mode is not ("bridge" or "host" or "private"))
-        {
-            throw Wrong($"--mode {Mode}: it is bridge or host (or private, for tests)");
-        }
-
         if (Mode != "host" && !Environment.IsPrivilegedProcess)
         {
             throw new ServiceException(
                 FailureCode.FailedPrecondition, $"{Mode} mode needs root (network namespaces{(Mode == "bridge" ? ", a bridge" : "")}): use sudo, or try `nk up --mode host` without privileges");
-        }
-
-        if (Loops is < 1 or > 8)
-        {
-            throw Wrong("--loops is 1 to 8");
-        }
-
-        if (HugePages is not ("auto" or "off"))
-        {
-            throw Wrong($"--hugepages {HugePages}: it is auto or off");
-        }
-
-        if (SharedMemory is not ("on" or "off"))
-        {
-            throw Wrong($"--shared-memory {SharedMemory}: it is on or off");
-        }
-
-        try
-        {
-            _ = new AddressPlan(Subnet4, Subnet6);
-        }
-        catch (FormatException e)
-        {
-            throw Wrong(e.Message);
         }
     }
 

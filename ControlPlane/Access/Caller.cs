@@ -26,7 +26,7 @@ internal sealed record Caller(string? Tenant, string Description)
 }
 
 /// <summary>
-/// Finds out who calls: on the Unix socket by the peer's credentials, which the kernel vouches for. Root and the user who runs nkd are the operator;
+/// Finds out who calls: over TCP by the certificate, on the Unix socket by the peer's credentials, which the kernel vouches for. Root and the user who runs nkd are the operator;
 /// other users act for the tenant that names their user id.
 /// </summary>
 internal sealed class Callers(Registry registry)
@@ -38,6 +38,11 @@ internal sealed class Callers(Registry registry)
 
     public Caller Of(HttpContext http)
     {
+        if (http.Connection.ClientCertificate is { } certificate)
+        {
+            return ClientCertificates.CallerOf(certificate, registry.Now.Tenants.ContainsKey);
+        }
+
         Socket? socket = http.Features.Get<IConnectionSocketFeature>()?.Socket;
         if (socket?.AddressFamily != AddressFamily.Unix)
         {

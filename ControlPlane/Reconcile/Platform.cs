@@ -143,6 +143,18 @@ internal sealed partial class Platform(
 
     public string LogOf(string name) => Path.Combine(directory.Logs, name + ".log");
 
+    /// <summary>Whether changes can still be made: nobody holds their lock for good.</summary>
+    public bool IsAlive()
+    {
+        if (!registry.Changes.Wait(TimeSpan.FromSeconds(10)))
+        {
+            return false;
+        }
+
+        _ = registry.Changes.Release();
+        return true;
+    }
+
     private static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
     // Level-triggered: whatever was missed, or failed, is looked at again.

@@ -1,10 +1,10 @@
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
-using NetKernel.Cli.Commands;
-using NetKernel.Cli.Output;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.Cli.Commands;
+using NetKernel.Cli.Output;
 
 namespace NetKernel.Cli.Tests;
 

@@ -14,8 +14,8 @@ public sealed class OptionsTests : IDisposable
     [InlineData("--frob", "--frob needs a value")]
     [InlineData("--frob 1", "unknown option --frob")]
     [InlineData("--mode vm", "it is bridge or host")]
-    [InlineData("--loops 9", "--loops is 1 to 8")]
-    [InlineData("--loops many", "--loops is 1 to 8")]
+    [InlineData("--loops 9", "loops are 1 to 8")]
+    [InlineData("--loops many", "loops are 1 to 8")]
     [InlineData("--hugepages yes", "it is auto or off")]
     [InlineData("--subnet4 198.18.0.0/30", "not an IPv4 subnet of /22 or larger")]
     [InlineData("--instance UP", "is no valid instance name")]
@@ -25,6 +25,34 @@ public sealed class OptionsTests : IDisposable
         Assert.Equal(FailureCode.InvalidArgument, wrong.Code);
         Assert.Contains(reason, wrong.Message);
     }
+
+    [Fact]
+    public void A_file_gives_way_to_the_environment_and_that_to_flags()
+    {
+        string file = Path.Combine(_folder, "nkd.conf");
+        File.WriteAllText(file, "# settings\nmode = host\nloops = 2   # two\n\nsubnet4=198.19.0.0/16\nstate-dir = /var/lib/nk\n");
+        NkdOptions options = NkdOptions.Parse(
+            ["--bin-dir", _folder, "--config", file, "--state-dir", "/else"], name => name switch { "NETKERNEL_LOOPS" => "3", "NETKERNEL_STATE_DIR" => "/env", _ => null });
+        Assert.Equal(("host", 3, "198.19.0.0/16", "/else"), (options.Mode, options.Loops, options.Subnet4, options.StateDirectory));
+    }
+
+    [Theory]
+    [InlineData("mode = host\ncolor = red", "nkd.conf:2: there is no setting 'color': there are mode, loops")]
+    [InlineData("mode = host\n\nloops = many", "nkd.conf:3: loops = many: loops are 1 to 8")]
+    [InlineData("host", "nkd.conf:1: 'host' is no line of NAME = VALUE")]
+    [InlineData("mode = host\nmode = bridge", "nkd.conf:2: mode is set twice, first in ")]
+    [InlineData("subnet6 = 198.18.0.0/16", "nkd.conf:1: subnet6 = 198.18.0.0/16: ")]
+    public void What_is_wrong_in_a_file_is_named_with_its_line(string text, string complaint)
+    {
+        string file = Path.Combine(_folder, "nkd.conf");
+        File.WriteAllText(file, text);
+        Assert.Contains(complaint, Assert.Throws<ServiceException>(() => NkdOptions.Parse(["--bin-dir", _folder, "--config", file], _ => null)).Message);
+    }
+
+    [Fact]
+    public void What_is_wrong_in_the_environment_is_named_with_its_variable() => Assert.Contains(
+        "NETKERNEL_HUGEPAGES: hugepages = yes: it is auto or off",
+        Assert.Throws<ServiceException>(() => NkdOptions.Parse(["--mode", "host", "--bin-dir", _folder], name => name == "NETKERNEL_HUGEPAGES" ? "yes" : null)).Message);
 
     [Fact]
     public void A_missing_program_says_what_to_do()
