@@ -1,0 +1,78 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using NetKernel.ControlPlane.Supervision;
+
+namespace NetKernel.ControlPlane.Tests;
+
+/// <summary>Quotas, with the machine's own cgroups where they can be written to.</summary>
+public sealed class CgroupTests : IDisposable
+{
+    private readonly string _log = Path.GetTempFileName();
+    private readonly string _instance = $"test-{Environment.ProcessId}-{Guid.NewGuid():N}";
+    private readonly Supervisor _supervisor = new(NullLogger<Supervisor>.Instance);
+
+    public void Dispose() => File.Delete(_log);
+
+    [Fact]
+    public async Task A_process_gets_no_more_than_its_quotas_and_they_change_while_it_runs()
+    {
+        var cgroups = new Cgroups(_instance);
+        if (!cgroups.Available)
+        {
+            Assert.StartsWith("no quotas: ", cgroups.Kind);
+            return;
+        }
+
+        (IReadOnlyList<string> files, string? problem) = cgroups.Prepare("busy", cpuMillicores: 100, memoryBytes: 0);
+        Assert.Null(problem);
+        Supervised busy = Keep("while :; do :; done", files);
+        Assert.True(await Until(() => Throttled() > 0), "it is never made to wait");
+
+        // The process is in there itself, not only the shell that started it.
+        Assert.Contains(busy.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture), File.ReadAllLines(files[0]));
+        Assert.Null(cgroups.Change("busy", cpuMillicores: 0, memoryBytes: 0));
+        await _supervisor.StopAsync(busy, TimeSpan.FromSeconds(2));
+
+        (files, problem) = cgroups.Prepare("greedy", cpuMillicores: 0, memoryBytes: 32 << 20);
+        Assert.Null(problem);
+        Supervised greedy = Keep("exec tail /dev/zero", files);
+        Assert.True(await Until(() => greedy.LastExit is not null), "it takes what it wants");
+        Assert.Equal("ended by signal 9", greedy.LastExit);
+        await _supervisor.StopAsync(greedy, TimeSpan.FromSeconds(2));
+
+        string folder = Path.GetDirectoryName(Path.GetDirectoryName(files[0]))!;
+        Assert.True(await Until(() =>
+        {
+            cgroups.Remove(null);
+            return !Directory.Exists(folder);
+        }), $"{folder} is left");
+
+        long Throttled() => long.Parse(
+            File.ReadLines(Path.Combine(Path.GetDirectoryName(files[0])!, "cpu.stat")).First(line => line.StartsWith("nr_throttled", StringComparison.Ordinal)).Split(' ')[1],
+            System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public void Without_cgroups_it_is_said_that_quotas_are_not_in_force()
+    {
+        string folder = Directory.CreateTempSubdirectory("nk-cgroup").FullName;
+        var cgroups = new Cgroups(_instance, folder);
+        Assert.Equal((0, "no quotas: there are no cgroups with cpu and memory here"), (cgroups.Prepare("x", 100, 0).Files.Count, cgroups.Prepare("x", 100, 0).Problem));
+        Assert.Null(cgroups.Prepare("x", 0, 0).Problem);
+        File.WriteAllText(Path.Combine(folder, "cgroup.controllers"), "pids\n");
+        Assert.Equal("no quotas: cgroup v2 has no cpu or memory controller here", new Cgroups(_instance, folder).Kind);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private static async Task<bool> Until(Func<bool> condition)
+    {
+        for (int i = 0; i < 3000 && !condition(); i++)
+        {
+            await Task.Delay(10);
+        }
+
+        return condition();
+    }
+
+    private Supervised Keep(string script, IReadOnlyList<string> files) => _supervisor.Keep(
+        "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+}
