@@ -16,6 +16,9 @@ internal struct QueueSetPort
     public uint CompletionRung;
     public uint ReceiveRung;
 
+    /// <summary><see cref="QueueSetHeader.SpaceGiven"/> as it was then.</summary>
+    public uint SpaceGiven;
+
     /// <summary>NQEs that did not fit.</summary>
     public ParkedList ParkedCompletion;
     public ParkedList ParkedReceive;

@@ -39,7 +39,12 @@ internal sealed unsafe partial class SwitchLoop
         set->CompletionRung = set->CompletionProduced;
         set->ReceiveRung = set->ReceiveProduced;
         QueueSetHeader* header = guest.QueueSetOf(q);
+
+        // In this order: who gives space raises SpaceGiven and then takes the wish away. What it had drained by now may be what was published just before.
         bool wantsSpace = Volatile.Read(ref header->WantsSpace) != 0;
+        uint given = Volatile.Read(ref header->SpaceGiven);
+        wantsSpace |= given != set->SpaceGiven;
+        set->SpaceGiven = given;
         if (!guest.Loud.Has(q) && !wantsSpace)
         {
             return; // quiet ones: who comes to want space looks before it sleeps

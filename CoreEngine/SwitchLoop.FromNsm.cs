@@ -354,6 +354,8 @@ internal sealed unsafe partial class SwitchLoop
             case Op.Error when (connection->Flags & ConnectionFlags.Datagram) != 0:
                 e->OpData = Math.Min(e->OpData, 4095);
                 break;
+            case Op.CreditWanted:
+                break;
             case Op.PeerClosed:
                 SetState(connection, id, ConnectionState.CloseWait);
                 break;

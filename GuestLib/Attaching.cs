@@ -352,6 +352,7 @@ internal static unsafe class Attaching
         Region.Sockets = layout.Counts.Sockets;
         Region.RingSlots = layout.Counts.RingSlots;
         Region.Loops = layout.Counts.Loops;
+        TxLayout.Use(pool, layout.Counts.Sockets);
         for (int i = 2; i < count; i++)
         {
             s_bells[i - 2] = Fds.Hide(fds[i]);

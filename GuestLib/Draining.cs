@@ -172,6 +172,10 @@ internal static unsafe class Draining
             case Op.Error:
                 Failed(s, nqe);
                 break;
+            case Op.CreditWanted:
+                Volatile.Write(ref s->RxLoud, s->RxTail); // what is not read yet
+                _ = Rings.Wake(s->QueueSet); // what was
+                return;
             case Op.ConnectDone when Datagrams.Is(s):
                 if (nqe->Size == 0)
                 {
@@ -307,7 +311,7 @@ internal static unsafe class Draining
 
     private static void Sent(SocketSlot* s, Nqe* nqe)
     {
-        if (!TxPool.Completed(nqe->DataPtr, nqe->Size, nqe->Socket))
+        if (!TxPool.Completed(s, nqe->DataPtr, nqe->Size, nqe->Socket))
         {
             return; // Applied before.
         }
@@ -329,6 +333,11 @@ internal static unsafe class Draining
 
         if ((Volatile.Read(ref s->Status) & Status.NoSpace) != 0 && Sending.HasRoom(s))
         {
+            if (!s->Holders.IsSingle || !s->Holders.Has(Region.Slot))
+            {
+                Interlocked.Increment(ref Region.QueueSet(s->QueueSet)->SpaceGiven);
+            }
+
             Readiness.GotRoom(s);
             s->EventsOut++;
             Happened(s, nqe->Socket);

@@ -69,22 +69,23 @@ internal static unsafe class Readiness
         return (Volatile.Read(ref s->Status) & Both) == Both ? wanted | Abi.EPOLLERR : 0; // ERR is reported in any case
     }
 
-    /// <summary>Asks that the next SendDone that makes room is news; false when there is room after all.</summary>
+    /// <summary>
+    /// Asks that the next SendDone that makes room is news; false when there is room after all. The wish then stays, because others may have come to rely on it meanwhile: the
+    /// next SendDone takes it.
+    /// </summary>
     internal static bool WantRoom(SocketSlot* s)
     {
-        if ((Interlocked.Or(ref s->Status, Status.NoSpace) & Status.NoSpace) == 0)
+        // Counted before it is said, and discounted after it is unsaid: the count is never less than the wishes. The other way round somebody who fulfils this wish in between takes another
+        // socket's count away, and until this thread gets to run again nothing wakes whoever sleeps for that one.
+        ref uint wishes = ref Region.QueueSet(s->QueueSet)->WantsSpace;
+        Interlocked.Increment(ref wishes);
+        if ((Interlocked.Or(ref s->Status, Status.NoSpace) & Status.NoSpace) != 0)
         {
-            Interlocked.Increment(ref Region.QueueSet(s->QueueSet)->WantsSpace);
+            Interlocked.Decrement(ref wishes);
         }
 
         Interlocked.MemoryBarrier();
-        if (!Sending.HasRoom(s))
-        {
-            return true;
-        }
-
-        GotRoom(s);
-        return false;
+        return !Sending.HasRoom(s);
     }
 
     /// <summary>The wish of <see cref="WantRoom"/> is fulfilled, or void.</summary>

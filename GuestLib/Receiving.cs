@@ -242,10 +242,33 @@ internal static unsafe class Receiving
         return lost ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
     }
 
-    /// <summary>Returns what was taken from entry <paramref name="from"/> on.</summary>
+    /// <summary>
+    /// Returns what was taken from entry <paramref name="from"/> on. The caller holds RxLock. What lies unannounced is counted for each socket, whatever process and thread reads from it: the
+    /// NSM reckons with no more than that before it lets a connection wait.
+    /// </summary>
     internal static void Credit(SocketSlot* s, Nqe* credits, uint count, uint bytes, uint from)
     {
-        _ = IsLoud(s, from) ? Rings.Send(s->QueueSet, credits, count) : Rings.Credit(s->QueueSet, credits, count, bytes);
+        if (IsLoud(s, from))
+        {
+            s->RxQuiet = 0;
+            _ = Rings.Send(s->QueueSet, credits, count);
+            return;
+        }
+
+        s->RxQuiet += count | ((ulong)bytes << 32);
+        if (Rings.IsMuch(s->RxQuiet))
+        {
+            s->RxQuiet = 0;
+            _ = Rings.Send(s->QueueSet, credits, count);
+            return;
+        }
+
+        _ = Rings.Credit(s->QueueSet, credits, count, bytes);
+        Interlocked.MemoryBarrier(); // Published before this look; who makes it loud writes RxLoud before it rings (Draining).
+        if (IsLoud(s, from))
+        {
+            _ = Rings.Wake(s->QueueSet);
+        }
     }
 
     /// <summary>Whether the NSM waits for the credit of an entry at or behind a position. A position and no flag: what is told of one entry is not taken for another's.</summary>

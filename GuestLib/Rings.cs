@@ -38,8 +38,11 @@ internal static unsafe class Rings
         }
 
         ulong quiet = s_quiet.Sets[queueSet] += count | ((ulong)bytes << 32);
-        return ((uint)quiet < QuietCredits && (uint)(quiet >> 32) < QuietBytes) || Wake(queueSet);
+        return !IsMuch(quiet) || Wake(queueSet);
     }
+
+    /// <summary>Whether so many credits (low half) or so many bytes of them (high half) may not lie unannounced.</summary>
+    internal static bool IsMuch(ulong quiet) => (uint)quiet >= QuietCredits || (uint)(quiet >> 32) >= QuietBytes;
 
     /// <summary>Tells CoreEngine that a queue set has news: its bit in Pending, and the doorbell if the loop sleeps.</summary>
     internal static bool Wake(uint queueSet)

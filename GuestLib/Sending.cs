@@ -21,9 +21,17 @@ internal static unsafe class Sending
     /// <summary>Published after so many bytes at the latest, so that the NSM works while this side still copies.</summary>
     private const uint BatchBytes = 128 << 10;
 
-    /// <summary>Whether a program that waits for EPOLLOUT should be woken: a third of the room is free, as the kernel has it.</summary>
-    internal static bool HasRoom(SocketSlot* s) =>
-        Volatile.Read(ref s->TxBytes) <= s->TxLimit - (s->TxLimit / 3) && Volatile.Read(ref s->TxSends) <= MostSends - (MostSends / 3);
+    /// <summary>
+    /// Whether a program that waits for EPOLLOUT should be woken: a third of the room is free, as the kernel has it. Always, when nothing is in flight: so whoever waits has a SendDone of its own
+    /// to come, which wakes it, and depends on no other socket.
+    /// </summary>
+    internal static bool HasRoom(SocketSlot* s)
+    {
+        uint flying = Volatile.Read(ref s->TxSends);
+        uint bytes = TxShare.BytesOf(s);
+        uint sends = TxShare.SendsOf(MostSends);
+        return flying == 0 || (Volatile.Read(ref s->TxBytes) <= bytes - (bytes / 3) && flying <= sends - (sends / 3));
+    }
 
     /// <summary>Sends what the vectors hold. Bytes sent, or -1 with errno.</summary>
     internal static nint Send(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
@@ -152,7 +160,7 @@ internal static unsafe class Sending
             }
 
             // Completions gather while a program only sends: take them before the room looks smaller than it is.
-            if (s->TxBytes > s->TxLimit / 2 || s->TxSends > MostSends / 2)
+            if (s->TxBytes > s->TxLimit / 2 || s->TxSends > MostSends / 2 || TxShare.IsScarce)
             {
                 _ = Draining.Of(s->QueueSet);
             }
@@ -182,7 +190,9 @@ internal static unsafe class Sending
             }
 
             // No room. Whoever has waited for it wants to be woken by SendDone.
-            if (!Readiness.WantRoom(s) && HasAny(s))
+            TxShare.Refresh();
+            bool stuck = Volatile.Read(ref s->TxSends) == 0; // its own place is not free, or there is none
+            if (stuck ? TxPool.HasOwn(s) : !Readiness.WantRoom(s) && HasAny(s))
             {
                 continue;
             }
@@ -193,8 +203,7 @@ internal static unsafe class Sending
                 return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
             }
 
-            // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
-            if (!Wait(fd, s, id, ref deadline, Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : -1, done > 0, ticket))
+            if (!Wait(fd, s, id, ref deadline, stuck ? Libc.Now() + 1_000_000 : -1, done > 0, ticket))
             {
                 return done != 0 ? (nint)done : -1;
             }
@@ -227,7 +236,8 @@ internal static unsafe class Sending
         return true;
     }
 
-    private static bool HasAny(SocketSlot* s) => s->TxBytes < s->TxLimit && s->TxSends < MostSends;
+    private static bool HasAny(SocketSlot* s) =>
+        Volatile.Read(ref s->TxSends) == 0 || (s->TxBytes < TxShare.BytesOf(s) && s->TxSends < TxShare.SendsOf(MostSends));
 
     /// <summary>Copies as much as there is room for and enqueues it. Bytes taken (0: no room), or -1 with errno.</summary>
     private static nint Put(SocketSlot* s, uint id, ref Source source, nuint left, int flags)
@@ -238,22 +248,27 @@ internal static unsafe class Sending
         nint result = 0;
         while (n < Batch && (nuint)taken < BatchBytes && left > 0 && HasAny(s))
         {
-            uint window = s->TxLimit - s->TxBytes;
-            bool limited = s->TxLimit < DefaultLimit; // the program wants little to wait: the last piece may not go beyond it
+            uint limit = TxShare.BytesOf(s);
+            uint window = limit > s->TxBytes ? limit - s->TxBytes : 0;
+            bool limited = limit < DefaultLimit; // the program wants little to wait, or may have no more: the last piece may not go beyond it
             int sizeClass = PoolHalf.ClassFor(limited && window < left ? window : left);
-            if (!TxPool.TryTake(sizeClass, out uint chunk))
+            bool own = window == 0 || (limit < PoolLayout.SmallBytes && TxShare.IsScarce);
+            if (own || !TxPool.TryTake(sizeClass, spare: false, out TxPiece piece))
             {
-                break;
+                own = true;
+                if (Volatile.Read(ref s->TxSends) != 0 || !TxPool.TryTakeOwn(s, id, out piece))
+                {
+                    break;
+                }
             }
 
-            nuint room = PoolHalf.BytesOf(Region.Tx.ClassOf(chunk));
+            nuint room = piece.Bytes;
             room = room < left ? room : left;
-            room = room < window || (n == 0 && !limited) ? room : window;
-            ulong offset = Region.Tx.OffsetOf(chunk);
-            nint put = source.Fill(Region.Pool + offset, room);
+            room = own || room < window || (n == 0 && !limited) ? room : window;
+            nint put = source.Fill(Region.Pool + piece.Offset, room);
             if (put <= 0)
             {
-                TxPool.Return(chunk);
+                TxPool.Return(in piece);
                 result = put;
                 break;
             }
@@ -264,7 +279,7 @@ internal static unsafe class Sending
             *nqe = default;
             nqe->Op = Op.Send;
             nqe->Socket = id;
-            nqe->DataPtr = offset;
+            nqe->DataPtr = piece.Offset;
             nqe->Size = (uint)put;
             taken += put;
             left -= (nuint)put;
@@ -284,8 +299,7 @@ internal static unsafe class Sending
         // Handed over only now: a process killed while it still copies leaves chunks that say whose they are.
         for (uint i = 0; i < n; i++)
         {
-            _ = Region.Tx.TryFind(elements[i].DataPtr, 1, out uint chunk);
-            TxPool.Submit(chunk, id);
+            TxPool.Submit(elements[i].DataPtr, id);
         }
 
         if (!Rings.Send(s->QueueSet, elements, n))

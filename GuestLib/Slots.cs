@@ -53,6 +53,8 @@ internal static unsafe class Slots
         s->TxSends = 0;
         s->TxLimit = Sending.DefaultLimit;
         s->RxLowWater = 0;
+        s->TxOwn = 0;
+        s->RxQuiet = 0;
         s->ControlSequence = 0;
         s->RxBytes = 0;
         s->RxLoud = 0;

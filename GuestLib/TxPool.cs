@@ -28,26 +28,80 @@ internal static unsafe class TxPool
     }
 
     /// <summary>
-    /// Takes a chunk of a class, or of a neighbouring one when that class is used up. False when the pool is exhausted.
+    /// Takes a chunk of a class, or of a neighbouring one when that class is used up. False when the pool is exhausted. What <see cref="TxLayout.Spare"/> keeps is for
+    /// datagrams (<paramref name="spare"/>): they cannot be cut to what is left, and are never held up for long.
     /// </summary>
-    internal static bool TryTake(int sizeClass, out uint chunk) =>
-        Take(sizeClass, out chunk) || Take(sizeClass == 0 ? 1 : 0, out chunk) || Take(sizeClass == 2 ? 1 : 2, out chunk);
-
-    /// <summary>Hands a filled chunk over to a socket: from now on SendDone frees it.</summary>
-    internal static void Submit(uint chunk, uint socket) => Volatile.Write(ref Region.TxOwners[chunk], TxOwner.InFlight | socket);
-
-    /// <summary>Gives back a chunk that was not submitted.</summary>
-    internal static void Return(uint chunk)
+    internal static bool TryTake(int sizeClass, bool spare, out TxPiece piece)
     {
-        Volatile.Write(ref Region.TxOwners[chunk], TxOwner.Free);
-        Remember(chunk);
+        piece = default;
+        uint chunk;
+        if (!Take(sizeClass, spare, out chunk) && !Take(sizeClass == 0 ? 1 : 0, spare, out chunk) && !Take(sizeClass == 2 ? 1 : 2, spare, out chunk))
+        {
+            TxShare.Exhausted();
+            return false;
+        }
+
+        piece.Offset = Region.Tx.OffsetOf(chunk);
+        piece.Bytes = PoolHalf.BytesOf(Region.Tx.ClassOf(chunk));
+        TxShare.Taken(piece.Bytes);
+        return true;
     }
 
-    /// <summary>A Send is done: frees its chunk; false when it was freed before.</summary>
-    internal static bool Completed(ulong offset, uint size, uint socket)
+    /// <summary>Takes a socket's own place, if it has one that is not in flight. The caller holds TxLock.</summary>
+    internal static bool TryTakeOwn(SocketSlot* s, uint socket, out TxPiece piece)
     {
-        if (!Region.Tx.TryFind(offset, size, out uint chunk)
-            || Interlocked.CompareExchange(ref Region.TxOwners[chunk], TxOwner.Free, TxOwner.InFlight | socket) != (TxOwner.InFlight | socket))
+        piece = default;
+        if (!HasOwn(s))
+        {
+            return false;
+        }
+
+        piece.Offset = TxLayout.OwnOf(socket);
+        piece.Bytes = TxLayout.OwnBytes;
+        return true;
+    }
+
+    /// <summary>Whether a socket has a place of its own that is free.</summary>
+    internal static bool HasOwn(SocketSlot* s) => TxLayout.HasOwn && Volatile.Read(ref s->TxOwn) == 0;
+
+    /// <summary>Hands a filled place over to its socket: from now on SendDone frees it.</summary>
+    internal static void Submit(ulong offset, uint socket)
+    {
+        _ = Region.Tx.TryFind(offset, 1, out uint chunk);
+        if (TxLayout.IsOwn(chunk))
+        {
+            Volatile.Write(ref Region.Socket(socket)->TxOwn, 1);
+            return;
+        }
+
+        Volatile.Write(ref Region.TxOwners[chunk], TxOwner.InFlight | socket);
+    }
+
+    /// <summary>Gives back a place that was not submitted.</summary>
+    internal static void Return(in TxPiece piece)
+    {
+        _ = Region.Tx.TryFind(piece.Offset, 1, out uint chunk);
+        if (!TxLayout.IsOwn(chunk))
+        {
+            Volatile.Write(ref Region.TxOwners[chunk], TxOwner.Free);
+            Remember(chunk);
+        }
+    }
+
+    /// <summary>A Send is done: frees its place; false when it was freed before.</summary>
+    internal static bool Completed(SocketSlot* s, ulong offset, uint size, uint socket)
+    {
+        if (!Region.Tx.TryFind(offset, size, out uint chunk))
+        {
+            return false;
+        }
+
+        if (TxLayout.IsOwn(chunk))
+        {
+            return offset == TxLayout.OwnOf(socket) && Interlocked.Exchange(ref s->TxOwn, 0) != 0;
+        }
+
+        if (Interlocked.CompareExchange(ref Region.TxOwners[chunk], TxOwner.Free, TxOwner.InFlight | socket) != (TxOwner.InFlight | socket))
         {
             return false;
         }
@@ -74,7 +128,7 @@ internal static unsafe class TxPool
     private static void Remember(uint chunk)
     {
         // Only a hint: when another thread is at it, the search will find the chunk.
-        if (Interlocked.CompareExchange(ref s_lock, 1, 0) != 0)
+        if (TxLayout.IsSpare(chunk) || Interlocked.CompareExchange(ref s_lock, 1, 0) != 0)
         {
             return;
         }
@@ -88,7 +142,7 @@ internal static unsafe class TxPool
         Volatile.Write(ref s_lock, 0);
     }
 
-    private static bool Take(int sizeClass, out uint chunk)
+    private static bool Take(int sizeClass, bool spare, out uint chunk)
     {
         uint mine = TxOwner.Filling | Region.Slot;
         bool locked = Interlocked.CompareExchange(ref s_lock, 1, 0) == 0;
@@ -104,8 +158,8 @@ internal static unsafe class TxPool
         }
 
         uint first = Region.Tx.FirstOf(sizeClass);
-        uint count = Region.Tx.FirstOf(sizeClass + 1) - first;
-        uint start = cache.Cursor;
+        uint count = TxLayout.EndOf(sizeClass, spare) - first;
+        uint start = cache.Cursor < count ? cache.Cursor : 0;
         for (uint i = 0; i < count; i++)
         {
             uint at = start + i < count ? start + i : start + i - count;

@@ -48,6 +48,9 @@ internal unsafe struct KernelSocket
     /// <summary>Connections of a listener that may wait in the guest; the others of its backlog wait in the kernel.</summary>
     public uint AnnounceMost;
 
+    /// <summary>Sends that waited when it was closed, as far as they count in <see cref="Guest.OrphanSends"/>.</summary>
+    public uint OrphanSends;
+
     /// <summary>Link of the listeners that found no free fd.</summary>
     public Connection* NextStarved;
 

@@ -5,12 +5,15 @@ using NetKernel.ServiceLib;
 namespace NetKernel.Nsm.Kernel;
 
 /// <content>
-/// The end of a connection. A graceful close first hands over what is queued; how long a peer that does not read can delay that (and hold the guest's TX
-/// chunks) is bounded by TCP_USER_TIMEOUT, because to the kernel the socket is not yet an orphan.
+/// The end of a connection. A graceful close first hands over what is queued. When the peer does not read, the kernel's buffer is made large enough for it, so that the guest's TX chunks come
+/// free at once and the kernel treats the socket as any orphan of its own. Where that is not permitted the chunks wait, no longer than TCP_USER_TIMEOUT, and no more than a part of the pool.
 /// </content>
 internal sealed unsafe partial class KernelStack
 {
     private const int CloseTimeoutMs = 60_000;
+
+    /// <summary>Closed sockets may hold one TX chunk of a guest in so many; those closed after that are reset, as by the kernel's limit of orphans (tcp(7), tcp_max_orphans).</summary>
+    private const uint OrphanShare = 8;
 
     public void Close(Connection* c, bool abort)
     {
@@ -28,6 +31,7 @@ internal sealed unsafe partial class KernelStack
     {
         KernelSocket* s = (KernelSocket*)c->State;
         Unstarve(c, s);
+        _host.GuestOf(c).OrphanSends -= s->OrphanSends;
         CloseFds(s, abort: true);
     }
 
@@ -40,6 +44,11 @@ internal sealed unsafe partial class KernelStack
             {
                 // The kernel answers data for a closed socket with RST and drops what it had to send. Waiting for a peer that waits for us would last for ever.
                 s->Set(KernelFlags.Abort);
+            }
+
+            if (!s->Has(KernelFlags.Abort | KernelFlags.CloseTimed) && c->SendCount != 0)
+            {
+                Orphan(c, s);
             }
 
             if (!s->Has(KernelFlags.Abort) && (c->SendCount != 0 || Lingers(s)))
@@ -59,9 +68,32 @@ internal sealed unsafe partial class KernelStack
             _host.CompleteAddress(c, Op.ConnectDone, Libc.ECONNABORTED, default);
         }
 
+        _host.GuestOf(c).OrphanSends -= s->OrphanSends;
         CloseFds(s, s->Has(KernelFlags.Abort));
         _host.FailSends(c, Libc.ECONNRESET);
         _host.Closed(c);
+    }
+
+    /// <summary>Nobody in the guest has the socket any more, and the kernel's buffer is full: makes it larger by what is queued, or counts what goes on waiting.</summary>
+    private void Orphan(Connection* c, KernelSocket* s)
+    {
+        const ulong Overhead = 64 << 10, MostBuffer = 512 << 20;
+        ulong room = ((ulong)Sys.GetInt(s->Fd, Libc.SOL_SOCKET, Sys.SO_SNDBUF) * 2) + (StackHost.QueuedBytes(c) * 2) + Overhead;
+        if (room < MostBuffer && Sys.SetInt(s->Fd, Libc.SOL_SOCKET, Sys.SO_SNDBUFFORCE, (int)(room / 2)) == 0) // the kernel doubles what it is told
+        {
+            s->Set(KernelFlags.Writable);
+            Flush(c, s);
+        }
+
+        Guest guest = _host.GuestOf(c);
+        if (guest.OrphanSends + c->SendCount > guest.TxChunks / OrphanShare)
+        {
+            s->Set(KernelFlags.Abort);
+            return;
+        }
+
+        s->OrphanSends = c->SendCount;
+        guest.OrphanSends += s->OrphanSends;
     }
 
     /// <summary>SO_LINGER with some seconds: the end comes when the peer has acknowledged our FIN, which the kernel shows as a wake-up like any other.</summary>

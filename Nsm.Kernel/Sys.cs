@@ -90,6 +90,14 @@ internal static unsafe class Sys
         return RawPoll(&poll, 1, 0) > 0 && (poll >> 48 & PollError) != 0;
     }
 
+    /// <summary>An option of 4 bytes; 0 when it cannot be had.</summary>
+    public static int GetInt(int fd, int level, int name)
+    {
+        int value = 0;
+        uint length = sizeof(int);
+        return GetSockOpt(fd, level, name, &value, &length) == 0 ? value : 0;
+    }
+
     /// <summary>The pending error of a socket (SO_ERROR), which this clears.</summary>
     public static int PendingError(int fd)
     {

@@ -70,8 +70,8 @@ public unsafe struct Connection
     /// <summary>Link of the ready list, and then of the list of those that are finished.</summary>
     public Connection* ReadyNext;
 
-    /// <summary>Link of the guest's list of connections that wait for pool space.</summary>
-    public Connection* WaitNext;
+    /// <summary>Links of the guest's list of connections that wait for pool space.</summary>
+    public Connection* WaitNext, WaitPrevious;
 
     private fixed ulong _sends[(int)MaxSends];
 

@@ -47,6 +47,12 @@ public sealed unsafe class Guest
     /// <summary>The RX half's allocator.</summary>
     public RxPool Rx { get; }
 
+    /// <summary>TX chunks of its pool.</summary>
+    public uint TxChunks => _layout.Tx.Total;
+
+    /// <summary>Sends of connections that are being closed and cannot get rid of them. The stack's to count.</summary>
+    public uint OrphanSends { get; set; }
+
     /// <summary>All its connections.</summary>
     internal Connection* First { get; set; }
 

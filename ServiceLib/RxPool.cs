@@ -18,6 +18,10 @@ public sealed unsafe class RxPool
     private readonly Slot* _slots;
     private readonly uint[] _free = new uint[Classes];
     private readonly uint[] _fresh = new uint[Classes];
+    private readonly PoolShare _share;
+    private readonly uint _reserve;
+    private uint _freeSmall;
+    private uint _freeChunks;
 
     /// <summary>The allocator of a half that has all chunks free.</summary>
     public RxPool(PoolHalf half)
@@ -32,6 +36,10 @@ public sealed unsafe class RxPool
         }
 
         TotalBytes = FreeBytes;
+        _freeSmall = half.FirstOf(1);
+        _freeChunks = half.Count;
+        _reserve = _freeSmall / 2;
+        _share = new PoolShare(TotalBytes - ((ulong)_reserve * PoolLayout.SmallBytes), half.Count - _reserve);
     }
 
     /// <summary>Bytes of all chunks.</summary>
@@ -40,15 +48,22 @@ public sealed unsafe class RxPool
     /// <summary>Bytes of the free ones.</summary>
     public ulong FreeBytes { get; private set; }
 
+    /// <summary>Of a limit of that many bytes, what one connection may have out as long as the pool is as scarce as it is now (<see cref="PoolShare"/>).</summary>
+    public uint ShareOf(uint limit)
+    {
+        uint kept = _freeSmall < _reserve ? _freeSmall : _reserve;
+        return _share.Of(limit, FreeBytes - ((ulong)kept * PoolLayout.SmallBytes), _freeChunks - kept);
+    }
+
     /// <summary>
-    /// Takes a chunk of the class, or of the next smaller that has one, or of a larger one. <see cref="None"/> when the pool is empty. It belongs to
-    /// nobody until <see cref="Own"/>; give it back with <see cref="Free"/>.
+    /// Takes a chunk of the class, or of the next smaller that has one, or of a larger one. Half of the small chunks are kept for connections of which the guest holds nothing
+    /// (<paramref name="first"/>). <see cref="None"/> when there is none. It belongs to nobody until <see cref="Own"/>; give it back with <see cref="Free"/>.
     /// </summary>
-    public uint Take(int sizeClass)
+    public uint Take(int sizeClass, bool first)
     {
         for (int k = sizeClass; k >= 0; k--)
         {
-            uint chunk = TakeExactly(k);
+            uint chunk = k == 0 && !first && _freeSmall <= _reserve ? None : TakeExactly(k);
             if (chunk != None)
             {
                 return chunk;
@@ -143,6 +158,8 @@ public sealed unsafe class RxPool
         _slots[chunk].Next = _free[k];
         _free[k] = chunk;
         FreeBytes += PoolHalf.BytesOf(k);
+        _freeSmall += k == 0 ? 1u : 0;
+        _freeChunks++;
     }
 
     /// <summary>Frees the bookkeeping (not the pool, which is mapped memory).</summary>
@@ -165,6 +182,8 @@ public sealed unsafe class RxPool
         }
 
         FreeBytes -= PoolHalf.BytesOf(k);
+        _freeSmall -= k == 0 ? 1u : 0;
+        _freeChunks--;
         return chunk;
     }
 

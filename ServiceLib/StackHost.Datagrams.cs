@@ -86,7 +86,7 @@ public sealed unsafe partial class StackHost
     {
         Guest guest = GuestOf(c);
         buffer = default;
-        uint chunk = guest.Rx.Take(PoolHalf.ClassFor(bytes));
+        uint chunk = guest.Rx.Take(PoolHalf.ClassFor(bytes), first: c->RxOut == 0);
         if (chunk == RxPool.None)
         {
             return false;

@@ -36,6 +36,18 @@ public sealed unsafe partial class StackHost
         c->SendOffset = (uint)bytes;
     }
 
+    /// <summary>Bytes of the queued Sends that the stack has not taken.</summary>
+    public static ulong QueuedBytes(Connection* c)
+    {
+        ulong bytes = 0;
+        for (uint i = 0; i < c->SendCount; i++)
+        {
+            bytes += c->SendAt(c->SendHead + i).Size;
+        }
+
+        return bytes - c->SendOffset;
+    }
+
     /// <summary>All queued Sends end with that errno.</summary>
     public void FailSends(Connection* c, int error)
     {

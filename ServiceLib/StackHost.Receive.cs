@@ -5,8 +5,8 @@ namespace NetKernel.ServiceLib;
 /// <content>RX chunks and credits, and the end of connections.</content>
 public sealed unsafe partial class StackHost
 {
-    /// <summary>Part of a guest's free RX bytes that one connection may have out: slow readers can never take all of the pool.</summary>
-    private const int FreeShare = 8;
+    /// <summary>With less than one part in so many free, every Data asks for a loud credit.</summary>
+    private const int Scarce = 8;
 
     /// <summary>
     /// Takes a chunk to receive into, of about the wanted class. False when the connection's credits or the guest's pool are used up; then the connection is scheduled as soon as
@@ -27,15 +27,15 @@ public sealed unsafe partial class StackHost
             return false;
         }
 
-        ulong share = pool.FreeBytes / FreeShare;
-        share = share < limit ? share : limit;
-        while (sizeClass > 0 && c->RxBytesOut + PoolHalf.BytesOf(sizeClass) > share)
+        // A connection with nothing out may always have one chunk: no reader is starved by slow ones. The others are stopped by their share, and go on with their own credits.
+        uint share = pool.ShareOf(limit);
+        bool first = c->RxOut == 0;
+        while (sizeClass > 0 && (ulong)c->RxBytesOut + PoolHalf.BytesOf(sizeClass) > share)
         {
             sizeClass--;
         }
 
-        // A connection with nothing out may always have one chunk, if there is any: no reader is starved by slow ones.
-        uint chunk = c->RxOut == 0 || c->RxBytesOut < share || share == limit ? pool.Take(sizeClass) : RxPool.None;
+        uint chunk = first || c->RxBytesOut < share ? pool.Take(sizeClass, first) : RxPool.None;
         if (chunk == RxPool.None)
         {
             WaitForPool(guest, c);
@@ -58,7 +58,7 @@ public sealed unsafe partial class StackHost
         e->Size = size;
 
         // With few chunks left, or a small buffer, connections wait for single credits, which the guest must then not keep to itself.
-        bool scarce = pool.FreeBytes < pool.TotalBytes / FreeShare || (c->ReceiveLimit != 0 && c->RxDataOut >= LimitOf(c) / 2);
+        bool scarce = pool.FreeBytes < pool.TotalBytes / Scarce || (c->ReceiveLimit != 0 && c->RxDataOut >= LimitOf(c) / 2);
         e->Flags = scarce ? flags | NqeFlags.Sync : flags;
     }
 
@@ -82,7 +82,13 @@ public sealed unsafe partial class StackHost
             return; // Returned twice, or never announced: nothing of anybody else is touched.
         }
 
-        if (c->Has(ConnectionFlags.WaitsForCredit))
+        if (c->Has(ConnectionFlags.WaitsForPool))
+        {
+            // Its own credit always wakes it, whoever waits longer: those may be in no hurry at all, and when it has nothing out nothing else might.
+            StopWaiting(guest, c);
+            Schedule(c);
+        }
+        else if (c->Has(ConnectionFlags.WaitsForCredit))
         {
             // Not for every single credit: a stream would be received in crumbs.
             if (c->RxOut <= SocketSlot.RxEntries / 2 && c->RxDataOut <= LimitOf(c) / 2)
@@ -109,6 +115,7 @@ public sealed unsafe partial class StackHost
 
         c->Flags |= ConnectionFlags.WaitsForPool;
         c->WaitNext = null;
+        c->WaitPrevious = guest.LastWaiter;
         if (guest.LastWaiter != null)
         {
             guest.LastWaiter->WaitNext = c;
@@ -120,19 +127,16 @@ public sealed unsafe partial class StackHost
 
         guest.LastWaiter = c;
         _waiters++;
+        if (c->RxOut != 0 && !c->Has(ConnectionFlags.Closing | ConnectionFlags.ResetTold | ConnectionFlags.EndTold))
+        {
+            _ = Event(c, Op.CreditWanted); // what the guest has read may lie in its ring, unannounced
+        }
     }
 
     private void WakeWaiter(Guest guest)
     {
         Connection* c = guest.FirstWaiter;
-        guest.FirstWaiter = c->WaitNext;
-        if (guest.FirstWaiter == null)
-        {
-            guest.LastWaiter = null;
-        }
-
-        c->Flags &= ~ConnectionFlags.WaitsForPool;
-        _waiters--;
+        StopWaiting(guest, c);
         Schedule(c);
     }
 
@@ -155,26 +159,22 @@ public sealed unsafe partial class StackHost
             return;
         }
 
-        Connection* before = null;
-        Connection* at = guest.FirstWaiter;
-        while (at != c)
-        {
-            before = at;
-            at = at->WaitNext;
-        }
-
-        if (before == null)
+        if (c->WaitPrevious == null)
         {
             guest.FirstWaiter = c->WaitNext;
         }
         else
         {
-            before->WaitNext = c->WaitNext;
+            c->WaitPrevious->WaitNext = c->WaitNext;
         }
 
-        if (guest.LastWaiter == c)
+        if (c->WaitNext == null)
         {
-            guest.LastWaiter = before;
+            guest.LastWaiter = c->WaitPrevious;
+        }
+        else
+        {
+            c->WaitNext->WaitPrevious = c->WaitPrevious;
         }
 
         c->Flags &= ~ConnectionFlags.WaitsForPool;

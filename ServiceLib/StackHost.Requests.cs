@@ -199,7 +199,7 @@ public sealed unsafe partial class StackHost
     {
         Guest guest = GuestOf(c);
         uint room = e->Size < PoolLayout.SmallBytes ? e->Size : PoolLayout.SmallBytes;
-        uint chunk = guest.Rx.Take(0);
+        uint chunk = guest.Rx.Take(0, first: true);
         if (chunk == RxPool.None)
         {
             Complete(c, Op.GetOptionDone)->Size = Libc.ENOBUFS;

@@ -17,7 +17,7 @@ public sealed unsafe partial class StackHost
 
     /// <summary>The most that one Run may emit, see <see cref="INetworkStack"/>.</summary>
     private const uint RunCompletions = Connection.MaxSends + 2;
-    private const uint RunEvents = SocketSlot.RxEntries + 2;
+    private const uint RunEvents = SocketSlot.RxEntries + 4;
 
     private const ulong EngineToken = ulong.MaxValue;
     private const ulong BellToken = ulong.MaxValue - 1;

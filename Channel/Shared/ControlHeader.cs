@@ -85,6 +85,9 @@ public unsafe struct ControlHeader
     /// <summary>Raised after each change of a <see cref="SharedSet"/>: who sleeps looks at it first. The guest's own.</summary>
     [FieldOffset(3112)] public uint SharedSetChanges;
 
+    /// <summary>How much of the TX pool was taken when a process last counted, in 1024ths (<see cref="PoolShare"/>). The guest's own.</summary>
+    [FieldOffset(3088)] public uint TxTaken;
+
     /// <summary>One <see cref="LoopBell"/> per switching loop, <see cref="MaxLoops"/> of them.</summary>
     [FieldOffset(256)] private fixed byte _loopBells[MaxLoops * LoopBell.Length];
 

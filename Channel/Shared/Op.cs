@@ -74,6 +74,12 @@ public enum Op : byte
     /// </summary>
     Error = 0x44,
 
+    /// <summary>
+    /// The NSM has data for the socket and no place: credits that lie in a ring of the guest unannounced (quiet publishing) are to be announced, and those of what is not read yet as
+    /// soon as it is.
+    /// </summary>
+    CreditWanted = 0x45,
+
     // --- completion ring ---
 
     /// <summary>Completion of <see cref="Bind"/>.</summary>

@@ -68,13 +68,16 @@ public struct PoolLayout
     /// <summary>The RX half.</summary>
     public readonly PoolHalf RxHalf => new(RxOffset, Rx);
 
-    /// <summary>The default: 32 MB each way, touched only as used.</summary>
+    /// <summary>
+    /// The default: 32 MB each way, and 8 MB more of small chunks that are kept for sockets which have nothing yet: so that each can go on, however many others hold what
+    /// they have. All of it is touched only as used.
+    /// </summary>
     public static PoolLayout Default
     {
         get
         {
             PoolLayout layout = default;
-            layout.Tx.Small = 4096;
+            layout.Tx.Small = 8192;
             layout.Tx.Medium = 512;
             layout.Tx.Large = 256;
             layout.Rx = layout.Tx;

@@ -15,6 +15,12 @@ public struct QueueSetHeader
     /// <summary>Not 0 while somebody waits for TX space: only then does a SendDone ring the doorbell. Written by the guest.</summary>
     [FieldOffset(32)] public uint WantsSpace;
 
+    /// <summary>
+    /// Raised whenever a process gives space to a socket of which it is not the only holder, before it takes the wish out of <see cref="WantsSpace"/>: it may have done so between CoreEngine's
+    /// publishing and CoreEngine's look at the wishes, and whoever wished still sleeps. Written by the guest.
+    /// </summary>
+    [FieldOffset(36)] public uint SpaceGiven;
+
     /// <summary>The guest's lock for draining the completion and receive rings (<c>process slot + 1 &lt;&lt; 48 | thread</c>; 0: free).</summary>
     [FieldOffset(128)] public ulong DrainLock;
 

@@ -104,6 +104,9 @@ public unsafe struct SocketSlot
     /// <summary>SO_RCVLOWAT; 0 and 1 mean the same.</summary>
     [FieldOffset(192)] public uint RxLowWater;
 
+    /// <summary>1: the socket's own place in the TX pool (see the guest library) is in flight. Taken back by exchange with 0.</summary>
+    [FieldOffset(196)] public uint TxOwn;
+
     // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
 
     /// <summary>Local address, first half.</summary>
@@ -148,6 +151,9 @@ public unsafe struct SocketSlot
 
     /// <summary>Bytes of the first entry already taken.</summary>
     [FieldOffset(452)] public uint RxOffset;
+
+    /// <summary>Credits published and not announced (wire-format.md, quiet publishing), and above them their bytes. Written by who holds RxLock.</summary>
+    [FieldOffset(456)] public ulong RxQuiet;
 
     /// <summary><see cref="RxEntries"/> of <see cref="RxEntry"/>, or <see cref="AcceptEntries"/> of <see cref="AcceptEntry"/>.</summary>
     [FieldOffset(512)] public fixed byte Entries[1024];

@@ -77,8 +77,7 @@ internal static unsafe class DatagramSending
     {
         for (uint i = 0; i < box.Count; i++)
         {
-            _ = Region.Tx.TryFind(box.Elements[i].DataPtr, 1, out uint chunk);
-            TxPool.Submit(chunk, box.Elements[i].Socket);
+            TxPool.Submit(box.Elements[i].DataPtr, box.Elements[i].Socket);
         }
     }
 
@@ -274,7 +273,8 @@ internal static unsafe class DatagramSending
                 return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
             }
 
-            if (Draining.All() || (!Readiness.WantRoom(s) && HasRoom(s, header.Length) && nonBlocking && Volatile.Read(ref s->TxSends) != 0))
+            bool wished = Readiness.WantRoom(s);
+            if (Draining.All() || (!wished && HasRoom(s, header.Length) && nonBlocking && Volatile.Read(ref s->TxSends) != 0))
             {
                 continue;
             }
@@ -286,8 +286,8 @@ internal static unsafe class DatagramSending
 
             deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_SNDTIMEO) : deadline;
 
-            // The pool may be used up by other sockets, whose SendDone does not wake this one: look again soon.
-            long soon = Volatile.Read(ref s->TxSends) == 0 ? Libc.Now() + 1_000_000 : deadline;
+            // The pool may have no chunk that is large enough, and other sockets' SendDones do not wake this one: look again soon.
+            long soon = wished ? deadline : Libc.Now() + 1_000_000;
             if (Waiting.Block(id, null, 0, deadline >= 0 && (soon < 0 || deadline < soon) ? deadline : soon, deadline >= 0, ticket) < 0)
             {
                 return -1;
@@ -308,28 +308,28 @@ internal static unsafe class DatagramSending
     {
         uint whole = header.Length + DatagramHeader.Bytes;
         uint first = whole <= PoolLayout.LargeBytes ? whole : PoolLayout.SmallBytes;
-        if (!TryTake(first, out uint chunk))
+        if (!TryTake(s, id, first, out TxPiece piece))
         {
             return 0;
         }
 
-        uint second = 0;
-        if (first != whole && !TryTake(whole - first, out second))
+        TxPiece second = default;
+        if (first != whole && !TryTake(s, id, whole - first, out second))
         {
-            TxPool.Return(chunk);
+            TxPool.Return(in piece);
             return 0;
         }
 
-        ulong offset = Region.Tx.OffsetOf(chunk);
-        ulong rest = first != whole ? Region.Tx.OffsetOf(second) : 0;
+        ulong offset = piece.Offset;
+        ulong rest = second.Offset;
         *(DatagramHeader*)(Region.Pool + offset) = header;
         if (!Gather(message, 0, Region.Pool + offset + DatagramHeader.Bytes, first - DatagramHeader.Bytes)
             || !Gather(message, first - DatagramHeader.Bytes, Region.Pool + rest, whole - first))
         {
-            TxPool.Return(chunk);
+            TxPool.Return(in piece);
             if (first != whole)
             {
-                TxPool.Return(second);
+                TxPool.Return(in second);
             }
 
             return -1;
@@ -358,20 +358,19 @@ internal static unsafe class DatagramSending
     }
 
     /// <summary>A chunk that holds that many bytes: a datagram cannot be cut to what is left.</summary>
-    private static bool TryTake(uint bytes, out uint chunk)
+    private static bool TryTake(SocketSlot* s, uint id, uint bytes, out TxPiece piece)
     {
-        if (!TxPool.TryTake(PoolHalf.ClassFor(bytes), out chunk))
+        if (TxPool.TryTake(PoolHalf.ClassFor(bytes), spare: true, out piece))
         {
-            return false;
+            if (piece.Bytes >= bytes)
+            {
+                return true;
+            }
+
+            TxPool.Return(in piece);
         }
 
-        if (PoolHalf.BytesOf(Region.Tx.ClassOf(chunk)) >= bytes)
-        {
-            return true;
-        }
-
-        TxPool.Return(chunk);
-        return false;
+        return bytes <= TxLayout.OwnBytes && s->TxSends == 0 && TxPool.TryTakeOwn(s, id, out piece);
     }
 
     private static bool Gather(MsgHdr* message, nuint skip, byte* destination, nuint bytes)

@@ -37,7 +37,7 @@ public sealed unsafe class RxPoolTests
                 switch (action / 3 % 4)
                 {
                     case 0 or 1:
-                        uint chunk = pool.Take(argument % 3);
+                        uint chunk = pool.Take(argument % 3, first: true);
                         Assert.Equal(model.Sum(m => m.Count) == 10, chunk == RxPool.None);
                         if (chunk != RxPool.None)
                         {
@@ -77,15 +77,15 @@ public sealed unsafe class RxPoolTests
     public void Takes_the_class_then_smaller_then_larger()
     {
         RxPool pool = new(Layout(1, 2, 1).RxHalf);
-        Assert.Equal(1u, pool.Take(1));
-        Assert.Equal(2u, pool.Take(1));
-        Assert.Equal(0u, pool.Take(1));
-        Assert.Equal(3u, pool.Take(1));
-        Assert.Equal(RxPool.None, pool.Take(1));
+        Assert.Equal(1u, pool.Take(1, first: true));
+        Assert.Equal(2u, pool.Take(1, first: true));
+        Assert.Equal(0u, pool.Take(1, first: true));
+        Assert.Equal(3u, pool.Take(1, first: true));
+        Assert.Equal(RxPool.None, pool.Take(1, first: true));
         Assert.Equal(0ul, pool.FreeBytes);
         pool.Free(2);
         pool.Free(1);
-        Assert.Equal(1u, pool.Take(1)); // Last in, first out.
+        Assert.Equal(1u, pool.Take(1, first: true)); // Last in, first out.
         pool.Release();
     }
 
@@ -96,7 +96,7 @@ public sealed unsafe class RxPoolTests
         RxPool pool = new(layout.RxHalf);
         Connection* c = (Connection*)NativeMemory.AllocZeroed((nuint)sizeof(Connection));
         c->RxFirst = RxPool.None;
-        pool.Own(pool.Take(0), c, 1);
+        pool.Own(pool.Take(0, first: true), c, 1);
         ulong[] wrong = [0, PoolLayout.TxOffset, layout.RxOffset - 1, layout.RxOffset + 2048, layout.RxOffset + (4 * 2048), layout.Length, ulong.MaxValue];
         foreach (ulong offset in wrong)
         {
