@@ -29,7 +29,7 @@ internal static unsafe class Sending
     {
         uint flying = Volatile.Read(ref s->TxSends);
         uint bytes = TxShare.BytesOf(s);
-        uint sends = TxShare.SendsOf(MostSends);
+        uint sends = TxShare.SendsOf(MostSends, bytes);
         return flying == 0 || (Volatile.Read(ref s->TxBytes) <= bytes - (bytes / 3) && flying <= sends - (sends / 3));
     }
 
@@ -236,8 +236,11 @@ internal static unsafe class Sending
         return true;
     }
 
-    private static bool HasAny(SocketSlot* s) =>
-        Volatile.Read(ref s->TxSends) == 0 || (s->TxBytes < TxShare.BytesOf(s) && s->TxSends < TxShare.SendsOf(MostSends));
+    private static bool HasAny(SocketSlot* s)
+    {
+        uint bytes = TxShare.BytesOf(s);
+        return Volatile.Read(ref s->TxSends) == 0 || (s->TxBytes < bytes && s->TxSends < TxShare.SendsOf(MostSends, bytes));
+    }
 
     /// <summary>Copies as much as there is room for and enqueues it. Bytes taken (0: no room), or -1 with errno.</summary>
     private static nint Put(SocketSlot* s, uint id, ref Source source, nuint left, int flags)

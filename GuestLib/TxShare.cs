@@ -37,11 +37,11 @@ internal static unsafe class TxShare
         return PoolShare.IsPlenty(free) ? s->TxLimit : PoolShare.Of(s->TxLimit < Sending.DefaultLimit ? s->TxLimit : Sending.DefaultLimit, free);
     }
 
-    /// <summary>The most Sends likewise.</summary>
-    internal static uint SendsOf(uint most)
+    /// <summary>The most Sends, of <paramref name="most"/>, for a socket that may have so many bytes in flight: as many as small chunks make up that.</summary>
+    internal static uint SendsOf(uint most, uint bytes)
     {
-        uint free = Free;
-        return PoolShare.IsPlenty(free) ? most : PoolShare.Of(most, free);
+        uint small = (bytes / PoolLayout.SmallBytes) + 1;
+        return !IsScarce || small > most ? most : small;
     }
 
     /// <summary>A chunk was taken.</summary>

@@ -129,7 +129,7 @@ public class ControlLayoutTests
         Assert.False(pool.TxHalf.TryFind(pool.RxOffset, 1, out _));
         Assert.False(pool.RxHalf.TryFind(PoolLayout.TxOffset, 1, out _));
         Assert.False(pool.TxHalf.Holds(pool.RxOffset, 1) | pool.RxHalf.Holds(PoolLayout.TxOffset, 1));
-        Assert.Equal([0u, 4096u, 4608u, 4864u], new[] { 0, 1, 2, 3 }.Select(pool.TxHalf.FirstOf));
+        Assert.Equal([0u, 8192u, 8704u, 8960u], new[] { 0, 1, 2, 3 }.Select(pool.TxHalf.FirstOf));
         Assert.Equal([0, 0, 1, 1, 2, 2], new ulong[] { 1, 2048, 2049, 16384, 16385, 1 << 20 }.Select(PoolHalf.ClassFor));
     }
 }

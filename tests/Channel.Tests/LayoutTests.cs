@@ -14,19 +14,19 @@ public class LayoutTests
         { typeof(RingHeader), "Tail 0 Head 128" },
         { typeof(LoopBell), "Asleep 0 Pending 128" },
         { typeof(ProcessSlot), "State 0 Pid 4 Parent 8 Refused 12 Name 16 Asleep 128" },
-        { typeof(QueueSetHeader), "Subscribers 0 WantsSpace 32 DrainLock 128 JobLock 256 SendLock 384" },
+        { typeof(QueueSetHeader), "Subscribers 0 WantsSpace 32 SpaceGiven 36 DrainLock 128 JobLock 256 SendLock 384" },
         {
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
-            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080 "
+            + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080 TxTaken 3088 "
             + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112"
         },
         {
             typeof(SocketSlot),
             "State 0 QueueSet 4 Exported 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 Backlog 40 OptionMask 48 Holders 64 "
             + "Status 128 Error 132 EventsIn 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
-            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
-            + "RxTail 384 RxHead 448 RxOffset 452 Entries 512"
+            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 TxOwn 196 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
+            + "RxTail 384 RxHead 448 RxOffset 452 RxQuiet 456 Entries 512"
         },
         {
             typeof(AttachMessage),

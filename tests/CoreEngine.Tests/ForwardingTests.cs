@@ -148,6 +148,36 @@ public sealed unsafe class ForwardingTests : IDisposable
         Waiting.Until(() => _guest.DoorbellsRung() == 1, "a byte in the pipe");
     }
 
+    /// <summary>
+    /// Another process of the guest is quicker than CoreEngine: it takes the SendDone as soon as it is published, gives the sleeper its space, and takes the wish away, all
+    /// before CoreEngine looks whether somebody wished.
+    /// </summary>
+    [Fact]
+    public void Who_was_given_space_by_another_process_is_woken_though_the_wish_is_gone()
+    {
+        uint id = Make.Connected(_guest, _nsm, socket: 1);
+        _guest.Post(0, RingKind.Send, Make.Nqe(Op.Send, 1, dataPtr: PoolLayout.TxOffset, size: 10));
+        _ = _nsm.Expect(Op.Send, RingKind.Send);
+        _ = _guest.DoorbellsRung();
+        _guest.ProcessOf(0)->Asleep = 1;
+        _guest.HeaderOf(0)->SpaceGiven++;
+        Assert.Equal(0u, _guest.HeaderOf(0)->WantsSpace);
+        _nsm.Post(RingKind.Completion, Make.Nqe(Op.SendDone, id, dataPtr: PoolLayout.TxOffset, size: 10));
+        Waiting.Until(() => _guest.ProcessOf(0)->Asleep == 0, "a doorbell for who was given space");
+        Waiting.Until(() => _guest.DoorbellsRung() == 1, "a byte in the pipe");
+    }
+
+    [Fact]
+    public void A_wish_for_credits_reaches_the_guest()
+    {
+        uint id = Make.Connected(_guest, _nsm, socket: 1);
+        _guest.ProcessOf(0)->Asleep = 1;
+        _nsm.Post(RingKind.Receive, Make.Nqe(Op.CreditWanted, id));
+        Nqe wish = _guest.Take(0, RingKind.Receive);
+        Assert.Equal((Op.CreditWanted, 1u), (wish.Op, wish.Socket));
+        Waiting.Until(() => _guest.ProcessOf(0)->Asleep == 0, "a doorbell");
+    }
+
     [Fact]
     public void Many_requests_keep_their_order_when_the_nsm_is_slow()
     {

@@ -55,6 +55,39 @@ public sealed class HostTests
         }
     }
 
+    /// <summary>Sockets that are not read hold what they have; one that is read goes on by its own credits, and by what is kept for those that have nothing.</summary>
+    [Fact]
+    public void Sockets_that_nobody_reads_hold_up_no_other()
+    {
+        PoolLayout pool = FakeEngine.SmallPool;
+        pool.Rx.Small = 60;
+        pool.Rx.Medium = 2;
+        pool.Rx.Large = 1;
+        using EchoNsm nsm = new(pool: pool);
+        FakeSocket[] unread = [.. Enumerable.Range(0, 10).Select(_ => nsm.Guest.Socket())];
+        foreach (FakeSocket socket in unread)
+        {
+            Assert.Equal(0, socket.Connect("198.18.0.5", 80));
+            socket.Send(new byte[40 * 1000], messageSize: 1000);
+        }
+
+        FakeSocket read = nsm.Guest.Socket();
+        Assert.Equal(0, read.Connect("198.18.0.5", 80));
+        for (int turn = 0; turn < 20; turn++)
+        {
+            byte[] data = RandomNumberGenerator.GetBytes(8000);
+            read.Send(data, messageSize: 1000);
+            Assert.Equal(data, read.Receive(data.Length));
+        }
+
+        Assert.All(unread, socket => Assert.InRange(socket.Waiting, 1000, 39_000)); // each has something, none has all, and the pool is used up
+        foreach (FakeSocket socket in unread)
+        {
+            Assert.Equal(40 * 1000, socket.Receive(40 * 1000).Length);
+            socket.Close();
+        }
+    }
+
     [Fact]
     public void A_129th_send_in_flight_is_refused()
     {

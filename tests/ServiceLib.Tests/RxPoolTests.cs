@@ -74,6 +74,26 @@ public sealed unsafe class RxPoolTests
         }).QuickCheckThrowOnFailure();
 
     [Fact]
+    public void Half_of_the_small_chunks_are_kept_for_who_has_none()
+    {
+        RxPool pool = new(Layout(6, 1, 1).RxHalf);
+        for (int i = 0; i < 5; i++)
+        {
+            Assert.NotEqual(RxPool.None, pool.Take(0, first: false));
+        }
+
+        Assert.Equal(RxPool.None, pool.Take(2, first: false));
+        Assert.Equal(0u, pool.ShareOf(1 << 20));
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.NotEqual(RxPool.None, pool.Take(2, first: true));
+        }
+
+        Assert.Equal((RxPool.None, 0ul), (pool.Take(0, first: true), pool.FreeBytes));
+        pool.Release();
+    }
+
+    [Fact]
     public void Takes_the_class_then_smaller_then_larger()
     {
         RxPool pool = new(Layout(1, 2, 1).RxHalf);
