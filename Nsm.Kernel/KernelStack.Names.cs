@@ -68,6 +68,10 @@ internal sealed unsafe partial class KernelStack
                 return Libc.EADDRNOTAVAIL;
             }
         }
+        else if (!wildcard && IsForbidden(in address))
+        {
+            return Libc.EADDRNOTAVAIL;
+        }
         else if (wildcard)
         {
             address = s->Domain == Libc.AF_INET || address.IsIPv4 ? Endpoint.V4(0, address.Port) : Endpoint.V6(0, 0, address.Port);
@@ -149,6 +153,12 @@ internal sealed unsafe partial class KernelStack
         _ = Sys.SetInt(fd, Libc.SOL_SOCKET, Sys.SO_REUSEADDR, (flags & NqeFlags.ReuseAddress) != 0 ? 1 : 0);
         _ = Sys.SetInt(fd, Libc.SOL_SOCKET, Sys.SO_REUSEPORT, (flags & NqeFlags.ReusePort) != 0 ? 1 : 0);
     }
+
+    /// <summary>
+    /// Whether an address is the loopback of the NSM's network, which to the kernel the wildcard is, too. Loopback stays in the guest: what listens here, the host's own services in host mode,
+    /// is none of its business.
+    /// </summary>
+    private bool IsForbidden(in Endpoint e) => !_settings.CarriesLoopback && (IsLoopback(in e) || IsAny(in e));
 
     private static bool IsAny(in Endpoint e) => e.Low == 0 && (e.High == 0 || (e.IsIPv4 && e.Address4 == 0));
 

@@ -206,9 +206,9 @@ internal sealed unsafe partial class KernelStack : INetworkStack
                 peer = v4 ? Endpoint.V4(guest.Address4, peer.Port) : Endpoint.V6(guest.Address6Low, guest.Address6High, peer.Port);
             }
 
-            if (IsLoopback(peer) || (v4 ? guest.Address4 == 0 : !guest.HasIPv6))
+            if (IsForbidden(in peer) || (v4 ? guest.Address4 == 0 : !guest.HasIPv6))
             {
-                return Libc.ENETUNREACH; // Loopback stays in the guest; what listens here is none of its business.
+                return Libc.ENETUNREACH;
             }
 
             if (s->Phase == Phase.Fresh)
@@ -220,6 +220,11 @@ internal sealed unsafe partial class KernelStack : INetworkStack
                     return -bound; // EINVAL: bound by an earlier attempt.
                 }
             }
+        }
+
+        if (IsForbidden(in peer))
+        {
+            return Libc.ENETUNREACH;
         }
 
         PickHalf(s, peer.IsIPv4);

@@ -148,7 +148,7 @@ internal sealed partial class Platform
     {
         List<string> arguments =
         [
-            "--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Declared.CongestionControl, "--mode", network.GuestsHaveAddresses ? "bridge" : "host",
+            "--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Declared.CongestionControl, "--mode", network.Mode,
         ];
         if (nsm.Declared.SendBuffer > 0)
         {

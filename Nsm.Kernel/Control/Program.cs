@@ -14,7 +14,8 @@ internal static class Program
 
           --run-dir DIR          where CoreEngine's engine.sock is
           --id N                 this NSM's id, as announced to CoreEngine
-          --mode bridge|host     bridge (default): each guest's own addresses in this network namespace; host: the host's stack
+          --mode bridge|host     bridge (default): each guest's own addresses in this network namespace; host: the host's stack, but for
+                                 its loopback; private: the same with loopback, in a network namespace that is the guests' alone (tests)
           --congestion NAME      congestion control of every socket (cubic, bbr, reno ...)
           --sndbuf BYTES         SO_SNDBUF of every socket
           --rcvbuf BYTES         SO_RCVBUF of every socket

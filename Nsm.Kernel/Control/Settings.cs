@@ -32,6 +32,9 @@ internal sealed unsafe class Settings
     /// <summary>Each guest has its own addresses in this network namespace; else guests share the host's.</summary>
     public bool IsBridge { get; private set; } = true;
 
+    /// <summary>Guests may use the loopback of this network namespace: it is theirs alone. Tests only.</summary>
+    public bool CarriesLoopback { get; private set; }
+
     /// <summary>Reads a command line.</summary>
     /// <exception cref="ArgumentException">It is wrong; the message is one line for a person.</exception>
     public static Settings Parse(ReadOnlySpan<string> arguments)
@@ -79,9 +82,10 @@ internal sealed unsafe class Settings
                     settings.IsBridge = value switch
                     {
                         "bridge" => true,
-                        "host" => false,
-                        _ => throw new ArgumentException($"--mode {value} is neither bridge nor host"),
+                        "host" or "private" => false,
+                        _ => throw new ArgumentException($"--mode {value} is neither bridge nor host (nor private, for tests)"),
                     };
+                    settings.CarriesLoopback = value == "private";
                     break;
             }
         }

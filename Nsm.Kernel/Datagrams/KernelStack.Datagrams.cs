@@ -180,14 +180,19 @@ internal sealed unsafe partial class KernelStack
     private int Half(Connection* c, KernelSocket* s, in Endpoint peer, out int fd)
     {
         fd = s->Fd;
-        if (!_settings.IsBridge)
+        if (!_settings.IsBridge && s->Family == Libc.AF_INET && !peer.IsIPv4)
         {
-            return s->Family == Libc.AF_INET && !peer.IsIPv4 ? Sys.EAFNOSUPPORT : 0;
+            return Sys.EAFNOSUPPORT;
         }
 
-        if (IsAny(peer) || IsLoopback(peer))
+        if (IsForbidden(in peer))
         {
-            return Libc.ENETUNREACH; // Loopback stays in the guest; what listens here is none of its business.
+            return Libc.ENETUNREACH;
+        }
+
+        if (!_settings.IsBridge)
+        {
+            return 0;
         }
 
         Guest guest = _host.GuestOf(c);

@@ -9,7 +9,7 @@ using NetKernel.ServiceLib.Testing;
 namespace NetKernel.Nsm.Kernel.Tests;
 
 /// <summary>
-/// The kernel NSM's loop in a thread of this process, behind a fake CoreEngine: on this machine's loopback in host mode, or in a network
+/// The kernel NSM's loop in a thread of this process, behind a fake CoreEngine: on this machine's loopback in private mode, or in a network
 /// namespace of its own in bridge mode.
 /// </summary>
 internal sealed class KernelNsm : IDisposable
@@ -24,11 +24,11 @@ internal sealed class KernelNsm : IDisposable
     private string _namespace = "";
     private Exception? _failure;
 
-    public KernelNsm(uint loops = 1, bool bridge = false, PoolLayout? pool = null, params string[] options)
+    public KernelNsm(uint loops = 1, bool bridge = false, PoolLayout? pool = null, string mode = "private", params string[] options)
     {
         Engine = new FakeEngine(loops);
         _bridge = bridge;
-        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--mode", bridge ? "bridge" : "host", .. options]);
+        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--mode", bridge ? "bridge" : mode, .. options]);
         _probe = new Probe(new KernelStack(settings));
         using ManualResetEventSlim started = new();
         _thread = new Thread(() =>

@@ -48,7 +48,7 @@ public sealed class ProcessTests
     public void Serves_and_ends_with_3_when_CoreEngine_is_gone()
     {
         using FakeEngine engine = new();
-        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode host");
+        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode private");
         engine.TakeNsm();
         using FakeGuest guest = engine.AddGuest(1);
         FakeSocket listener = guest.Socket();
@@ -69,7 +69,7 @@ public sealed class ProcessTests
     public void Ends_in_order_on_SIGTERM()
     {
         using FakeEngine engine = new();
-        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode host");
+        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode private");
         engine.TakeNsm();
         using FakeGuest guest = engine.AddGuest(1);
         using Process kill = Process.Start("kill", ["-TERM", nsm.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
@@ -82,7 +82,7 @@ public sealed class ProcessTests
     public void No_more_files_is_said_honestly_and_the_backlog_waits()
     {
         using FakeEngine engine = new();
-        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode host", files: 200);
+        using Process nsm = Start($"--run-dir {engine.RunDirectory} --id 1 --mode private", files: 200);
         engine.TakeNsm();
         using FakeGuest guest = engine.AddGuest(1);
         FakeSocket listener = guest.Socket();
