@@ -181,6 +181,9 @@ public sealed unsafe partial class NetworkStack
 
             packet.ChecksumGood = false;
             packet.GsoSize = 0;
+            packet.Ip = data - Field.V4Length; // What an error about it quotes: the datagram in one piece.
+            packet.IpLength = Field.V4Length + size;
+            PutIpHeader(packet.Ip, packet.Source, packet.Destination, p[Field.V4Protocol], packet.Tos, packet.Ttl, size, 0, Wire.U16(p + Field.V4Id));
         }
 
         Deliver(p[Field.V4Protocol], data, size, ref packet);
@@ -268,6 +271,9 @@ public sealed unsafe partial class NetworkStack
 
                         packet.ChecksumGood = false;
                         packet.GsoSize = 0;
+                        packet.Ip = data - Field.V6Length;
+                        packet.IpLength = Field.V6Length + size;
+                        PutIpHeader(packet.Ip, packet.Source, packet.Destination, next, packet.Tos, packet.Ttl, size, 0, 0);
                         continue;
                     }
 

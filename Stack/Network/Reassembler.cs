@@ -11,6 +11,9 @@ internal sealed unsafe class Reassembler : IDisposable
     private const int Slots = 32, MaxRanges = 64;
     private const uint MaxBytes = 65535;
 
+    /// <summary>Room in front of a datagram for the header that it would have had in one piece.</summary>
+    public const int Headroom = 64;
+
     private readonly Slot[] _slots = new Slot[Slots];
     private readonly StackCounters _counters;
 
@@ -80,8 +83,11 @@ internal sealed unsafe class Reassembler : IDisposable
     {
         for (int i = 0; i < Slots; i++)
         {
-            NativeMemory.Free(_slots[i].Buffer);
-            _slots[i].Buffer = null;
+            if (_slots[i].Buffer != null)
+            {
+                NativeMemory.Free(_slots[i].Buffer - Headroom);
+                _slots[i].Buffer = null;
+            }
         }
     }
 
@@ -122,7 +128,7 @@ internal sealed unsafe class Reassembler : IDisposable
             _counters.Drop(DropReason.ReassemblyFull);
         }
 
-        byte* buffer = slot.Buffer != null ? slot.Buffer : (byte*)NativeMemory.Alloc(MaxBytes + 1);
+        byte* buffer = slot.Buffer != null ? slot.Buffer : (byte*)NativeMemory.Alloc(MaxBytes + 1 + Headroom) + Headroom;
         slot = default;
         slot.Buffer = buffer;
         slot.Key = key;

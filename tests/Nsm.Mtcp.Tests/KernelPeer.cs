@@ -1,0 +1,431 @@
+using System.Diagnostics;
+using System.Net;
+using System.Runtime.InteropServices;
+using NetKernel.Channel.Host;
+using NetKernel.Stack;
+
+namespace NetKernel.Nsm.Mtcp.Tests;
+
+/// <summary>What the links between a stack and the kernel do.</summary>
+internal sealed record Wire(double Loss = 0, double Duplicate = 0, double Reorder = 0, bool Gso = true, uint Mtu = 1500);
+
+/// <summary>A network namespace of its own, the kernel's TCP on one end of a link, our stack on the other, run by a thread.</summary>
+internal sealed unsafe class KernelPeer : IDisposable
+{
+    public const string Kernel4 = "198.18.0.1", Kernel6 = "2001:2::1", Ours4 = "198.18.0.2", Ours6 = "2001:2::2";
+
+    private readonly Thread _thread;
+    private readonly ManualResetEventSlim _ready = new();
+    private readonly Queue<Action> _work = new();
+    private volatile bool _stop;
+    private Exception? _failure;
+    private string _namespace = "";
+
+    public KernelPeer(bool tap, Wire? wire = null, string congestion = "cubic")
+    {
+        wire ??= new Wire();
+        _thread = new Thread(() =>
+        {
+            try
+            {
+                MakeNamespace(tap, wire.Mtu);
+                using Device device = tap ? TapDevice.Open("nkt0", 0x0606_0606_0602, wire.Mtu) : PacketDevice.Open("nka");
+                if (tap)
+                {
+                    Ip($"link set nkt0 mtu {wire.Mtu} up");
+                    Ip($"addr add {Kernel4}/16 dev nkt0");
+                    Ip($"addr add {Kernel6}/64 dev nkt0 nodad");
+                }
+
+                ImpairedLink link = new(device, wire);
+                using NetworkStack stack = new(
+                    new StackOptions { MaxConnections = 4096, MaxTimeWait = 4096, MaxSegments = 1 << 16, Congestion = CongestionControl.Find(congestion)! },
+                    link, new RandomSource(1, 2), Now);
+                stack.AddAddress(ParseAddress(Ours4));
+                stack.AddAddress(ParseAddress(Ours6));
+                _ = stack.Routes.Add(ParseAddress("198.18.0.0"), 16, default);
+                _ = stack.Routes.Add(ParseAddress("2001:2::"), 64, default);
+                Stack = stack;
+                Echo = new EchoUser(stack);
+                stack.Tcp.User = Echo;
+                _ready.Set();
+                while (!_stop)
+                {
+                    stack.Advance(Now);
+                    uint work = link.Receive(stack);
+                    lock (_work)
+                    {
+                        while (_work.TryDequeue(out Action? action))
+                        {
+                            action();
+                            work++;
+                        }
+                    }
+
+                    Echo.Run();
+                    stack.Flush();
+                    device.Flush();
+                    if (work == 0)
+                    {
+                        _ = Libc.Yield();
+                    }
+                }
+            }
+            catch (Exception e)
+            {
+                _failure = e;
+                _ready.Set();
+            }
+        });
+        _thread.Start();
+        _ready.Wait();
+        Assert.True(_failure == null, _failure?.ToString());
+    }
+
+    /// <summary>Links need root.</summary>
+    public static bool CanRun => Environment.IsPrivilegedProcess && File.Exists("/dev/net/tun");
+
+    public NetworkStack Stack { get; private set; } = null!;
+
+    public EchoUser Echo { get; private set; } = null!;
+
+    private static long Now => Stopwatch.GetTimestamp() / 1000;
+
+    public static Address ParseAddress(string text)
+    {
+        byte[] bytes = IPAddress.Parse(text).GetAddressBytes();
+        return bytes.Length == 4 ? Address.V4(BitConverter.ToUInt32(bytes)) : new Address(BitConverter.ToUInt64(bytes, 0), BitConverter.ToUInt64(bytes, 8));
+    }
+
+    /// <summary>Does something in the stack's thread and waits for it.</summary>
+    public void Inside(Action action)
+    {
+        using ManualResetEventSlim done = new();
+        Exception? failure = null;
+        lock (_work)
+        {
+            _work.Enqueue(() =>
+            {
+                try
+                {
+                    action();
+                }
+                catch (Exception e)
+                {
+                    failure = e;
+                }
+
+                done.Set();
+            });
+        }
+
+        while (!done.Wait(100))
+        {
+            Assert.True(_failure == null, _failure?.ToString());
+        }
+
+        Assert.True(failure == null, failure?.ToString());
+    }
+
+    /// <summary>Does something with the kernel's sockets of the namespace, in a thread of its own.</summary>
+    public void Outside(Action action)
+    {
+        Exception? failure = null;
+        Thread thread = new(() =>
+        {
+            try
+            {
+                const int Setns = 308;
+                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
+                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
+                action();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        Assert.True(_failure == null, _failure?.ToString());
+        Assert.True(failure == null, failure?.ToString());
+    }
+
+    /// <summary>Waits for what the stack's thread will bring about.</summary>
+    public void Until(Func<bool> condition, string what, int seconds = 60)
+    {
+        DateTime end = DateTime.UtcNow.AddSeconds(seconds);
+        bool done = false;
+        while (!done)
+        {
+            Assert.True(DateTime.UtcNow < end, $"waited in vain for {what}");
+            Inside(() => done = condition());
+            _ = Libc.Yield();
+        }
+    }
+
+    public void Dispose()
+    {
+        _stop = true;
+        Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the stack's thread does not end");
+        _ready.Dispose();
+    }
+
+    // Forked from this thread, so that it runs in this thread's namespace.
+    private static void Ip(string arguments)
+    {
+        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        string text = ip.StandardError.ReadToEnd();
+        ip.WaitForExit();
+        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
+    }
+
+    private void MakeNamespace(bool tap, uint mtu)
+    {
+        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
+        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
+        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
+        foreach (string file in (string[])["ipv6/conf/all/disable_ipv6", "ipv6/conf/default/disable_ipv6", "ipv6/conf/default/accept_dad"])
+        {
+            if (File.Exists("/proc/sys/net/" + file))
+            {
+                File.WriteAllText("/proc/sys/net/" + file, "0");
+            }
+        }
+
+        Ip("link set lo up");
+        if (!tap)
+        {
+            Ip($"link add nka mtu {mtu} type veth peer name nkb mtu {mtu}");
+            Ip("link set nka up");
+            Ip("link set nkb up");
+            Ip($"addr add {Kernel4}/16 dev nkb");
+            Ip($"addr add {Kernel6}/64 dev nkb nodad");
+        }
+    }
+
+    /// <summary>Loses, doubles and delays frames, with a fixed seed.</summary>
+    private sealed class ImpairedLink(Device device, Wire wire) : ILink
+    {
+        private readonly Random _random = new(7);
+        private readonly byte[] _kept = new byte[4096];
+        private int _keptLength;
+        private uint _keptStart, _keptOffset;
+
+        public uint Mtu => wire.Mtu;
+
+        public ulong Mac => device.Mac;
+
+        public bool FinishesChecksums => true;
+
+        public uint MaxGso => wire.Gso ? device.MaxGso : 0;
+
+        public uint Receive(NetworkStack stack) => device.Receive(stack);
+
+        public bool Transmit(in OutFrame frame)
+        {
+            if (wire.Loss != 0 && _random.NextDouble() < wire.Loss)
+            {
+                return true;
+            }
+
+            if (wire.Duplicate != 0 && _random.NextDouble() < wire.Duplicate)
+            {
+                _ = device.Transmit(frame);
+            }
+
+            if (wire.Reorder != 0 && _keptLength == 0 && frame.GsoSize == 0 && frame.ChecksumStart != 0 && _random.NextDouble() < wire.Reorder)
+            {
+                _keptLength = (int)(frame.HeaderLength + frame.PayloadLength);
+                fixed (byte* p = _kept)
+                {
+                    NetworkStack.Flatten(frame, p);
+                }
+
+                _keptStart = frame.ChecksumStart;
+                _keptOffset = frame.ChecksumOffset;
+                return true;
+            }
+
+            bool sent = device.Transmit(frame);
+            if (_keptLength != 0)
+            {
+                fixed (byte* p = _kept)
+                {
+                    OutFrame late = new() { Header = p, HeaderLength = (uint)_keptLength, ChecksumStart = _keptStart, ChecksumOffset = _keptOffset };
+                    _keptLength = 0;
+                    _ = device.Transmit(late);
+                }
+            }
+
+            return sent;
+        }
+    }
+}
+
+/// <summary>Programs on our stack: echo what comes, or send a pattern and check what comes back.</summary>
+internal sealed unsafe class EchoUser(NetworkStack stack) : ITcpUser
+{
+    private readonly Dictionary<nint, Program> _programs = [];
+    private readonly List<nint> _listeners = [];
+
+    public int Served { get; private set; }
+
+    public static byte Pattern(long at) => (byte)((at * 2654435761L) >> 13);
+
+    public void Listen(string address, ushort port)
+    {
+        Tcb* t = stack.Tcp.Open((void*)1);
+        Assert.Equal(0, stack.Tcp.Bind(t, KernelPeer.ParseAddress(address), port, true, false));
+        Assert.Equal(0, stack.Tcp.Listen(t, 512));
+        _listeners.Add((nint)t);
+    }
+
+    /// <summary>Connects and sends that many bytes.</summary>
+    public Program Dial(string local, string remote, ushort port, long bytes)
+    {
+        Tcb* t = stack.Tcp.Open((void*)1);
+        Program p = new(t) { ToSend = bytes };
+        _programs[(nint)t] = p;
+        Assert.Equal(0, stack.Tcp.Connect(t, KernelPeer.ParseAddress(local), KernelPeer.ParseAddress(remote), port));
+        return p;
+    }
+
+    /// <summary>One turn of all programs.</summary>
+    public void Run()
+    {
+        foreach (nint listener in _listeners)
+        {
+            for (Tcb* t; (t = TcpLayer.Accept((Tcb*)listener)) != null;)
+            {
+                t->User = (void*)1;
+                _programs[(nint)t] = new Program(t) { Echoes = true };
+            }
+        }
+
+        List<nint>? ended = null;
+        foreach ((nint key, Program p) in _programs)
+        {
+            Tcb* t = p.Tcb;
+            if (t->Unread != 0 && p.Echoes ? p.Room > Program.Size / 2 : t->Unread != 0)
+            {
+                stack.Tcp.Pull(t);
+            }
+
+            if (!p.Echoes && t->State is TcpState.Established or TcpState.CloseWait)
+            {
+                long room = Math.Min(p.ToSend - p.Written, p.Room);
+                for (long i = 0; i < room; i++)
+                {
+                    p.Put(Pattern(p.Written));
+                }
+
+                if (room > 0)
+                {
+                    stack.Tcp.Write(t, (uint)room, more: false);
+                }
+
+                if (p.Written == p.ToSend)
+                {
+                    stack.Tcp.Shutdown(t);
+                }
+            }
+            else if (p.Pending > 0)
+            {
+                stack.Tcp.Write(t, (uint)p.Pending, more: false);
+                p.Pending = 0;
+            }
+
+            if (t->AtEnd && p.Echoes)
+            {
+                stack.Tcp.Shutdown(t);
+            }
+
+            p.Error = t->Error;
+            if ((t->State == TcpState.Closed && t->Unread == 0) || (t->AtEnd && t->Buffered == 0 && t->IsAllAcked))
+            {
+                p.Done = true;
+                Served += p.Error == 0 ? 1 : 0;
+                stack.Tcp.Detach(t);
+                (ended ??= []).Add(key);
+                p.Free();
+            }
+        }
+
+        ended?.ForEach(key => _programs.Remove(key));
+    }
+
+    void ITcpUser.Changed(Tcb* t)
+    {
+    }
+
+    uint ITcpUser.Receive(Tcb* t, byte* data, uint length) => _programs.TryGetValue((nint)t, out Program? p) ? p.Take(data, length) : 0;
+
+    void ITcpUser.Acked(Tcb* t, uint bytes) => _programs[(nint)t].Acked += bytes;
+
+    uint ITcpUser.Gather(Tcb* t, uint offset, uint length, Extent* pieces, uint most, out uint found) => _programs[(nint)t].Gather(offset, length, pieces, out found);
+
+    internal sealed class Program(Tcb* t)
+    {
+        public const int Size = 1 << 20;
+        private byte* _ring = (byte*)NativeMemory.Alloc(Size);
+
+        public Tcb* Tcb { get; } = t;
+
+        public bool Echoes { get; init; }
+
+        public long ToSend { get; init; }
+
+        public long Written { get; private set; }
+
+        public long Acked { get; set; }
+
+        public long Received { get; private set; }
+
+        public long Pending { get; set; }
+
+        public long Wrong { get; private set; }
+
+        public int Error { get; set; }
+
+        public bool Done { get; set; }
+
+        public long Room => Size - (Written - Acked);
+
+        public void Put(byte value) => _ring[Written++ & (Size - 1)] = value;
+
+        public void Free() => NativeMemory.Free(_ring);
+
+        public uint Take(byte* data, uint length)
+        {
+            if (Echoes)
+            {
+                length = (uint)Math.Min(length, Room);
+                for (uint i = 0; i < length; i++)
+                {
+                    Put(data[i]);
+                }
+
+                Pending += length;
+                return length;
+            }
+
+            for (uint i = 0; i < length; i++)
+            {
+                Wrong += data[i] == Pattern(Received++) ? 0 : 1;
+            }
+
+            return length;
+        }
+
+        public uint Gather(uint offset, uint length, Extent* pieces, out uint found)
+        {
+            uint at = (uint)((Acked + offset) & (Size - 1));
+            uint first = Math.Min(length, Size - at);
+            pieces[0] = new Extent { Start = _ring + at, Length = first };
+            pieces[1] = new Extent { Start = _ring, Length = length - first };
+            found = length;
+            return first == length ? 1u : 2;
+        }
+    }
+}
