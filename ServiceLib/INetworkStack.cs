@@ -70,4 +70,7 @@ public unsafe interface INetworkStack
 
     /// <summary>Once per turn, for stacks with work outside fds (timers, links). Returns the amount of work found.</summary>
     uint Poll();
+
+    /// <summary>How long the loop may sleep before <see cref="Poll"/> is due again, milliseconds; -1: until something happens.</summary>
+    int SleepLimit() => -1;
 }

@@ -181,6 +181,9 @@ public sealed unsafe partial class StackHost
         _readyCount++;
     }
 
+    /// <summary>Whether the rings have room for whatever one Run may emit: then Poll may deliver data of that connection, too.</summary>
+    public bool HasRoom(Connection* c) => _sets[c->QueueSet].HasRoom(RunCompletions, RunEvents);
+
     /// <summary>Looks at the fds in this turn in any case.</summary>
     public void PollSoon() => _turn |= 3;
 
@@ -214,7 +217,7 @@ public sealed unsafe partial class StackHost
 
         // Somebody scheduled or finished while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
         // again soon, without burning the core.
-        int timeout = requests || _stop ? 0 : (_firstReady != null || _firstFinished != null || _waiters != 0) ? 1 : -1;
+        int timeout = requests || _stop ? 0 : (_firstReady != null || _firstFinished != null || _waiters != 0) ? 1 : _stack.SleepLimit();
         uint events = timeout == 0 ? 0 : PollFds(timeout);
         Volatile.Write(ref _self->Asleep, 0);
         if (events != 0)

@@ -1,6 +1,75 @@
+using System.Runtime.InteropServices;
+using NetKernel.Channel;
+using NetKernel.ServiceLib;
+
 namespace NetKernel.Nsm.Mtcp;
 
 internal static class Program
 {
-    private static int Main() => 0;
+    private const int Refused = 1, BadArguments = 2, EngineGone = 3;
+
+    /// <summary>Station address of the stack's end of a TAP: locally administered, with the process's id.</summary>
+    private static ulong TapMac => 0x4E02ul | ((ulong)(uint)Environment.ProcessId << 16);
+
+    private const string Help = """
+        nk-nsm-mtcp --run-dir DIR --id N [options]
+        The network stack module with a TCP/IP stack of its own in user space. nkd starts it.
+
+          --run-dir DIR          where CoreEngine's engine.sock is
+          --id N                 this NSM's id, as announced to CoreEngine
+          --interface NAME       network interface to use, through AF_PACKET (default: eth0); the guests' addresses are taken from the kernel there
+          --tap NAME             make this TAP interface instead
+          --congestion NAME      congestion control of connections that choose none: cubic (default), reno, dctcp, bbr
+          --mode bridge          accepted, because nkd says it; host is refused
+          --rcvbuf BYTES         largest receive buffer of a connection (default: 6291456)
+          --route PREFIX[,GW]    a route, repeatable (default: 198.18.0.0/16 and 2001:2::/64 on the link)
+
+        It ends with 0 on SIGTERM, 1 when CoreEngine refuses it or the link cannot be opened, 2 for a wrong command line, 3 when CoreEngine is gone.
+        """;
+
+    private static int Main(string[] arguments)
+    {
+        if (arguments is ["--help"] or ["-h"])
+        {
+            Console.Out.WriteLine(Help);
+            return 0;
+        }
+
+        try
+        {
+            return Run(Settings.Parse(arguments));
+        }
+        catch (ArgumentException e)
+        {
+            return Fail(BadArguments, e.Message);
+        }
+        catch (Exception e) when (e is AttachException or DeviceException)
+        {
+            return Fail(Refused, e.Message);
+        }
+    }
+
+    private static int Run(Settings settings)
+    {
+        using Device device = settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface);
+        using MtcpStack stack = new(settings, device);
+        using NsmChannel channel = NsmChannel.Attach(settings.RunDirectory, settings.Id);
+        StackHost host = new(channel, stack);
+        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        HostExit exit = host.Run(new IdleStrategy(spins: 0, yields: 20));
+        return exit == HostExit.Stopped ? 0 : Fail(EngineGone, "CoreEngine is gone");
+
+        void Stop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            host.Stop();
+        }
+    }
+
+    private static int Fail(int code, string message)
+    {
+        Console.Error.WriteLine("nk-nsm-mtcp: " + message);
+        return code;
+    }
 }

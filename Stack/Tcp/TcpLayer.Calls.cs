@@ -80,6 +80,16 @@ public sealed unsafe partial class TcpLayer
         return 0;
     }
 
+    /// <summary>A listener becomes a bound socket again; who waits there is reset.</summary>
+    public void Unlisten(Tcb* t)
+    {
+        if (t->State == TcpState.Listen)
+        {
+            EndChildren(t);
+            t->State = TcpState.Closed;
+        }
+    }
+
     /// <summary>Starts connecting. The owner hears (<see cref="ITcpUser.Changed"/>) when it is established or has failed.</summary>
     public int Connect(Tcb* t, in Address local, in Address remote, ushort port)
     {
@@ -302,6 +312,33 @@ public sealed unsafe partial class TcpLayer
     {
         t->UserReceiveBuffer = bytes < 2048 ? 2048 : bytes;
         t->RcvBuf = t->UserReceiveBuffer;
+    }
+
+    /// <summary>Sends at once what is allowed, before a reset.</summary>
+    public void SendNow(Tcb* t) => Output(t);
+
+    /// <summary>SO_RCVBUF as it is now.</summary>
+    public uint ReceiveBufferOf(Tcb* t) => t->RcvBuf != 0 ? t->RcvBuf : t->UserReceiveBuffer != 0 ? t->UserReceiveBuffer : _options.InitialReceiveBuffer;
+
+    /// <summary>TCP_MAXSEG: what a segment holds.</summary>
+    public static uint MssOf(Tcb* t) => t->Mss != 0 ? t->Mss : t->UserMss != 0 ? t->UserMss : DefaultMss;
+
+    /// <summary>Gives a second socket what was set on the first.</summary>
+    public void CopyOptions(Tcb* from, Tcb* to)
+    {
+        const uint Kept = TcbFlag.NoDelay | TcbFlag.Cork | TcbFlag.KeepAlive | TcbFlag.QuickAck;
+        to->Flags = (to->Flags & ~Kept) | (from->Flags & Kept);
+        to->Congestion = from->Congestion;
+        to->Tos = from->Tos;
+        to->Ttl = from->Ttl;
+        to->KeepIdle = from->KeepIdle;
+        to->KeepInterval = from->KeepInterval;
+        to->KeepCount = from->KeepCount;
+        to->SynCount = from->SynCount;
+        to->UserTimeout = from->UserTimeout;
+        to->UserMss = from->UserMss;
+        to->UserReceiveBuffer = from->UserReceiveBuffer;
+        to->MaxPacingRate = from->MaxPacingRate;
     }
 
     private void SetFlag(Tcb* t, uint flag, bool on)

@@ -1,0 +1,136 @@
+using System.Globalization;
+using System.Linq;
+using System.Net;
+using NetKernel.Stack;
+
+namespace NetKernel.Nsm.Mtcp;
+
+/// <summary>What the operator asked for on the command line, checked before anything starts.</summary>
+internal sealed class Settings
+{
+    private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
+    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode"];
+
+    public string RunDirectory { get; private set; } = "";
+
+    public uint Id { get; private set; }
+
+    /// <summary>The interface that AF_PACKET opens.</summary>
+    public string Interface { get; private set; } = "eth0";
+
+    /// <summary>A TAP interface to make instead; empty: none.</summary>
+    public string Tap { get; private set; } = "";
+
+    public CongestionControl Congestion { get; private set; } = CongestionControl.Find("cubic")!;
+
+    /// <summary>Largest receive buffer of a connection, bytes.</summary>
+    public uint ReceiveBuffer { get; private set; } = 6 << 20;
+
+    /// <summary>What takes guests' addresses from the kernel; null when the interface is our own.</summary>
+    public AddressTaker? Taker => Tap.Length > 0 ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
+
+    public Route[] Routes { get; private set; } = [];
+
+    /// <summary>Reads a command line.</summary>
+    /// <exception cref="ArgumentException">It is wrong; the message is one line for a person.</exception>
+    public static Settings Parse(ReadOnlySpan<string> arguments)
+    {
+        Settings settings = new();
+        bool id = false;
+        for (int i = 0; i < arguments.Length; i += 2)
+        {
+            string name = arguments[i];
+            if (!Known.Contains(name))
+            {
+                throw new ArgumentException($"unknown option {name}; see nk-nsm-mtcp --help");
+            }
+
+            if (i + 1 == arguments.Length)
+            {
+                throw new ArgumentException($"{name} needs a value");
+            }
+
+            string value = arguments[i + 1];
+            switch (name)
+            {
+                case "--run-dir":
+                    settings.RunDirectory = value;
+                    break;
+                case "--id":
+                    settings.Id = Number(name, value, 0, uint.MaxValue);
+                    id = true;
+                    break;
+                case "--interface":
+                    settings.Interface = value;
+                    break;
+                case "--tap":
+                    settings.Tap = value;
+                    break;
+                case "--rcvbuf":
+                    settings.ReceiveBuffer = Number(name, value, MinBuffer, MaxBuffer);
+                    break;
+                case "--sndbuf":
+                    throw new ArgumentException("--sndbuf is not for this NSM: what a guest sends stays in the guest's own pool until it is acknowledged");
+                case "--mode" when value == "bridge":
+                    break;
+                case "--mode":
+                    throw new ArgumentException($"--mode {value}: this NSM needs an interface of its own, which only bridge mode (root) gives it");
+                case "--route":
+                    settings.Routes = [.. settings.Routes, ParseRoute(value)];
+                    break;
+                default:
+                    settings.Congestion = CongestionControl.Find(value)
+                        ?? throw new ArgumentException($"congestion control {value} does not exist here; these do: {string.Join(' ', CongestionControl.Names())}");
+                    break;
+            }
+        }
+
+        if (settings.RunDirectory.Length == 0 || !id)
+        {
+            throw new ArgumentException("--run-dir and --id are needed");
+        }
+
+        if (settings.Routes.Length == 0)
+        {
+            settings.Routes = [ParseRoute("198.18.0.0/16"), ParseRoute("2001:2::/64")];
+        }
+
+        return settings;
+    }
+
+    private static uint Number(string name, string value, uint least, uint most) =>
+        uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint number) && number >= least && number <= most
+            ? number
+            : throw new ArgumentException($"{name} {value} is not a number between {least} and {most}");
+
+    /// <summary>PREFIX/BITS, or PREFIX/BITS,GATEWAY.</summary>
+    private static Route ParseRoute(string text)
+    {
+        string[] parts = text.Split(',');
+        string[] prefix = parts[0].Split('/');
+        if (parts.Length <= 2 && prefix.Length == 2 && IPAddress.TryParse(prefix[0], out IPAddress? address)
+            && int.TryParse(prefix[1], NumberStyles.None, CultureInfo.InvariantCulture, out int bits) && bits <= address.GetAddressBytes().Length * 8)
+        {
+            if (parts.Length == 1)
+            {
+                return new Route(AddressOf(address), bits, default);
+            }
+
+            if (IPAddress.TryParse(parts[1], out IPAddress? gateway) && gateway.AddressFamily == address.AddressFamily)
+            {
+                return new Route(AddressOf(address), bits, AddressOf(gateway));
+            }
+        }
+
+        throw new ArgumentException($"--route {text} is not PREFIX/BITS or PREFIX/BITS,GATEWAY");
+    }
+
+    private static Address AddressOf(IPAddress address)
+    {
+        byte[] bytes = address.GetAddressBytes();
+        return bytes.Length == 4 ? Address.V4(BitConverter.ToUInt32(bytes)) : new Address(BitConverter.ToUInt64(bytes, 0), BitConverter.ToUInt64(bytes, 8));
+    }
+}
+
+/// <summary>A route: on the link when the gateway is no address.</summary>
+internal readonly record struct Route(Address Prefix, int Bits, Address Gateway);

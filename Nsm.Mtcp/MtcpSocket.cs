@@ -1,0 +1,77 @@
+using System.Runtime.InteropServices;
+using NetKernel.ServiceLib;
+using NetKernel.Stack;
+
+namespace NetKernel.Nsm.Mtcp;
+
+/// <summary>What this stack knows of a connection, behind the host's part of it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct MtcpSocket
+{
+    /// <summary>The connection, or listener.</summary>
+    public Tcb* T;
+
+    /// <summary>The IPv4 half of a socket bound to both of a guest's wildcards, or null.</summary>
+    public Tcb* T4;
+
+    /// <summary>Address family that the guest asked for.</summary>
+    public int Domain;
+    public Phase Phase;
+    public MtcpFlags Flags;
+
+    /// <summary>SO_LINGER.</summary>
+    public int LingerOn, LingerSeconds;
+
+    /// <summary>SO_SNDBUF, which the guest library obeys; kept to be read back.</summary>
+    public int SendBuffer;
+
+    /// <summary>The RX chunk that is being filled, and how full it is; Start is null when there is none.</summary>
+    public RxBuffer Open;
+    public uint Filled;
+
+    /// <summary>RX size class that the last chunks wanted.</summary>
+    public int RxClass;
+
+    /// <summary>Running number of the first Send that the stack has not been told of.</summary>
+    public uint Told;
+
+    /// <summary>Bytes acknowledged whose Sends have not been completed yet.</summary>
+    public ulong Acked;
+
+    public readonly bool Has(MtcpFlags flag) => (Flags & flag) != 0;
+}
+
+/// <summary>Where a socket is in its life.</summary>
+internal enum Phase
+{
+    /// <summary>Neither bound nor connected.</summary>
+    Fresh,
+
+    /// <summary>Bound by the program.</summary>
+    Bound,
+
+    /// <summary>Listening.</summary>
+    Listening,
+
+    /// <summary>Connect's completion is owed.</summary>
+    Connecting,
+
+    /// <summary>Connected, until Close.</summary>
+    Connected,
+}
+
+[Flags]
+internal enum MtcpFlags
+{
+    None = 0,
+
+    /// <summary>FIN is to follow what was sent.</summary>
+    ShutdownWanted = 1,
+
+    /// <summary>Close with RST.</summary>
+    Abort = 2,
+
+    /// <summary>SO_REUSEADDR and SO_REUSEPORT of the last Bind.</summary>
+    ReuseAddress = 4,
+    ReusePort = 8,
+}

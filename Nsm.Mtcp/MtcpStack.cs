@@ -1,0 +1,207 @@
+using System.Diagnostics;
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+using NetKernel.Stack;
+
+namespace NetKernel.Nsm.Mtcp;
+
+/// <summary>Our own TCP/IP stack behind <see cref="INetworkStack"/>, on one link of this network namespace.</summary>
+/// <remarks>The parts: the loop (this file), names and connecting (Names), data (Data), the end (Close), options (<see cref="SocketOptions"/>).</remarks>
+internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDisposable
+{
+    /// <summary>Owner of a connection that is announced to a guest and not yet taken: what arrives for it waits in the stack.</summary>
+    private static readonly void* AnnouncedOwner = (void*)1;
+
+    private const int EAFNOSUPPORT = 97, ESOCKTNOSUPPORT = 94, EPROTONOSUPPORT = 93, IPPROTO_TCP = 6;
+    private const ulong DeviceToken = 1;
+
+    private readonly Device _device;
+    private readonly NetworkStack _stack;
+    private readonly TcpLayer _tcp;
+    private readonly AddressTaker? _taker;
+    private StackHost _host = null!;
+    private uint _scheduled;
+
+    /// <summary>A stack on an open link.</summary>
+    public MtcpStack(Settings settings, Device device)
+    {
+        _device = device;
+        _taker = settings.Taker;
+        Span<byte> seed = stackalloc byte[16];
+        System.Security.Cryptography.RandomNumberGenerator.Fill(seed);
+        StackOptions options = new() { Congestion = settings.Congestion, MaxReceiveBuffer = settings.ReceiveBuffer };
+        _stack = new NetworkStack(options, device, new RandomSource(BitConverter.ToUInt64(seed), BitConverter.ToUInt64(seed[8..])), Now);
+        _tcp = _stack.Tcp;
+        _tcp.User = this;
+        for (int i = 0; i < settings.Routes.Length; i++)
+        {
+            _ = _stack.Routes.Add(settings.Routes[i].Prefix, settings.Routes[i].Bits, settings.Routes[i].Gateway);
+        }
+    }
+
+    public int StateBytes => sizeof(MtcpSocket);
+
+    private static long Now => Stopwatch.GetTimestamp() / 1000; // nanoseconds on Linux
+
+    public void Start(StackHost host)
+    {
+        _host = host;
+        Libc.EpollEvent e = new() { Events = Libc.EPOLLIN, Data = DeviceToken };
+        if (Libc.EpollControl(host.Epoll, Libc.EPOLL_CTL_ADD, _device.Fd, &e) != 0)
+        {
+            throw new DeviceException($"epoll: {Libc.Describe(Libc.Errno)}");
+        }
+    }
+
+    public void GuestAdded(Guest guest)
+    {
+        if (guest.Address4 != 0)
+        {
+            AddAddress(Own4(guest));
+        }
+
+        if (guest.HasIPv6)
+        {
+            AddAddress(Own6(guest));
+        }
+    }
+
+    public void GuestRemoved(Guest guest)
+    {
+        if (guest.Address4 != 0)
+        {
+            _stack.RemoveAddress(Own4(guest));
+        }
+
+        if (guest.HasIPv6)
+        {
+            _stack.RemoveAddress(Own6(guest));
+        }
+    }
+
+    public void Ready(ulong data, uint events)
+    {
+        // Frames wait: Poll, which every turn calls, takes them.
+    }
+
+    public uint Poll()
+    {
+        _scheduled = 0;
+        _stack.Advance(Now);
+        uint frames = _device.Receive(_stack);
+        _stack.Flush();
+        _device.Flush();
+        return frames + _scheduled;
+    }
+
+    public int SleepLimit()
+    {
+        long next = _stack.NextDeadline;
+        if (next == long.MaxValue)
+        {
+            return -1;
+        }
+
+        long wait = (next - Now + 999) / 1000;
+        return wait <= 0 ? 0 : wait > int.MaxValue ? int.MaxValue : (int)wait;
+    }
+
+    public int Socket(Connection* c, int domain, int type, int protocol)
+    {
+        const int TypeMask = 0xF;
+        if (domain is not (Libc.AF_INET or Libc.AF_INET6))
+        {
+            return EAFNOSUPPORT;
+        }
+
+        if ((type & TypeMask) != Libc.SOCK_STREAM)
+        {
+            return ESOCKTNOSUPPORT; // Datagrams: docs/mtcp.md.
+        }
+
+        if (protocol is not (0 or IPPROTO_TCP))
+        {
+            return EPROTONOSUPPORT;
+        }
+
+        MtcpSocket* s = (MtcpSocket*)c->State;
+        s->Domain = domain;
+        s->T = _tcp.Open(c);
+        return s->T == null ? Libc.ENOBUFS : 0;
+    }
+
+    public void Run(Connection* c)
+    {
+        MtcpSocket* s = (MtcpSocket*)c->State;
+        if (c->SocketError != 0)
+        {
+            return;
+        }
+
+        if (s->Acked != 0)
+        {
+            ulong acked = s->Acked;
+            s->Acked = 0;
+            _host.Sent(c, acked);
+        }
+
+        if (c->Has(ConnectionFlags.Closing))
+        {
+            RunClose(c, s);
+            return;
+        }
+
+        switch (s->Phase)
+        {
+            case Phase.Connected:
+                RunConnected(c, s);
+                break;
+            case Phase.Connecting:
+                RunConnecting(c, s);
+                break;
+            case Phase.Listening:
+                _host.FailSends(c, Libc.ENOTCONN);
+                s->Told = c->SendTail;
+                AnnounceSome(c, s->T);
+                AnnounceSome(c, s->T4);
+                break;
+            default:
+                _host.FailSends(c, Libc.EPIPE);
+                s->Told = c->SendTail;
+                break;
+        }
+    }
+
+    void ITcpUser.Changed(Tcb* t)
+    {
+        if (t->User != AnnouncedOwner)
+        {
+            _scheduled++;
+            _host.Schedule((Connection*)t->User);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _stack.Dispose();
+
+    private void AddAddress(Address address)
+    {
+        _taker?.Take(address);
+        _stack.AddAddress(address);
+    }
+
+    private void AnnounceSome(Connection* c, Tcb* listener)
+    {
+        while (listener != null && listener->Acceptable != 0 && StackHost.CanAnnounce(c))
+        {
+            Tcb* t = TcpLayer.Accept(listener);
+            t->User = AnnouncedOwner;
+            Endpoint peer = EndpointOf(t->Remote, t->RemotePort);
+            if (!_host.Announce(c, in peer, (ulong)t))
+            {
+                _tcp.Abort(t);
+            }
+        }
+    }
+}

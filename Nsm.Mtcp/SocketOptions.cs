@@ -1,0 +1,181 @@
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+using NetKernel.Stack;
+
+namespace NetKernel.Nsm.Mtcp;
+
+/// <content>Which options a guest may set and read, by level and name. Everything else is ENOPROTOOPT.</content>
+internal sealed unsafe partial class MtcpStack
+{
+    private const int SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_RCVLOWAT = 18, SO_MAX_PACING_RATE = 47;
+    private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_INFO = 11,
+        TCP_QUICKACK = 12, TCP_CONGESTION = 13, TCP_USER_TIMEOUT = 18;
+    private const int IPPROTO_IP = 0, IPPROTO_IPV6 = 41, IP_TOS = 1, IP_TTL = 2, IPV6_UNICAST_HOPS = 16, IPV6_TCLASS = 67;
+    private const int ENOPROTOOPT = 92, CongestionBytes = 16;
+
+    public int SetOption(Connection* c, int level, int name, ulong value, uint length)
+    {
+        MtcpSocket* s = (MtcpSocket*)c->State;
+        int error = Set(c, s, s->T, level, name, value, length);
+        return error == 0 && s->T4 != null ? Set(c, s, s->T4, level, name, value, length) : error;
+    }
+
+    public int GetOption(Connection* c, int level, int name, byte* value, uint room, out uint length)
+    {
+        MtcpSocket* s = (MtcpSocket*)c->State;
+        Tcb* t = s->T;
+        length = 0;
+        var (noDelay, cork, keepAlive, quickAck) = TcpLayer.OptionsOf(t);
+        if (level == IPPROTO_TCP && name == TCP_INFO)
+        {
+            TcpInfo info = _tcp.Info(t);
+            length = room < TcpInfo.Length ? room : TcpInfo.Length;
+            Buffer.MemoryCopy(&info, value, room, length);
+            return 0;
+        }
+
+        if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        {
+            string congestion = CongestionControl.Of(t).Name;
+            length = room < CongestionBytes ? room : CongestionBytes;
+            for (int i = 0; i < length; i++)
+            {
+                value[i] = i < congestion.Length ? (byte)congestion[i] : (byte)0;
+            }
+
+            return 0;
+        }
+
+        long? number = (level, name) switch
+        {
+            (Libc.SOL_SOCKET, SO_ERROR) => 0, // The pending error is told by Reset.
+            (Libc.SOL_SOCKET, SO_SNDBUF) => s->SendBuffer != 0 ? s->SendBuffer : 1 << 20,
+            (Libc.SOL_SOCKET, SO_RCVBUF) => _tcp.ReceiveBufferOf(t),
+            (Libc.SOL_SOCKET, SO_KEEPALIVE) => keepAlive ? 1 : 0,
+            (Libc.SOL_SOCKET, SO_LINGER) => (uint)s->LingerOn | ((long)s->LingerSeconds << 32),
+            (Libc.SOL_SOCKET, SO_RCVLOWAT) => 1,
+            (Libc.SOL_SOCKET, SO_MAX_PACING_RATE) => t->MaxPacingRate == 0 ? uint.MaxValue : (long)t->MaxPacingRate,
+            (IPPROTO_TCP, TCP_NODELAY) => noDelay ? 1 : 0,
+            (IPPROTO_TCP, TCP_CORK) => cork ? 1 : 0,
+            (IPPROTO_TCP, TCP_QUICKACK) => quickAck ? 1 : 0,
+            (IPPROTO_TCP, TCP_MAXSEG) => TcpLayer.MssOf(t),
+            (IPPROTO_TCP, TCP_KEEPIDLE) => t->KeepIdle,
+            (IPPROTO_TCP, TCP_KEEPINTVL) => t->KeepInterval,
+            (IPPROTO_TCP, TCP_KEEPCNT) => t->KeepCount,
+            (IPPROTO_TCP, TCP_SYNCNT) => t->SynCount,
+            (IPPROTO_TCP, TCP_USER_TIMEOUT) => t->UserTimeout,
+            (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS) => t->Tos,
+            (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => t->Ttl,
+            _ => null,
+        };
+        if (number is not { } found)
+        {
+            return ENOPROTOOPT;
+        }
+
+        uint size = level == Libc.SOL_SOCKET && name == SO_LINGER ? 8u : 4;
+        length = room < size ? room : size;
+        Buffer.MemoryCopy(&found, value, room, length);
+        return 0;
+    }
+
+    private int Set(Connection* c, MtcpSocket* s, Tcb* t, int level, int name, ulong value, uint length)
+    {
+        if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        {
+            return SetCongestion(t, (byte*)&value, length);
+        }
+
+        if (length < sizeof(int))
+        {
+            return Libc.EINVAL;
+        }
+
+        int number = (int)(uint)value;
+        switch (level, name)
+        {
+            case (Libc.SOL_SOCKET, SO_LINGER):
+                if (length < 8)
+                {
+                    return Libc.EINVAL;
+                }
+
+                s->LingerOn = number != 0 ? 1 : 0;
+                s->LingerSeconds = (int)(value >> 32);
+                return 0;
+            case (Libc.SOL_SOCKET, SO_SNDBUF):
+                s->SendBuffer = number < 2304 ? 4608 : number > 1 << 29 ? 1 << 30 : 2 * number; // socket(7): doubled
+                return 0;
+            case (Libc.SOL_SOCKET, SO_RCVBUF):
+                TcpLayer.SetReceiveBuffer(t, (uint)Math.Clamp(number, 2048, 1 << 28));
+                StackHost.LimitReceive(c, (uint)Math.Max(number, 0));
+                return 0;
+            case (Libc.SOL_SOCKET, SO_KEEPALIVE):
+                _tcp.SetKeepAlive(t, number != 0);
+                return 0;
+            case (Libc.SOL_SOCKET, SO_RCVLOWAT):
+                return 0; // The guest waits for its low-water mark by itself.
+            case (Libc.SOL_SOCKET, SO_MAX_PACING_RATE):
+                t->MaxPacingRate = length >= 8 ? value : (uint)number;
+                t->MaxPacingRate = t->MaxPacingRate is uint.MaxValue or ulong.MaxValue ? 0 : t->MaxPacingRate;
+                return 0;
+            case (IPPROTO_TCP, TCP_NODELAY):
+                _tcp.SetNoDelay(t, number != 0);
+                return 0;
+            case (IPPROTO_TCP, TCP_CORK):
+                _tcp.SetCork(t, number != 0);
+                return 0;
+            case (IPPROTO_TCP, TCP_QUICKACK):
+                _tcp.SetQuickAck(t, number != 0);
+                return 0;
+            case (IPPROTO_TCP, TCP_MAXSEG):
+                t->UserMss = (ushort)number;
+                return number is < 88 or > 32767 ? Libc.EINVAL : 0;
+            case (IPPROTO_TCP, TCP_KEEPIDLE):
+                t->KeepIdle = (uint)number;
+                return number is < 1 or > 32767 ? Libc.EINVAL : 0;
+            case (IPPROTO_TCP, TCP_KEEPINTVL):
+                t->KeepInterval = (uint)number;
+                return number is < 1 or > 32767 ? Libc.EINVAL : 0;
+            case (IPPROTO_TCP, TCP_KEEPCNT):
+                t->KeepCount = (byte)number;
+                return number is < 1 or > 127 ? Libc.EINVAL : 0;
+            case (IPPROTO_TCP, TCP_SYNCNT):
+                t->SynCount = (byte)number;
+                return number is < 1 or > 127 ? Libc.EINVAL : 0;
+            case (IPPROTO_TCP, TCP_USER_TIMEOUT):
+                t->UserTimeout = (uint)number;
+                return number < 0 ? Libc.EINVAL : 0;
+            case (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS):
+                t->Tos = (byte)(number & 0xFC);
+                return 0;
+            case (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS):
+                t->Ttl = number == -1 ? (byte)64 : (byte)number;
+                return number is -1 or (>= 1 and <= 255) ? 0 : Libc.EINVAL;
+            default:
+                return ENOPROTOOPT;
+        }
+    }
+
+    private static int SetCongestion(Tcb* t, byte* name, uint length)
+    {
+        const int Longest = 8;
+        Span<char> text = stackalloc char[Longest];
+        int n = 0;
+        while (n < length && n < Longest && name[n] != 0)
+        {
+            text[n] = (char)name[n];
+            n++;
+        }
+
+        CongestionControl? control = CongestionControl.Find(text[..n]);
+        if (control == null)
+        {
+            return Libc.ENOENT;
+        }
+
+        TcpLayer.SetCongestion(t, control);
+        return 0;
+    }
+}

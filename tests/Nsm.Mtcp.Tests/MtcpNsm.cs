@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using NetKernel.Channel;
+using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
+using NetKernel.ServiceLib.Testing;
+
+namespace NetKernel.Nsm.Mtcp.Tests;
+
+/// <summary>The NSM's loop in a thread of this process, behind a fake CoreEngine, on one end of a veth; the kernel's TCP is at the other.</summary>
+internal sealed class MtcpNsm : IDisposable
+{
+    public const string Address4 = "198.18.0.11", Address6 = "2001:2::11", Other4 = "198.18.0.12", Other6 = "2001:2::12", Outside4 = "198.18.0.1",
+        Outside6 = "2001:2::1";
+
+    private readonly Thread _thread;
+    private StackHost? _host;
+    private string _namespace = "";
+    private Exception? _failure;
+
+    public MtcpNsm(uint loops = 1, PoolLayout? pool = null, params string[] options)
+    {
+        Engine = new FakeEngine(loops);
+        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--interface", "nka", .. options]);
+        using ManualResetEventSlim started = new();
+        _thread = new Thread(() =>
+        {
+            try
+            {
+                MakeNamespace();
+                using Device device = PacketDevice.Open(settings.Interface);
+                using MtcpStack stack = new(settings, device);
+                using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, settings.Id);
+                _host = new StackHost(channel, stack);
+                started.Set();
+                Exit = _host.Run(new IdleStrategy(0, 20));
+            }
+            catch (Exception e)
+            {
+                _failure = e;
+                started.Set();
+            }
+        });
+        _thread.Start();
+        try
+        {
+            Engine.TakeNsm();
+        }
+        catch (TimeoutException) when (_failure != null)
+        {
+            // Told below.
+        }
+
+        started.Wait();
+        Assert.True(_failure == null, _failure?.ToString());
+        Guest = Engine.AddGuest(1, Address4, Address6, pool);
+    }
+
+    public FakeEngine Engine { get; }
+
+    public FakeGuest Guest { get; }
+
+    public HostExit Exit { get; private set; }
+
+    /// <summary>Connections that the NSM has.</summary>
+    public uint Count => _host!.ConnectionCount;
+
+    /// <summary>A listening socket on a port of the stack's choice.</summary>
+    public FakeSocket Listener(out int port, string address = Address4, int backlog = 128, int domain = Libc.AF_INET, NqeFlags flags = NqeFlags.None)
+    {
+        FakeSocket listener = Guest.Socket(domain);
+        Assert.Equal(0, listener.Bind(address, 0, flags, out IPEndPoint bound));
+        Assert.Equal(0, listener.Listen(backlog));
+        port = bound.Port;
+        return listener;
+    }
+
+    /// <summary>A connected socket of the kernel's.</summary>
+    public Socket Dial(string address, int port, Action<Socket>? prepare = null) => Outside(() =>
+    {
+        IPAddress ip = IPAddress.Parse(address);
+        Socket socket = new(ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 30_000, SendTimeout = 30_000 };
+        prepare?.Invoke(socket);
+        socket.Connect(ip, port);
+        return socket;
+    });
+
+    /// <summary>A listening socket of the kernel's.</summary>
+    public Socket OutsideListener(out int port, string address = Outside4)
+    {
+        Socket listener = Outside(() =>
+        {
+            IPAddress ip = IPAddress.Parse(address);
+            Socket socket = new(ip.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(ip, 0));
+            socket.Listen();
+            return socket;
+        });
+        port = ((IPEndPoint)listener.LocalEndPoint!).Port;
+        return listener;
+    }
+
+    /// <summary>Does something where the kernel's end of the link is.</summary>
+    public T Outside<T>(Func<T> action)
+    {
+        T result = default!;
+        Exception? failure = null;
+        Thread thread = new(() =>
+        {
+            try
+            {
+                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
+                const int Setns = 308;
+                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
+                result = action();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return failure == null ? result : throw new InvalidOperationException(failure.Message, failure);
+    }
+
+    public void WaitExit() => Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the loop did not end");
+
+    public void Dispose()
+    {
+        _host?.Stop();
+        WaitExit();
+        Guest.Dispose();
+        Engine.Dispose();
+        Assert.True(_failure == null, _failure?.ToString());
+    }
+
+    private static void Ip(string arguments)
+    {
+        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
+        string text = ip.StandardError.ReadToEnd();
+        ip.WaitForExit();
+        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
+    }
+
+    private void MakeNamespace()
+    {
+        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
+        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
+        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
+        Ip("link set lo up");
+        Ip("link add nka type veth peer name nkb");
+        Ip("link set nka up");
+        Ip("link set nkb up");
+
+        // As the control plane does it: the NSM takes them away again.
+        Ip($"addr add {Address4}/16 dev nka");
+        Ip($"addr add {Address6}/64 dev nka nodad");
+        Ip($"addr add {Outside4}/16 dev nkb");
+        Ip($"addr add {Outside6}/64 dev nkb nodad");
+    }
+}
