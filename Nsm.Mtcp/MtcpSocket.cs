@@ -29,6 +29,9 @@ internal unsafe struct MtcpSocket
     public RxBuffer Open;
     public uint Filled;
 
+    /// <summary>The chunk waits for more, because the guest has enough to read.</summary>
+    public bool Held;
+
     /// <summary>RX size class that the last chunks wanted.</summary>
     public int RxClass;
 

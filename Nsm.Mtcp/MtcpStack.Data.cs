@@ -88,6 +88,12 @@ internal sealed unsafe partial class MtcpStack
                 }
 
                 s->RxClass = s->RxClass < 2 ? s->RxClass + 1 : 2; // They come faster than chunks of this size serve.
+                if (s->Held)
+                {
+                    s->Held = false;
+                    StackHost.EndHold(c);
+                }
+
                 Hand(c, s);
             }
         }
@@ -182,15 +188,31 @@ internal sealed unsafe partial class MtcpStack
         s->Filled = 0;
     }
 
+    /// <summary>A guest that has fallen behind gets full chunks: it has few entries, and should not spend them on crumbs.</summary>
+    private void HandUnlessHeld(Connection* c, MtcpSocket* s)
+    {
+        if (s->Open.Start == null)
+        {
+            return;
+        }
+
+        bool last = s->T->PeerFinished || s->T->State == TcpState.Closed;
+        s->Held = !last && s->Filled < s->Open.Capacity && StackHost.MayHold(c);
+        if (!s->Held)
+        {
+            Hand(c, s);
+        }
+    }
+
     private void RunConnected(Connection* c, MtcpSocket* s)
     {
         Tcb* t = s->T;
         TellSends(c, s);
-        Hand(c, s);
+        HandUnlessHeld(c, s);
         if (t->Unread != 0 && !c->Has(ConnectionFlags.WaitsForCredit | ConnectionFlags.WaitsForPool))
         {
             _tcp.Pull(t);
-            Hand(c, s);
+            HandUnlessHeld(c, s);
         }
 
         if (t->Unread != 0 || s->Open.Start != null)

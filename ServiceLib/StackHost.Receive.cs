@@ -62,6 +62,24 @@ public sealed unsafe partial class StackHost
         e->Flags = scarce ? flags | NqeFlags.Sync : flags;
     }
 
+    /// <summary>
+    /// Whether the guest has so much to read that a chunk which is not full may wait for more: then the connection is scheduled when credits come back. Not with fewer entries out than
+    /// this: up to 32 credits may lie unannounced in a ring.
+    /// </summary>
+    public static bool MayHold(Connection* c)
+    {
+        if (c->RxOut <= SocketSlot.RxEntries * 5 / 8)
+        {
+            return false;
+        }
+
+        c->Flags |= ConnectionFlags.WaitsForCredit;
+        return true;
+    }
+
+    /// <summary>Ends what <see cref="MayHold"/> began: the connection goes on receiving.</summary>
+    public static void EndHold(Connection* c) => c->Flags &= ~ConnectionFlags.WaitsForCredit;
+
     /// <summary>The program wants no more than that many bytes to wait for it (SO_RCVBUF). Accepted connections inherit it.</summary>
     public static void LimitReceive(Connection* c, uint bytes) => c->ReceiveLimit = bytes > PoolLayout.SmallBytes ? bytes : PoolLayout.SmallBytes;
 

@@ -150,7 +150,7 @@ public sealed class NsmTests
         for (int i = 0; i < 200; i++)
         {
             _ = peer.Send([(byte)i]);
-            if (i < 64)
+            if (i < 40)
             {
                 long before = i;
                 nsm.Engine.Until(() => server.Waiting > before, "a byte");
