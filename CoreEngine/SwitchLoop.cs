@@ -83,7 +83,6 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
                     break;
                 case IdleAction.Yield:
                     _ = Libc.Yield();
-                    _idle.Yielded(Stopwatch.GetTimestamp());
                     break;
                 default:
                     Sleep();

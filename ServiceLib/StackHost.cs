@@ -97,7 +97,6 @@ public sealed unsafe partial class StackHost
                     break;
                 case IdleAction.Yield:
                     _ = Libc.Yield();
-                    idle.Yielded(System.Diagnostics.Stopwatch.GetTimestamp());
                     break;
                 default:
                     Sleep();

@@ -16,9 +16,8 @@ public enum IdleAction
 /// <summary>
 /// Interrupt-driven polling: spin, then yield, then sleep on the doorbell. When cores are shared among the parts of one path, yielding beats
 /// both spinning and sleeping. When somebody else keeps the cores busy it is the worst: each yield gives a whole time slice
-/// away, whereas a sleeper that is woken runs soon. So a yield that took long ends the polling (also when there was work after it), and the next
-/// <see cref="Penalty"/> times there is none; twice as many each time that the next poll goes to a stranger again, up to <see cref="MostPenalty"/>, and half as many
-/// each time that a poll finds work soon.
+/// away, whereas a sleeper that is woken runs soon. So a yield that took long ends the polling, and the next
+/// <see cref="Penalty"/> times there is none.
 /// </summary>
 public struct IdleStrategy
 {
@@ -28,15 +27,10 @@ public struct IdleStrategy
     /// <summary>Times without polling after a long yield.</summary>
     public const uint Penalty = 64;
 
-    /// <summary>The most times without polling, after many long yields.</summary>
-    public const uint MostPenalty = 8192;
-
     private readonly uint _spins;
     private readonly uint _yields;
     private uint _turns;
     private uint _penalty;
-    private uint _nextPenalty;
-    private bool _long;
     private long _yielded;
 
     /// <summary>Spins and yields that many turns before sleeping.</summary>
@@ -46,48 +40,19 @@ public struct IdleStrategy
         _yields = yields;
         _turns = 0;
         _penalty = 0;
-        _nextPenalty = Penalty;
-        _long = false;
         _yielded = 0;
     }
 
     /// <summary>Work was found, or the sleep is over: start over.</summary>
-    public void Reset()
-    {
-        if (_turns > _spins && _turns < _spins + _yields && !_long && _nextPenalty > Penalty)
-        {
-            _nextPenalty >>= 1;
-        }
-
-        _turns = 0;
-        _long = false;
-    }
-
-    /// <summary>A yield came back at that time: was it away for long?</summary>
-    public void Yielded(long now)
-    {
-        if (now - _yielded > Long)
-        {
-            Punish();
-            _long = true;
-        }
-
-        _yielded = now;
-    }
+    public void Reset() => _turns = 0;
 
     /// <summary>No work was found: what to do now. <paramref name="now"/> is a monotonic clock in nanoseconds.</summary>
     public IdleAction Next(long now)
     {
         uint turn = _turns;
-        if (_long)
-        {
-            _long = false;
-            return IdleAction.Sleep;
-        }
-
         if (turn > _spins && turn < _spins + _yields && now - _yielded > Long)
         {
-            Punish();
+            _penalty = Penalty;
             return IdleAction.Sleep;
         }
 
@@ -105,14 +70,5 @@ public struct IdleStrategy
         _turns = turn + 1;
         _yielded = now;
         return turn < _spins ? IdleAction.Spin : IdleAction.Yield;
-    }
-
-    /// <summary>How many times not to poll after one more long yield, when the last time it was <paramref name="penalty"/>.</summary>
-    public static uint Longer(uint penalty) => penalty >= MostPenalty ? MostPenalty : penalty * 2;
-
-    private void Punish()
-    {
-        _penalty = _nextPenalty;
-        _nextPenalty = Longer(_nextPenalty);
     }
 }

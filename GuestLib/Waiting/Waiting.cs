@@ -18,9 +18,6 @@ internal static unsafe class Waiting
     /// <summary>Waits that do not poll, because a yield went to a stranger. Racy between threads, and harmless.</summary>
     private static uint s_penalty;
 
-    /// <summary>How many such waits the next long yield costs (below the least: the least): see <see cref="IdleStrategy"/>.</summary>
-    private static uint s_nextPenalty;
-
     private static ulong s_leader;
 
     /// <summary>Where in its stack the leader's wait lies.</summary>
@@ -433,18 +430,16 @@ internal static unsafe class Waiting
         for (int i = 0; i < Yields; i++)
         {
             _ = Libc.sched_yield();
+            if (HasNews(ticket))
+            {
+                return true;
+            }
+
             long now = Libc.Now();
             if (now - before > IdleStrategy.Long)
             {
-                s_penalty = s_nextPenalty < IdleStrategy.Penalty ? IdleStrategy.Penalty : s_nextPenalty;
-                s_nextPenalty = IdleStrategy.Longer(s_penalty);
-                return HasNews(ticket);
-            }
-
-            if (HasNews(ticket))
-            {
-                s_nextPenalty >>= 1;
-                return true;
+                s_penalty = IdleStrategy.Penalty;
+                return false;
             }
 
             before = now;
