@@ -39,7 +39,6 @@ internal static class Daemon
             return 0;
         }
 
-        Directory.CreateDirectory(options.StateDirectory);
         using IStore store = OpenStore(options);
         await using WebApplication app = Build(options, directory, store);
         Platform platform = app.Services.GetRequiredService<Platform>();
@@ -80,11 +79,12 @@ internal static class Daemon
         }
         finally
         {
-            if (failed ? !platform.TookOver : ending.Everything)
+            // A start that failed takes back what it made, but never what was declared before, and nothing of what it found running.
+            if (failed ? platform.HasBegun && !platform.TookOver : ending.Everything)
             {
                 await platform.StopAsync();
                 store.Dispose();
-                directory.Clear(keepLogs: failed);
+                directory.Clear(keepLogs: failed, keepState: failed && !platform.Registry.IsNew);
                 Forget(options, ending.Purge);
             }
             else
@@ -117,7 +117,12 @@ internal static class Daemon
     {
         try
         {
+            _ = Directory.CreateDirectory(options.StateDirectory);
             return SqliteStore.Open(RunDirectory.StateFileIn(options.StateDirectory));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ServiceException(FailureCode.FailedPrecondition, $"cannot use the state directory {options.StateDirectory}: {e.Message.TrimEnd('.')}; choose another with --state-dir");
         }
         catch (StoreException e)
         {
@@ -133,7 +138,11 @@ internal static class Daemon
         }
         catch (ServiceException)
         {
-            directory.Clear(keepLogs: true);
+            if (!File.Exists(directory.EngineSocket))
+            {
+                directory.Clear(keepLogs: true, keepState: true);
+            }
+
             throw;
         }
     }

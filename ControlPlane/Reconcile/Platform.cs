@@ -43,6 +43,9 @@ internal sealed partial class Platform(
     /// <summary>CoreEngine ran already when this nkd started.</summary>
     public bool TookOver { get; private set; }
 
+    /// <summary>It has begun to change what runs: what is declared could be read and fits this start.</summary>
+    public bool HasBegun { get; private set; }
+
     public string Quotas => _cgroups.Kind;
 
     /// <summary>Brings everything up that is declared, or takes it over.</summary>
@@ -54,6 +57,7 @@ internal sealed partial class Platform(
             guest.AttachPath = directory.AttachPath(guest.Name);
         }
 
+        HasBegun = true;
         List<RunningPart> running = RunningPart.Find(directory.Root);
         PidFd? engine = await FindEngineAsync(running);
         if (engine is null)

@@ -96,9 +96,14 @@ internal sealed class RunDirectory : IDisposable
     }
 
     /// <summary>Removes what nkd and CoreEngine made; the logs stay when asked for. The directory goes when it is empty.</summary>
-    public void Clear(bool keepLogs)
+    public void Clear(bool keepLogs, bool keepState = false)
     {
-        Delete(ApiSocket, EngineSocket, EngineStats, StatePath, StatePath + "-wal", StatePath + "-shm");
+        Delete(ApiSocket, EngineSocket, EngineStats);
+        if (!keepState)
+        {
+            Delete(StatePath, StatePath + "-wal", StatePath + "-shm");
+        }
+
         if (Directory.Exists(Guests))
         {
             Directory.Delete(Guests, recursive: true);
