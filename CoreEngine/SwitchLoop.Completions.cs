@@ -1,0 +1,188 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <content>Completions of an NSM other than SendDone: how requests ended.</content>
+internal sealed unsafe partial class SwitchLoop
+{
+    /// <summary>A completion other than SendDone; addressed to the guest already.</summary>
+    private void Completion(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) != 0 && e->Op != Op.Closed)
+        {
+            SecondDone(nsm, guest, id, connection, e);
+            return;
+        }
+
+        switch (e->Op)
+        {
+            case Op.BindDone or Op.ListenDone when connection->Replay != 0:
+                ReplayDone(nsm, guest, id, connection, e);
+                break;
+            case Op.BindDone or Op.ListenDone or Op.ConnectDone or Op.GetOptionDone or Op.SetOptionDone:
+                if (connection->Control != (Op)((byte)e->Op & 0x7F) || !ControlDone(guest, id, connection, e))
+                {
+                    nsm.Counters->Stray++;
+                    break;
+                }
+
+                guest.Counters->NqesToGuest++;
+                Complete(guest, connection->QueueSet, e, loud: true);
+                break;
+            case Op.AcceptDone when (connection->Flags & ConnectionFlags.AcceptPending) != 0:
+                AcceptDone(nsm, guest, id, connection, e);
+                break;
+            case Op.Closed when connection->Phase == Phase.Closing && (connection->Flags & ConnectionFlags.CloseQueued) == 0:
+                guest.Counters->NqesToGuest++;
+                FinishClose(guest, id, connection);
+                break;
+            default:
+                nsm.Counters->Stray++;
+                break;
+        }
+    }
+
+    /// <summary>Takes note of how a control request ended; false when the completion makes no sense.</summary>
+    private bool ControlDone(GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        ConnectionRow* row = _table.Rows + id;
+        bool ok = e->Size == 0;
+        switch (e->Op)
+        {
+            case Op.GetOptionDone when ok && e->OpData != 0:
+                if (e->OpData > PoolLayout.LargeBytes || !guest.Rx.TryFind(e->DataPtr, (uint)e->OpData, out _))
+                {
+                    return false;
+                }
+
+                connection->RxOut++;
+                break;
+            case Op.BindDone when ok:
+                SetLocal(row, e);
+                Memory(id, connection)->Bind.Aux = e->Aux;
+                break;
+            case Op.BindDone:
+                Memory(id, connection)->Bind = default;
+                break;
+            case Op.ListenDone when ok:
+                if (e->Aux != 0)
+                {
+                    SetLocal(row, e);
+                    Remember(id, connection, e);
+                }
+
+                connection->Flags |= ConnectionFlags.Listening;
+                if (connection->Phase == Phase.Active)
+                {
+                    SetState(connection, id, ConnectionState.Listen);
+                    Shadow(guest, id, connection);
+                }
+
+                break;
+            case Op.ConnectDone when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                DatagramsConnected(id, connection, e);
+                break;
+            case Op.ConnectDone when ok:
+                SetLocal(row, e);
+                guest.Counters->Connects++;
+                if (connection->State == ConnectionState.Connecting)
+                {
+                    SetState(connection, id, ConnectionState.Established);
+                }
+
+                break;
+            case Op.ConnectDone when connection->State == ConnectionState.Connecting:
+                SetState(connection, id, ConnectionState.Open);
+                break;
+            default:
+                break;
+        }
+
+        connection->Control = Op.None;
+        connection->Flags &= ~ConnectionFlags.ControlOrphaned;
+        return true;
+    }
+
+    /// <summary>A datagram socket has a peer, or another one, or none any more; when it failed, what it had.</summary>
+    private void DatagramsConnected(uint id, Connection* connection, Nqe* e)
+    {
+        bool dissolved = (connection->Flags & ConnectionFlags.Dissolving) != 0;
+        connection->Flags &= ~ConnectionFlags.Dissolving;
+        if (e->Size != 0 || connection->Phase != Phase.Active)
+        {
+            return;
+        }
+
+        ConnectionRow* row = _table.Rows + id;
+        SetLocal(row, e);
+        if (dissolved)
+        {
+            row->PeerLow = row->PeerHigh = 0;
+            row->PeerPort = 0;
+        }
+
+        SetState(connection, id, dissolved ? ConnectionState.Open : ConnectionState.Established);
+    }
+
+    /// <summary>A listener that was never bound got an address: it must be the same when it is made again.</summary>
+    private void Remember(uint id, Connection* connection, Nqe* e)
+    {
+        ListenerMemory* memory = Memory(id, connection);
+        if (memory->Bind.Op == Op.None)
+        {
+            memory->Bind.Op = Op.Bind;
+            memory->Bind.OpData = e->OpData;
+            memory->Bind.DataPtr = e->DataPtr;
+            memory->Bind.Aux = e->Aux;
+            memory->Bind.Flags = NqeFlags.Wildcard | NqeFlags.ReuseAddress;
+        }
+    }
+
+    private void AcceptDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        connection->Flags &= ~ConnectionFlags.AcceptPending;
+        guest.Counters->NqesToGuest++;
+        if (e->Size == 0)
+        {
+            SetLocal(_table.Rows + id, e);
+            guest.Counters->Accepts++;
+            Complete(guest, connection->QueueSet, e, loud: false);
+            return;
+        }
+
+        // The NSM knows nothing of this connection. What the guest has sent since then is answered by CoreEngine.
+        Complete(guest, connection->QueueSet, e, loud: false);
+        if (connection->Sends != 0)
+        {
+            FreeChunksOf(guest, connection->Socket);
+            connection->Sends = 0;
+        }
+
+        bool closing = connection->Phase == Phase.Closing;
+        nsm.Counters->Open--;
+        connection->Phase = Phase.Dead;
+        connection->Errno = Libc.ECONNABORTED;
+        SetState(connection, id, ConnectionState.Reset);
+        if (closing)
+        {
+            FinishClose(guest, id, connection);
+        }
+    }
+
+    /// <summary>Completes a control request that nobody else will complete.</summary>
+    private void FailControl(GuestPort guest, Connection* connection, int errno)
+    {
+        if (connection->Control == Op.None)
+        {
+            return;
+        }
+
+        Nqe request = default;
+        request.Op = connection->Control;
+        request.Socket = connection->Socket;
+        request.Flags = NqeFlags.Sync;
+        connection->Control = Op.None;
+        connection->Flags &= ~ConnectionFlags.ControlOrphaned;
+        Answer(guest, connection->QueueSet, &request, errno);
+    }
+}

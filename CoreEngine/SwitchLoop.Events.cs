@@ -1,0 +1,103 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <content>Events of an NSM other than Data, and the end of connections.</content>
+internal sealed unsafe partial class SwitchLoop
+{
+    /// <summary>An event other than Data; addressed to the guest already.</summary>
+    private void Event(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
+    {
+        switch (e->Op)
+        {
+            case Op.NewConnection when (connection->Flags & ConnectionFlags.Listening) != 0 && e->Size != 0:
+                if (e->Size >= SharedHandle || !Announced(id, connection, e))
+                {
+                    nsm.Counters->Stray++;
+                    return;
+                }
+
+                if (nsm.Id == SharedNsm)
+                {
+                    e->Size |= (uint)SharedHandle;
+                }
+
+                break;
+            case Op.Error when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                e->OpData = Math.Min(e->OpData, 4095);
+                break;
+            case Op.CreditWanted:
+                break;
+            case Op.PeerClosed:
+                SetState(connection, id, ConnectionState.CloseWait);
+                break;
+            case Op.Reset:
+                WasReset(guest, id, connection, e->OpData is > 0 and < 4096 ? (int)e->OpData : Libc.ECONNRESET);
+                e->OpData = (uint)connection->Errno;
+                e->Flags = NqeFlags.None; // Abort is CoreEngine's to say
+                break;
+            default:
+                nsm.Counters->Stray++;
+                return;
+        }
+
+        guest.Counters->NqesToGuest++;
+        Announce(guest, connection->QueueSet, e);
+    }
+
+    /// <summary>
+    /// Remembers an announced connection. With one loop the number is exact and bounds the NSM; with several, connections may be
+    /// accepted on another loop, and the oldest memory makes room.
+    /// </summary>
+    private bool Announced(uint id, Connection* connection, Nqe* e)
+    {
+        ListenerMemory* memory = Memory(id, connection);
+        bool both = connection->Twin != 0;
+        if ((!both || memory->Announced < AnnouncedEach || _stats->Loops != 1) && memory->Announce(e))
+        {
+            return true;
+        }
+
+        if (_stats->Loops == 1)
+        {
+            return false;
+        }
+
+        memory->Forget(0);
+        return memory->Announce(e);
+    }
+
+    private void WasReset(GuestPort guest, uint id, Connection* connection, int errno)
+    {
+        connection->Errno = errno;
+        guest.Counters->Resets++;
+        SetState(connection, id, ConnectionState.Reset);
+        FailControl(guest, connection, errno);
+    }
+
+    /// <summary>The NSM broke the rules with this connection: for the guest it is reset, and what the NSM says about it is dropped.</summary>
+    private void Sever(NsmPort nsm, GuestPort guest, uint id, Connection* connection)
+    {
+        nsm.Counters->Stray++;
+        connection->Flags |= ConnectionFlags.Severed;
+        if (connection->Errno == 0)
+        {
+            WasReset(guest, id, connection, Libc.ECONNRESET);
+            TellReset(guest, connection, NqeFlags.None);
+        }
+    }
+
+    private void TellReset(GuestPort guest, Connection* connection, NqeFlags flags)
+    {
+        Nqe reset = default;
+        reset.Op = Op.Reset;
+        reset.Socket = connection->Socket;
+        reset.OpData = (uint)connection->Errno;
+        reset.VmLow = guest.VmLow;
+        reset.VmHigh = guest.VmHigh;
+        reset.QueueSet = connection->QueueSet;
+        reset.Flags = flags;
+        guest.Counters->NqesToGuest++;
+        Announce(guest, connection->QueueSet, &reset);
+    }
+}

@@ -1,0 +1,132 @@
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine;
+
+/// <content>Requests that make a socket known: Socket and Accept.</content>
+internal sealed unsafe partial class SwitchLoop
+{
+    private bool MakeSocket(GuestPort guest, uint q, Nqe* e, uint mapped)
+    {
+        if (!MakeRoom(guest, q, e->Socket, mapped))
+        {
+            return true;
+        }
+
+        if (guest.Nsm is { } nsm && nsm.Job.Free(1) == 0)
+        {
+            BreakIf(nsm, nsm.Job.IsBroken);
+            return false;
+        }
+
+        if (!TryMake(guest, q, e->Socket, guest.Nsm, out uint id))
+        {
+            return true;
+        }
+
+        Connection* connection = _table.Items + id;
+        connection->SocketArguments = e->OpData;
+        _table.Rows[id].Domain = (ushort)e->OpData;
+        if ((e->OpData >> 16 & 0xF) == Libc.SOCK_DGRAM)
+        {
+            connection->Flags |= ConnectionFlags.Datagram;
+        }
+
+        SetState(connection, id, ConnectionState.Open);
+        if (guest.Shared != null && guest.Nsm != null && (e->OpData >> 16 & 0xF) == Libc.SOCK_STREAM)
+        {
+            connection->Flags |= ConnectionFlags.Unmade;
+            return true;
+        }
+
+        return guest.Nsm == null || Forward(guest, q, id, e, job: true);
+    }
+
+    private bool Accept(GuestPort guest, uint q, Nqe* e, uint mapped)
+    {
+        if (!MakeRoom(guest, q, e->Socket, mapped))
+        {
+            return true;
+        }
+
+        bool shared = (e->OpData & SharedHandle) != 0;
+        NsmPort? by = shared ? guest.Shared : guest.Nsm;
+        if (by is { } nsm && nsm.Send.Free(1) == 0)
+        {
+            BreakIf(nsm, nsm.Send.IsBroken);
+            return false;
+        }
+
+        e->OpData &= ~SharedHandle;
+
+        // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
+        uint listener = guest.Map[(uint)e->DataPtr];
+        ListenerMemory* memory = null;
+        Connection* from = null;
+        int announced = -1;
+        if (listener is not 0 and not GuestPort.Refused)
+        {
+            from = _table.Items + (listener - 1);
+            if ((from->Flags & ConnectionFlags.Listening) == 0 && from->Phase == Phase.Active && from->Errno == 0)
+            {
+                return Violate(guest, Violation.NotListening, q, e->DataPtr);
+            }
+
+            uint announcer = shared ? from->Twin : listener;
+            if (announcer != 0 && (_table.Items[announcer - 1].Flags & ConnectionFlags.HasMemory) != 0)
+            {
+                memory = _table.Memories + (announcer - 1);
+                announced = memory->Find(e->OpData);
+            }
+        }
+
+        if (!TryMake(guest, q, e->Socket, by, out uint id))
+        {
+            Answer(guest, q, e, Libc.ENOBUFS);
+            return true;
+        }
+
+        Connection* connection = _table.Items + id;
+        ConnectionRow* row = _table.Rows + id;
+        if (from != null)
+        {
+            connection->SocketArguments = from->SocketArguments;
+            row->Domain = (ushort)from->SocketArguments;
+        }
+
+        if (announced >= 0)
+        {
+            row->PeerLow = memory->PeerLow[announced];
+            row->PeerHigh = memory->PeerHigh[announced];
+            row->PeerPort = memory->PeerPorts[announced];
+            memory->Forget(announced);
+        }
+
+        if (by == null)
+        {
+            Answer(guest, q, e, shared ? Libc.ECONNABORTED : Libc.ENETDOWN);
+            return true;
+        }
+
+        connection->Flags |= ConnectionFlags.AcceptPending;
+        SetState(connection, id, ConnectionState.Established);
+        return Forward(guest, q, id, e, job: false);
+    }
+
+    /// <summary>Sees to it that a socket id is free for a new life; false when that was a violation.</summary>
+    private bool MakeRoom(GuestPort guest, uint q, uint socket, uint mapped)
+    {
+        if (mapped is 0 or GuestPort.Refused)
+        {
+            return true;
+        }
+
+        if (_table.Items[mapped - 1].Phase != Phase.Dead)
+        {
+            _ = Violate(guest, Violation.SocketInUse, q, socket);
+            return false;
+        }
+
+        Release(guest, mapped - 1);
+        return true;
+    }
+}
