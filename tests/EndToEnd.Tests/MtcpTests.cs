@@ -1,0 +1,40 @@
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>programs/semantics.py over the user-space stack: between two guests of one NSM of kind mtcp, with the kernel's own loopback as the oracle.</summary>
+public sealed class MtcpTests : IDisposable
+{
+    private readonly NkInstance _nk;
+
+    public MtcpTests()
+    {
+        _nk = NkInstance.Up("mtcp", "--shared-memory", "off");
+        Assert.True(_nk.Nk("nsm", "create", "m0", "--kind", "mtcp").Succeeded);
+        _nk.CreateGuest("a", "m0");
+        _nk.CreateGuest("b", "m0");
+    }
+
+    [Fact]
+    public void Sockets_do_what_the_kernels_do()
+    {
+        foreach ((string any, string loopback, string address, int port) in new[]
+        {
+            ("0.0.0.0", "127.0.0.1", _nk.Ipv4("b"), 7001), ("::", "::1", _nk.Ipv6("b"), 7002),
+        })
+        {
+            string expected = Programs.RunNatively(Server(loopback, 0), at => Client(loopback, at));
+            using GuestProcess server = _nk.Start("b", Server(any, port));
+            Programs.AwaitLine(server, "ready");
+            CommandResult client = _nk.Run("a", TimeSpan.FromSeconds(120), Client(address, port));
+            Assert.Equal(expected, client.Output);
+            Assert.True(client.Succeeded, client.ToString());
+        }
+    }
+
+    public void Dispose() => _nk.Dispose();
+
+    private static string[] Server(string address, int port) => ["python3", Programs.Path("semantics.py"), "server", address, $"{port}"];
+
+    private static string[] Client(string address, int port) => ["python3", Programs.Path("semantics.py"), "client", address, $"{port}"];
+}
