@@ -10,7 +10,7 @@ namespace NetKernel.Cli.Run;
 
 /// <summary>
 /// Turns this process into the program: enters the guest's namespace, undoes what the .NET runtime changed (SIGPIPE, the signal mask, the limit
-/// on files), and calls execve, all on one thread. The program then has this process's id, terminal, parent and open files; its exit
+/// on files), rules out io_uring, and calls execve, all on one thread. The program then has this process's id, terminal, parent and open files; its exit
 /// code and signals are its own.
 /// </summary>
 internal static unsafe class Launcher
@@ -74,6 +74,11 @@ internal static unsafe class Launcher
         nint argv = Strings(arguments);
         nint envp = Strings([.. environment.Select(pair => $"{pair.Key}={pair.Value}")]);
         RestoreFileLimit();
+        if (covered)
+        {
+            _ = UringFilter.TryInstall();
+        }
+
         _ = Signal(SigPipe, 0);
         byte* none = stackalloc byte[128];
         new Span<byte>(none, 128).Clear();

@@ -120,6 +120,14 @@ public sealed class RunTests(PlatformFixture platform)
     }
 
     [RootFact]
+    public void Io_uring_is_ENOSYS_to_programs_that_ask_the_kernel_themselves()
+    {
+        string program = Programs.Compile(Instance, "uring.c");
+        Assert.Equal("program: -38\nthread: -38\nchild: -38\nexecuted: -38\n", Instance.Run("run", Time, program).Output);
+        Assert.Contains("NoNewPrivs:\t0", Instance.Run("run", Time, "cat", "/proc/self/status").Output);
+    }
+
+    [RootFact]
     public void A_guest_may_not_use_its_NSMs_loopback()
     {
         CommandResult result = Instance.Nk("run", "--guest", "run", "--loopback", "netkernel", "--", "true");
