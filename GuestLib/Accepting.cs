@@ -183,6 +183,12 @@ internal static unsafe class Accepting
     /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>
     private static int Take(int listenerFd, SocketSlot* s, uint listener, void* address, uint* length, int flags)
     {
+        if (!Sandbox.Allows(Sandbox.Socket))
+        {
+            Report.Line("the filter on system calls that this program has installed forbids socket(2), which accept(2) needs here"u8);
+            return Libc.Fail(Abi.EPERM);
+        }
+
         int fd = Real.socket(s->Domain, Abi.SOCK_STREAM | (flags & (Abi.SOCK_NONBLOCK | Abi.SOCK_CLOEXEC)), 0);
         if (fd < 0)
         {

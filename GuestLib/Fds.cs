@@ -39,6 +39,7 @@ internal static unsafe class Fds
     private static FdEntry* s_entries;
     private static int* s_references;
     private static int s_held;
+    private static int s_floor;
 
     /// <summary>One more than the highest fd that ever had an entry.</summary>
     internal static int High;
@@ -181,8 +182,13 @@ internal static unsafe class Fds
     /// <summary>The least number for fds of the library's own.</summary>
     internal static int Floor()
     {
-        int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
-        return floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
+        if (Sandbox.Allows(Sandbox.PrLimit64))
+        {
+            int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
+            s_floor = floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
+        }
+
+        return s_floor;
     }
 
     /// <summary>Moves a fresh fd out of the program's way (high numbers, close-on-exec) and hides it. The fd, or -1 with errno.</summary>

@@ -19,7 +19,10 @@ internal static unsafe class Libc
     internal static extern int strcmp(byte* one, byte* other);
 
     [RuntimeImport("*", "getpid"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern int getpid();
+    private static extern int process();
+
+    /// <summary>getpid(2); behind a filter that forbids it, the process that these books are for.</summary>
+    internal static int getpid() => Sandbox.Allows(Sandbox.GetPid) ? process() : Forking.Pid;
 
     [RuntimeImport("*", "pthread_self"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern nuint pthread_self();
@@ -45,7 +48,11 @@ internal static unsafe class Libc
     internal static extern int eventfd(uint value, int flags);
 
     [RuntimeImport("*", "fstat"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern int fstat(int fd, Stat* stat);
+    private static extern int status(int fd, Stat* stat);
+
+    /// <summary>fstat(2), by the call of that name or by fstatat's, whichever a filter allows.</summary>
+    internal static int fstat(int fd, Stat* stat) => Sandbox.Allows(Sandbox.NewFStatAt) || !Sandbox.Allows(Sandbox.FStat) ? status(fd, stat)
+        : (int)Real.syscall(Sandbox.FStat, fd, (nint)stat, 0, 0, 0, 0);
 
     [RuntimeImport("*", "clock_gettime"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int clock_gettime(int clock, TimeSpec* time);

@@ -151,7 +151,7 @@ internal static unsafe class Opening
     /// <summary>Whether the guest's own kernel would bind an address to a socket like this one; if not, errno says why.</summary>
     private static bool CanBind(int fd, SocketSlot* s, byte* address, uint length)
     {
-        int probe = Real.socket(s->Domain, Abi.SOCK_STREAM | Abi.SOCK_CLOEXEC, 0);
+        int probe = !Sandbox.Allows(Sandbox.Socket) ? -1 : Real.socket(s->Domain, Abi.SOCK_STREAM | Abi.SOCK_CLOEXEC, 0);
         if (probe < 0)
         {
             return true; // it will be seen

@@ -15,14 +15,18 @@ internal static unsafe class Raw
     internal static nint Write(int fd, void* buffer, nuint bytes) => Real.syscall(SYS_write, fd, (nint)buffer, (nint)bytes, 0, 0, 0);
 
     /// <summary>Looks, without waiting.</summary>
-    internal static int PollNow(PollFd* fds, uint count) => (int)Real.syscall(SYS_poll, (nint)fds, (nint)count, 0, 0, 0, 0);
+    internal static int PollNow(PollFd* fds, uint count)
+    {
+        TimeSpec now = default;
+        return Sandbox.Allows(Sandbox.Poll) ? (int)Real.syscall(SYS_poll, (nint)fds, (nint)count, 0, 0, 0, 0) : Real.ppoll(fds, count, &now, null);
+    }
 
     /// <summary>Sleeps that many nanoseconds, less than a second; errno stays as it is.</summary>
     internal static void Nap(long nanoseconds)
     {
         int errno = Libc.Errno;
         TimeSpec nap = new() { Nanoseconds = nanoseconds };
-        _ = Real.syscall(SYS_nanosleep, (nint)(&nap), 0, 0, 0, 0, 0);
+        _ = Sandbox.Allows(Sandbox.NanoSleep) ? Real.syscall(SYS_nanosleep, (nint)(&nap), 0, 0, 0, 0, 0) : Substitutes.CanPoll ? Real.ppoll(null, 0, &nap, null) : 0;
         Libc.Errno = errno;
     }
 }

@@ -58,6 +58,9 @@ internal static unsafe class Real
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int> clone;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int> pidfd_getfd;
 
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<PollFd*, nuint, int, int> poll;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, int, int> epoll_wait;
+    internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int> accept;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int> chroot;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, int> pivot_root;
     internal static delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int> unshare;
@@ -143,6 +146,9 @@ internal static unsafe class Real
         _Fork = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int>)Find("_Fork"u8);
         clone = (delegate* unmanaged[Cdecl, SuppressGCTransition]<void*, void*, int, void*, void*, void*, void*, int>)Find("clone"u8);
         pidfd_getfd = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int, uint, int>)Find("pidfd_getfd"u8);
+        poll = (delegate* unmanaged[Cdecl, SuppressGCTransition]<PollFd*, nuint, int, int>)Find("poll"u8);
+        epoll_wait = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, EpollEvent*, int, int, int>)Find("epoll_wait"u8);
+        accept = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, void*, uint*, int>)Find("accept"u8);
         chroot = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, int>)Find("chroot"u8);
         pivot_root = (delegate* unmanaged[Cdecl, SuppressGCTransition]<byte*, byte*, int>)Find("pivot_root"u8);
         unshare = (delegate* unmanaged[Cdecl, SuppressGCTransition]<int, int>)Find("unshare"u8);

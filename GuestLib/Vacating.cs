@@ -37,6 +37,7 @@ internal static unsafe class Vacating
         Fds.Set(moved, FdKind.Hidden, 0);
         Attaching.Moved(to, moved);
         Epoll.Moved(to, moved);
+        Substitutes.Moved(to, moved);
         Waiters.Moved(to, moved); // last: waits until nobody sleeps on the old number
         Fds.Unhide(to);
         return true;

@@ -16,7 +16,7 @@ internal static unsafe class SystemCalls
         EpollPWait = 281, Accept4 = 288, EpollCreate1 = 291, Dup3 = 292, RecvMMsg = 299, SendMMsg = 307, CloseRange = 436, EpollPWait2 = 441,
         Clone = 56, Fork = 57, VFork = 58, ExecVE = 59, ExecVEAt = 322, PReadV2 = 327, PWriteV2 = 328, IoUringSetup = 425, IoUringEnter = 426, IoUringRegister = 427,
         Clone3 = 435, PidFdGetFd = 438,
-        PivotRoot = 155, ChangeRoot = 161, Unshare = 272, SetNamespace = 308;
+        PivotRoot = 155, ChangeRoot = 161, Unshare = 272, SetNamespace = 308, PrCtl = 157, SecComp = 317;
 
     private const nint CLONE_VM = 0x100;
     private const int ENOSYS = 38;
@@ -33,9 +33,9 @@ internal static unsafe class SystemCalls
     {
         0 => 0xFDFFF030099008Bul,
         1 => 0x100ul,
-        2 => 0x208000000ul,
+        2 => 0x228000000ul,
         3 => 0x30000200000ul,
-        4 => 0x1808190209C000ul,
+        4 => 0x201808190209C000ul,
         5 => 0x184ul,
         6 => 0x2580E0000000000ul,
         _ => 0,
@@ -95,6 +95,7 @@ internal static unsafe class SystemCalls
             Clone when (a & CLONE_VM) == 0 && b == 0 => Forks.ByNumber(number, a, b, c, d, e), // with neither memory to share nor a stack: a fork
             Clone3 when a != 0 && b >= 64 && (*(nint*)a & CLONE_VM) == 0 && ((nint*)a)[5] == 0 => Forks.ByNumber(number, a, b, 0, 0, 0), // struct clone_args
             IoUringSetup or IoUringEnter or IoUringRegister when Attaching.IsGuest => Libc.Fail(ENOSYS), // its rings would go past this library
+            PrCtl or SecComp => Sandbox.ByNumber(number, a, b, c, d, e, f),
             PivotRoot or ChangeRoot or Unshare or SetNamespace => Roots.ByNumber(number, a, b, c, d, e, f),
             _ => Real.syscall(number, a, b, c, d, e, f),
         };

@@ -39,6 +39,10 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
     [RootFact]
     public void Programs_as_another_user_in_another_root_with_another_environment() => Check("rights.py", 7311);
 
+    /// <summary>seccomp filters by prctl, syscall(SYS_seccomp) and syscall(SYS_prctl) that allow a handful of calls.</summary>
+    [Fact]
+    public void Programs_that_allow_themselves_but_a_few_system_calls() => Check([Compile("sandbox.c")], 7312);
+
     [Fact]
     public void Epoll_sets_that_several_processes_have() => Check("epolls.py", 7305);
 
