@@ -30,7 +30,14 @@ def bash_dev_tcp_both_ways():
 @case
 def bash_writes_to_dev_tcp_once():
     name = f"bash-{os.getpid()}"
-    return bash(f'printf "hold {name}\\nten bytes." > /dev/tcp/$1/$2'), ended(name)
+    # Closed with an answer unread, which is a reset if the answer was faster.
+    return bash(f'printf "hold {name}\\nten bytes." > /dev/tcp/$1/$2'), ended(name) in ("eof 10", "reset")
+
+
+@case
+def bash_writes_and_closes():
+    name = f"bash-close-{os.getpid()}"
+    return bash(f'exec 3<>/dev/tcp/$1/$2; echo "hold {name}" >&3; read -r -u 3 x; echo $x; printf "ten bytes." >&3; exec 3>&-'), ended(name)
 
 
 @case
