@@ -34,6 +34,10 @@ def segments(c):
     c.sendall(b"%d %d\n" % (struct.unpack_from("I", info, 152)[0], struct.unpack_from("Q", info, 128)[0]))
 
 
+def segments_in(c):
+    return struct.unpack_from("I", c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232), 140)[0]  # tcpi_segs_in
+
+
 def serve(c):
     mode = c.recv(1)
     if mode == b"e":                    # echo
@@ -93,6 +97,21 @@ def serve(c):
         back = socket.create_connection((c.getpeername()[0], port), timeout=20)
         back.sendall(b"0123456789")
         c.sendall(b"k")
+        held.append(back)
+    elif mode == b"K":                  # tells whether keep-alive probes come: segments without data
+        before, answer = segments_in(c), b"silent"
+        for _ in range(exactly(c, 1)[0] * 20):
+            time.sleep(0.05)
+            if segments_in(c) >= before + 3:  # the byte that says how long, and two probes
+                answer = b"probed"
+                break
+        c.sendall(answer + b"\n")
+    elif mode == b"q":                  # connects back to the port that two bytes say, and is silent there until a third byte comes
+        port = struct.unpack("!H", exactly(c, 2))[0]
+        back = socket.create_connection((c.getpeername()[0], port), timeout=20)
+        c.sendall(b"q")
+        exactly(c, 1)
+        back.sendall(b"0123456789")
         held.append(back)
     elif mode == b"z":                  # how the client ended: FIN or RST
         try:
