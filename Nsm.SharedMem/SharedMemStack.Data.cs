@@ -70,6 +70,11 @@ public sealed unsafe partial class SharedMemStack
     {
         const int SHUT_RD = 0, SHUT_WR = 1;
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Phase == Phase.Connected && how != SHUT_WR)
+        {
+            s->Set(SharedFlags.ReadShut);
+        }
+
         if (s->Phase == Phase.Connected && how != SHUT_RD)
         {
             s->Set(SharedFlags.ShutdownWanted); // SHUT_RD alone is the guest's own affair: data still comes, and recv still gives it
@@ -113,6 +118,15 @@ public sealed unsafe partial class SharedMemStack
         if (p->Error != 0)
         {
             _host.FailSends(c, Libc.ECONNRESET); // it was told, or will be, that the connection is reset: nothing may follow that
+            return;
+        }
+
+        if (p->Has(SharedFlags.ReadShut) && p->Has(SharedFlags.ShutdownDone))
+        {
+            // Both ends of the receiver are shut (tcp_rcv_state_process: TCPAbortOnData): a reset for either side.
+            TakeAll(c);
+            Break(p, ErrorOfReset(p));
+            Break(s, ErrorOfReset(s));
             return;
         }
 
@@ -184,6 +198,18 @@ public sealed unsafe partial class SharedMemStack
     /// </summary>
     private void MeetNobody(Connection* c, SharedSocket* s, SharedSocket* p)
     {
+        TakeAll(c);
+        Break(s, ErrorOfReset(s));
+        if (p != null)
+        {
+            p->Set(SharedFlags.Abort);
+            _host.Schedule(p->Self);
+        }
+    }
+
+    /// <summary>What is queued counts as sent.</summary>
+    private void TakeAll(Connection* c)
+    {
         ulong bytes = 0;
         for (uint i = c->SendHead; i != c->SendTail; i++)
         {
@@ -191,12 +217,6 @@ public sealed unsafe partial class SharedMemStack
         }
 
         _host.Sent(c, bytes - c->SendOffset);
-        Break(s, ErrorOfReset(s));
-        if (p != null)
-        {
-            p->Set(SharedFlags.Abort);
-            _host.Schedule(p->Self);
-        }
     }
 
     /// <summary>What is told when nothing is left to send: the end of this side's data to the peer, an error to the own guest.</summary>

@@ -117,6 +117,9 @@ internal static class SharedFlags
 
     /// <summary>A client whose listener is gone, or whose time is up: <see cref="SharedSocket.Error"/> is to be told as the end of its connect.</summary>
     public const uint ConnectOver = 1024;
+
+    /// <summary>The program has shut the reading side: once it has ended its own data too, what still comes is answered by a reset.</summary>
+    public const uint ReadShut = 2048;
 }
 
 /// <summary>A connection in an accept queue: the client is connected, the server has no socket for it yet.</summary>

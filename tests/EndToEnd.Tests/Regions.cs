@@ -5,10 +5,27 @@ using NetKernel.Channel.Host;
 namespace NetKernel.EndToEnd.Tests;
 
 /// <summary>What is in use in a guest's control region, read from CoreEngine's own descriptor.</summary>
-internal readonly record struct InUse(int Sockets, int TxChunks, int Processes, int Locks)
+internal readonly record struct InUse(int Sockets, int TxChunks, int Processes, int Locks, int EpollSets)
 {
     /// <summary>Looks into the control region of a guest.</summary>
-    public static unsafe InUse Of(int enginePid, string guest)
+    public static unsafe InUse Of(int enginePid, string guest) => Look(enginePid, guest, Count);
+
+    /// <summary>Whether a process still has its slot: CoreEngine has not yet taken back what it had.</summary>
+    public static unsafe bool Knows(int enginePid, string guest, int pid) => Look(enginePid, guest, (start, layout) =>
+    {
+        for (uint i = 0; i < layout.Counts.QueueSets; i++)
+        {
+            var slot = (ProcessSlot*)((byte*)start + layout.ProcessOf(i));
+            if (slot->State != ProcessState.Free && slot->Pid == pid)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    });
+
+    private static unsafe T Look<T>(int enginePid, string guest, Func<nint, ControlLayout, T> look)
     {
         foreach (string link in Directory.GetFiles($"/proc/{enginePid}/fd"))
         {
@@ -34,7 +51,7 @@ internal readonly record struct InUse(int Sockets, int TxChunks, int Processes, 
                 var header = (ControlHeader*)start;
                 if (header->Magic == ControlHeader.GuestMagic && SeqPacket.Get(new ReadOnlySpan<byte>(header->Name, 40)) == guest)
                 {
-                    return Count(start, new ControlLayout(header->Counts));
+                    return look((nint)start, new ControlLayout(header->Counts));
                 }
             }
             finally
@@ -49,13 +66,15 @@ internal readonly record struct InUse(int Sockets, int TxChunks, int Processes, 
     /// <summary>Open descriptors of a process.</summary>
     public static int Descriptors(int pid) => Directory.GetFiles($"/proc/{pid}/fd").Length;
 
-    private static unsafe InUse Count(byte* start, ControlLayout layout)
+    private static unsafe InUse Count(nint region, ControlLayout layout)
     {
+        byte* start = (byte*)region;
         int sockets = 0, chunks = 0, processes = 0, locks = 0;
         for (uint i = 0; i < layout.Counts.Sockets; i++)
         {
             var s = (SocketSlot*)(start + layout.SocketOf(i));
             sockets += s->State != SocketState.Free ? 1 : 0;
+            locks += s->State != SocketState.Free && (s->RxLock | s->TxLock | s->ControlLock) != 0 ? 1 : 0;
         }
 
         for (uint i = 0; i < layout.Counts.TxChunks; i++)
@@ -70,6 +89,14 @@ internal readonly record struct InUse(int Sockets, int TxChunks, int Processes, 
             locks += (set->DrainLock != 0 ? 1 : 0) + (set->JobLock != 0 ? 1 : 0) + (set->SendLock != 0 ? 1 : 0);
         }
 
-        return new InUse(sockets, chunks, processes, locks);
+        int sets = 0;
+        for (uint i = 0; i < ControlLayout.MaxSharedSets; i++)
+        {
+            var set = (SharedSet*)(start + layout.SharedSetOf(i));
+            sets += SharedSet.IsUsed(set->State) || !set->Holders.IsEmpty ? 1 : 0;
+            locks += set->Lock != 0 ? 1 : 0;
+        }
+
+        return new InUse(sockets, chunks, processes, locks, sets);
     }
 }

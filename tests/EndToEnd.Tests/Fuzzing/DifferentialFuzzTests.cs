@@ -13,9 +13,6 @@ public sealed class DifferentialFuzzTests(FuzzFixture fixture, ITestOutputHelper
     private const int OrdinarySeeds = 60;
     private static readonly TimeSpan OrdinaryTime = TimeSpan.FromSeconds(60);
 
-    /// <summary>Seeds whose difference is known and not mended yet: docs/fuzzing.md, "Open".</summary>
-    private static readonly int[] Open = [51, 65, 80, 273];
-
     /// <summary>The scripts that once found something; NK_FUZZ_SCRIPTS names a folder with others.</summary>
     public static TheoryData<string> Regressions => [.. Directory.GetFiles(Scripts, "*.script").Select(path => Path.GetFileNameWithoutExtension(path)).Order()];
 
@@ -32,7 +29,7 @@ public sealed class DifferentialFuzzTests(FuzzFixture fixture, ITestOutputHelper
     }
 
     /// <summary>
-    /// The seeds 1 to 60, or as many of them as fit into a minute, without those of <see cref="Open"/>; with NK_FUZZ_SECONDS so long, of fresh ones; NK_FUZZ_SEED says where to start, and
+    /// The seeds 1 to 60, or as many of them as fit into a minute; with NK_FUZZ_SECONDS so long, of fresh ones; NK_FUZZ_SEED says where to start, and
     /// alone it runs that one; NK_FUZZ_OUT is where differences are written.
     /// </summary>
     [RootFact]
@@ -47,12 +44,6 @@ public sealed class DifferentialFuzzTests(FuzzFixture fixture, ITestOutputHelper
         long began = Stopwatch.GetTimestamp();
         do
         {
-            if (chosen is null && Open.Contains(seed))
-            {
-                seed++;
-                continue;
-            }
-
             Script script = Generator.Make(seed);
             Stage stage = seed % 3 == 0 ? fixture.Outside : fixture.Guests;
             if (judge.Compare(script, stage) is { } difference)

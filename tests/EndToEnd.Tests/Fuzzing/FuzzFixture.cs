@@ -19,8 +19,8 @@ public sealed class FuzzFixture : IDisposable
         Native = new Stage(
             "native", _listener, Nursery("na", _hosts.Start(_nk, 0, _listener.Command("na")), NativeHosts.Ipv4(0), NativeHosts.Ipv6(0)),
             Nursery("nb", _hosts.Start(_nk, 1, _listener.Command("nb")), NativeHosts.Ipv4(1), NativeHosts.Ipv6(1)));
-        Guests = new Stage("guest-to-guest", _listener, a, b);
-        Outside = new Stage("guest-to-outside", _listener, a, Nursery("o", _nk.Outside.Start(_listener.Command("o")), _nk.Outside.Ipv4, _nk.Outside.Ipv6));
+        Guests = new Stage("guest-to-guest", _listener, a, b, pid => Knows("a", pid) || Knows("b", pid));
+        Outside = new Stage("guest-to-outside", _listener, a, Nursery("o", _nk.Outside.Start(_listener.Command("o")), _nk.Outside.Ipv4, _nk.Outside.Ipv6), pid => Knows("a", pid));
     }
 
     /// <summary>The oracle.</summary>
@@ -41,6 +41,8 @@ public sealed class FuzzFixture : IDisposable
         _hosts.Dispose();
         _listener.Dispose();
     }
+
+    private bool Knows(string guest, int pid) => InUse.Knows(_nk.EnginePid, guest, pid);
 
     private StageHost Guest(string name) => Nursery(name, _nk.Start(name, _listener.Command(name)), _nk.Ipv4(name), _nk.Ipv6(name));
 

@@ -31,9 +31,7 @@ internal sealed partial class Generator
                 holder.Fd.Kind = Kind.Listener;
             }
 
-            string backlog = Pick("-1", "0", "1", "8");
-            holder.Fd.IsShallow |= backlog is "0" or "1";
-            Add(holder.Process, "listen", holder.Fd.Name, backlog);
+            Add(holder.Process, "listen", holder.Fd.Name, Chance(20) ? "-1" : Backlog(holder.Fd));
         }
     }
 
@@ -45,11 +43,6 @@ internal sealed partial class Generator
             string port = target?.Bound.Split('/')[2] ?? Port();
             string prefix = Family(holder.Fd.Family);
             string address = Chance(5) ? "unspec" : Chance(5) ? Address(10 - holder.Fd.Family, holder.Fd.Host) : $"{prefix}/{target?.Host ?? Pick("A", "B", "lo")}/{port}";
-            if (target is { IsShallow: true } && target.Host == holder.Fd.Host)
-            {
-                return;
-            }
-
             Add(holder.Process, "connect", holder.Fd.Name, address);
             if (Chance(25))
             {

@@ -42,11 +42,6 @@ internal sealed partial class Generator
         (Process server, Fd listener) = Chance(50) && Holder(fd => fd.Kind == Kind.Listener) is { } found ? found : NewListener();
         Process client = AnyProcess();
         int family = listener.Family == 6 && listener.Bound.Contains("/any/", StringComparison.Ordinal) && Chance(30) ? 4 : listener.Family;
-        if (listener.IsShallow && client.Host == listener.Host)
-        {
-            return;
-        }
-
         Fd c = NewFd(client, Kind.Connected, family);
         string host = listener.Bound.Contains("/lo/", StringComparison.Ordinal) ? "lo" : listener.Host == client.Host && Chance(30) ? "lo" : listener.Host;
         Add(client, "socket", c.Name, Family(family), "stream" + (Chance(30) ? "+nonblock" : "") + (Chance(10) ? "+cloexec" : ""));
@@ -85,10 +80,17 @@ internal sealed partial class Generator
 
         listener.Bound = $"{Family(family)}/{Pick("any", "any", server.Host, "lo")}/P{Number(0, 8)}";
         Add(server, "bind", listener.Name, listener.Bound);
-        string backlog = Pick("0", "1", "5", "128");
-        listener.IsShallow = backlog is "0" or "1" && !listener.Bound.Contains("/lo/", StringComparison.Ordinal);
-        Add(server, "listen", listener.Name, backlog);
+        Add(server, "listen", listener.Name, Backlog(listener));
         return (server, listener);
+    }
+
+    /// <summary>
+    /// How many connections may wait. Where they come over loopback and from outside the kernel has one queue and NetKernel two: few enough to tell only where they come one way.
+    /// </summary>
+    private string Backlog(Fd listener)
+    {
+        string backlog = Pick("0", "1", "5", "128");
+        return backlog is "5" or "128" || listener.Bound.Contains("/lo/", StringComparison.Ordinal) ? backlog : "8";
     }
 
     private static string Family(int family) => family.ToString(CultureInfo.InvariantCulture);

@@ -144,9 +144,6 @@ internal sealed partial class Generator
         /// <summary>A listener's address as its own host writes it.</summary>
         public string Bound { get; set; } = "";
 
-        /// <summary>A listener that takes so few connections at a time that it matters how many queues it has: NetKernel's have one for loopback and one for the rest.</summary>
-        public bool IsShallow { get; set; }
-
         public Fd? Peer { get; set; }
 
         /// <summary>What the peer has sent and nobody has read.</summary>

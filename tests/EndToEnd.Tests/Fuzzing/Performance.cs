@@ -117,11 +117,11 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
         {
             case "kill":
                 _ = GuestProcess.SendSignal(actor.Pid, 9);
-                Pump(() => actor.Gone, TimeSpan.FromSeconds(10));
+                AwaitEnd(actor);
                 break;
             case "exit":
                 actor.Tell("exit 0");
-                Pump(() => actor.Gone, TimeSpan.FromSeconds(10));
+                AwaitEnd(actor);
                 break;
             case "fork" when !_actors.ContainsKey(step.Arguments[0]):
                 Ask(number, step, actor, 0, string.Create(CultureInfo.InvariantCulture, $"fork {number} {stage.Unique(_run, step.Arguments[0])}"));
@@ -141,6 +141,13 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
                 Do(number, step, actor);
                 break;
         }
+    }
+
+    // A kernel has closed what a process had when that is gone; CoreEngine does it when it hears of it (docs/fuzzing.md).
+    private void AwaitEnd(ActorLink actor)
+    {
+        Pump(() => actor.Gone, TimeSpan.FromSeconds(10));
+        _ = NkInstance.WaitFor(() => stage.IsTidy(actor.Pid), TimeSpan.FromSeconds(10));
     }
 
     // A thread that is in a call cannot make another: the next one does. Which calls are under way is part of what must be the same.

@@ -11,12 +11,20 @@ internal sealed record StageHost(ActorLink Nursery, string Ipv4, string Ipv6);
 /// Two hosts, A and B, on which scripts are run: both native (the oracle), or one or both guests of NetKernel. Processes are forked from a
 /// nursery per host that has made no socket yet, since starting Python for each would take longer than the script.
 /// </summary>
-internal sealed class Stage(string name, StageListener listener, StageHost a, StageHost b)
+/// <param name="name">For messages.</param>
+/// <param name="listener">Where the agents connect.</param>
+/// <param name="a">Host A.</param>
+/// <param name="b">Host B.</param>
+/// <param name="knows">Whether a process that has ended is still being tidied up after; null: the kernel has, by the time that it is gone.</param>
+internal sealed class Stage(string name, StageListener listener, StageHost a, StageHost b, Func<int, bool>? knows = null)
 {
     private int _runs;
 
     /// <summary>For messages.</summary>
     public string Name => name;
+
+    /// <summary>Whether nothing is left of a process that has ended.</summary>
+    public bool IsTidy(int pid) => knows?.Invoke(pid) != true;
 
     /// <summary>A number for a new run: its ports and process names are its own.</summary>
     public int NextRun() => ++_runs;
