@@ -87,8 +87,8 @@ internal static partial class CommandLine
         foreach (bool update in new[] { false, true })
         {
             Argument<string> name = Name("NSM");
-            var kind = new Option<string?>("--kind") { Description = "which stack (kernel)", HelpName = "KIND" };
-            var congestion = new Option<string?>("--congestion") { Description = "cubic, bbr or reno (cubic)", HelpName = "NAME" };
+            var kind = new Option<string?>("--kind") { Description = "which stack: kernel or mtcp (kernel)", HelpName = "KIND" };
+            var congestion = new Option<string?>("--congestion") { Description = "cubic, bbr or reno, with mtcp also dctcp (cubic)", HelpName = "NAME" };
             var send = new Option<string?>("--sndbuf") { Description = "send buffer of each connection, as 262144, 256k or 1M (automatic)", HelpName = "BYTES" };
             var receive = new Option<string?>("--rcvbuf") { Description = "receive buffer of each connection (automatic)", HelpName = "BYTES" };
             var window = new Option<uint?>("--initcwnd") { Description = "segments of the first flight (the stack's default); for guests made afterwards", HelpName = "N" };

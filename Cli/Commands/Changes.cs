@@ -74,6 +74,7 @@ internal static class Changes
         Check("tenant", wanted.Name);
         using var client = new NkdClient(directory);
         Console.Error.WriteLine($"tenant {client.CreateTenant(wanted).Name} is made");
+        Warn(wanted.Limits);
         return ExitCode.Success;
     }
 
@@ -83,6 +84,7 @@ internal static class Changes
         CheckAny(paths);
         using var client = new NkdClient(directory);
         Console.Error.WriteLine($"tenant {client.UpdateTenant(wanted, paths).Name} is changed: {string.Join(", ", paths)}");
+        Warn(paths.Any(path => path.StartsWith("limits", StringComparison.Ordinal)) ? wanted.Limits : null);
         return ExitCode.Success;
     }
 
@@ -156,7 +158,7 @@ internal static class Changes
     }
 
     // Limits are declared and kept; this CoreEngine does not enforce them, and nobody should think that it does.
-    private static void Warn(Limits? limits)
+    internal static void Warn(Limits? limits)
     {
         if (limits is not null)
         {

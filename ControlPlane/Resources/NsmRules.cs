@@ -41,7 +41,7 @@ internal static class NsmRules
 
         if (wanted.CongestionControl.Length > 0 && wanted.CongestionControl != before?.CongestionControl)
         {
-            Congestion.Check(wanted.CongestionControl);
+            StackParameters.CheckCongestion(kind, wanted.CongestionControl);
         }
 
         if (wanted.SendBuffer is < 0 or > MaxBuffer)
@@ -59,6 +59,7 @@ internal static class NsmRules
             throw ServiceException.Invalid("nsm.initial_window", $"an initial window is 0 (the stack's default) to {MaxWindow} segments");
         }
 
+        StackParameters.Check(kind, wanted);
         if (wanted.CpuMillicores is (> 0 and < 10) or > MaxMillicores)
         {
             throw ServiceException.Invalid("nsm.cpu_millicores", $"a quota of processor time is 0 (none), or 10 to {MaxMillicores} thousandths of a core");
@@ -81,7 +82,7 @@ internal static class NsmRules
             Name = wanted.Name,
             Id = id,
             Kind = kind,
-            CongestionControl = wanted.CongestionControl.Length > 0 ? wanted.CongestionControl : before?.CongestionControl ?? Congestion.Default(),
+            CongestionControl = wanted.CongestionControl.Length > 0 ? wanted.CongestionControl : before?.CongestionControl ?? StackParameters.DefaultCongestion(kind),
             SendBuffer = wanted.SendBuffer,
             ReceiveBuffer = wanted.ReceiveBuffer,
             InitialWindow = wanted.InitialWindow,

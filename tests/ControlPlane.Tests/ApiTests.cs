@@ -126,6 +126,10 @@ public sealed class ApiTests : IAsyncLifetime
         { new Nsm { Name = "x", Kind = "dpdk" }, StatusCode.InvalidArgument, "nk-nsm-dpdk is not installed", "nsm.kind" },
         { new Nsm { Name = "x", Kind = "../x" }, StatusCode.InvalidArgument, "no NSMs of kind", "nsm.kind" },
         { new Nsm { Name = "x", CongestionControl = "vegas" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "nsm.congestion_control" },
+        { new Nsm { Name = "x", CongestionControl = "dctcp" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "nsm.congestion_control" },
+        { new Nsm { Name = "x", Kind = "mtcp", CongestionControl = "vegas" }, StatusCode.InvalidArgument, "one of cubic, reno, dctcp, bbr", "nsm.congestion_control" },
+        { new Nsm { Name = "x", Kind = "mtcp", SendBuffer = 65536 }, StatusCode.InvalidArgument, "has no send buffer", "nsm.send_buffer" },
+        { new Nsm { Name = "x", Kind = "mtcp", InitialWindow = 20 }, StatusCode.InvalidArgument, "RFC 6928", "nsm.initial_window" },
         { new Nsm { Name = "x", SendBuffer = -1 }, StatusCode.InvalidArgument, "buffer sizes", "nsm.send_buffer" },
         { new Nsm { Name = "x", MemoryBytes = 5 }, StatusCode.InvalidArgument, "quota of memory", "nsm.memory_bytes" },
     };

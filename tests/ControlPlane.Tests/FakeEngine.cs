@@ -30,7 +30,7 @@ internal sealed class FakeEngine : IDisposable
     /// <summary>Writes the scripts; the folder is nkd's --bin-dir.</summary>
     public static void WritePrograms(string folder)
     {
-        foreach ((string name, string file) in new[] { ("nk-engine", "\"$2/engine.started\""), ("nk-nsm-kernel", "\"$2/nsm.$4\"") })
+        foreach ((string name, string file) in new[] { ("nk-engine", "\"$2/engine.started\""), ("nk-nsm-kernel", "\"$2/nsm.$4\""), ("nk-nsm-mtcp", "\"$2/nsm.$4\"") })
         {
             string path = Path.Combine(folder, name);
             File.WriteAllText(path, $"#!/bin/sh\n: > {file}\nexec sleep 1000\n");
