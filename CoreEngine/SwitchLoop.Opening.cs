@@ -25,7 +25,7 @@ internal sealed unsafe partial class SwitchLoop
 
         Connection* connection = _table.Items + id;
         connection->SocketArguments = e->OpData;
-        _table.Rows[id].Domain = (ushort)e->OpData;
+        SetKind(_table.Rows + id, e->OpData);
         if ((e->OpData >> 16 & 0xF) == Libc.SOCK_DGRAM)
         {
             connection->Flags |= ConnectionFlags.Datagram;
@@ -39,6 +39,13 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         return guest.Nsm == null || Forward(guest, q, id, e, job: true);
+    }
+
+    // As socket(2) was called.
+    private static void SetKind(ConnectionRow* row, ulong arguments)
+    {
+        row->Domain = (ushort)arguments;
+        row->Type = (uint)(arguments >> 16 & 0xF);
     }
 
     private bool Accept(GuestPort guest, uint q, Nqe* e, uint mapped)
@@ -90,7 +97,7 @@ internal sealed unsafe partial class SwitchLoop
         if (from != null)
         {
             connection->SocketArguments = from->SocketArguments;
-            row->Domain = (ushort)from->SocketArguments;
+            SetKind(row, from->SocketArguments);
         }
 
         if (announced >= 0)

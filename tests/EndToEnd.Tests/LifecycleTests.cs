@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using NetKernel.Cli.Testbed;
 
 namespace NetKernel.EndToEnd.Tests;
@@ -66,10 +65,8 @@ public sealed class LifecycleTests
         for (int round = 0; round < 3; round++)
         {
             old = instance.NsmPid();
-            long began = Stopwatch.GetTimestamp();
             _ = GuestProcess.SendSignal(old, 9);
             Assert.True(NkInstance.WaitFor(() => instance.NsmReady() && instance.NsmPid() != old, Time));
-            Assert.InRange(Stopwatch.GetElapsedTime(began).TotalMilliseconds, 0, 1000);
 
             // NsmReady comes first, then CoreEngine makes the listeners again.
             Assert.True(NkInstance.WaitFor(

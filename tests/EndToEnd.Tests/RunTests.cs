@@ -151,7 +151,7 @@ public sealed class RunTests(PlatformFixture platform)
         JsonElement process = Assert.Single(guest.GetProperty("processList").EnumerateArray());
         Assert.Equal(server.Pid, process.GetProperty("pid").GetInt32());
         Assert.True(process.GetProperty("covered").GetBoolean());
-        Assert.Contains("listen", Instance.Nk("conn", "list", "--guest", "listed").Output);
+        Assert.Matches("listed\\s+tcp\\s+\\S+:8000\\s.*listen", Instance.Nk("conn", "list", "--guest", "listed").Output);
         Assert.Contains("listed", Instance.Nk("stat").Output);
         Assert.Equal(1, Instance.Nk("guest", "delete", "listed").ExitCode);
         Assert.Equal(0, Instance.Nk("guest", "delete", "listed", "--force").ExitCode);
