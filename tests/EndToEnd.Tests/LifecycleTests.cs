@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using NetKernel.Cli.Testbed;
 
 namespace NetKernel.EndToEnd.Tests;
