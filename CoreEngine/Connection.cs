@@ -122,6 +122,12 @@ internal struct Connection
     /// <summary>The socket's other entry, at another NSM, plus 1; 0: none. See SwitchLoop.Shared.cs.</summary>
     public uint Twin;
 
+    /// <summary>Its credits that are held (<see cref="CreditHold"/>).</summary>
+    public uint Held;
+
+    /// <summary>Different for each use of the id; what is kept for later names it.</summary>
+    public uint Life;
+
     /// <summary>Flags of the Connect under way.</summary>
     public NqeFlags ConnectFlags;
 }

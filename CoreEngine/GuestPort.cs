@@ -115,6 +115,21 @@ internal sealed unsafe class GuestPort : IDisposable
     public ProcessMask Parked;
     public ParkingLot? Lot;
 
+    /// <summary>What it and its tenant's guests may use; whether any of that is a rate. Set before the loop knows the guest.</summary>
+    public Allowance Own = new();
+    public Allowance Tenants = new();
+    public bool IsLimited;
+
+    /// <summary>Something of it waits for tokens.</summary>
+    public bool Throttled;
+
+    /// <summary>Received bytes that are charged already.</summary>
+    public ulong ReceivedSeen;
+
+    /// <summary>Credits that wait because it has received too much (made when first needed), and when some may go next.</summary>
+    public ulong ReleaseAfter;
+    public CreditHold? Held;
+
     /// <summary>In the loop's list of polled regions; passes without news.</summary>
     public bool Active;
     public uint IdlePasses;
@@ -201,5 +216,6 @@ internal sealed unsafe class GuestPort : IDisposable
         NativeTable.Release(ReapJobTails, QueueSets * sizeof(uint));
         NativeTable.Release(ReapSendTails, QueueSets * sizeof(uint));
         Lot?.Dispose();
+        Held?.Dispose();
     }
 }

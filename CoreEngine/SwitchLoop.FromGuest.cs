@@ -11,6 +11,7 @@ internal sealed unsafe partial class SwitchLoop
     private uint DrainJobRing(GuestPort guest, uint q, QueueSetPort* set)
     {
         uint n = set->Job.Peek(_batch, Batch);
+        n = guest.IsLimited && n != 0 ? OperationsLeft(guest, n) : n;
         if (n == 0)
         {
             if (set->Job.IsBroken)
@@ -27,7 +28,8 @@ internal sealed unsafe partial class SwitchLoop
             done++;
         }
 
-        _stalled |= done < n;
+        _stalled |= done < n && !guest.Throttled;
+        TakeOperations(guest, done);
         set->Job.Release(done);
         guest.Counters->NqesFromGuest += done;
         return done;
@@ -36,6 +38,7 @@ internal sealed unsafe partial class SwitchLoop
     private uint DrainSendRing(GuestPort guest, uint q, QueueSetPort* set)
     {
         uint n = set->Send.Window(0, Batch, out Nqe* first);
+        n = guest.IsLimited && n != 0 ? OperationsLeft(guest, n) : n;
         if (n == 0)
         {
             if (set->Send.IsBroken)
@@ -52,7 +55,7 @@ internal sealed unsafe partial class SwitchLoop
             // Runs of Sends are the bulk of all traffic. This look is only a hint: what counts is what ForwardSends reads.
             if (first[done].Op == Op.Send && NsmHint(guest, first + done) is { } nsm)
             {
-                uint run = ForwardSends(guest, nsm, q, first + done, n - done);
+                uint run = ForwardWithin(guest, nsm, q, first + done, n - done);
                 done += run;
                 if (run != 0)
                 {
@@ -69,7 +72,8 @@ internal sealed unsafe partial class SwitchLoop
             done++;
         }
 
-        _stalled |= done < n;
+        _stalled |= done < n && !guest.Throttled;
+        TakeOperations(guest, done);
         set->Send.Release(done);
         guest.Counters->NqesFromGuest += done;
         return done;

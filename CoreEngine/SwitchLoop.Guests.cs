@@ -10,6 +10,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         _guests[guest.Id] = guest;
         *guest.Counters = default;
+        guest.IsLimited = guest.Own.HasRates || guest.Tenants.HasRates;
         Volatile.Write(ref guest.Bell->Asleep, 1u);
         Watch(guest.BellFd, GuestTag | guest.Id);
     }
@@ -61,6 +62,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         RemoveActive(guest);
+        guest.Tenants.Closed((long)guest.Counters->Open);
         *guest.Counters = default;
         _guests[id] = null;
     }

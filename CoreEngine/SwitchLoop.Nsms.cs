@@ -270,7 +270,7 @@ internal sealed unsafe partial class SwitchLoop
             {
                 Nqe close = default;
                 close.Op = Op.Close;
-                if (!Forward(guest, connection->QueueSet, id, &close, job: false))
+                if ((connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection)) || !Forward(guest, connection->QueueSet, id, &close, job: false))
                 {
                     _stalled = true;
                     return moved;

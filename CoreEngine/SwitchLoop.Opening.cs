@@ -18,6 +18,11 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
+        if (MustWait(guest))
+        {
+            return false;
+        }
+
         if (!TryMake(guest, q, e->Socket, guest.Nsm, out uint id))
         {
             return true;
@@ -63,6 +68,11 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
+        if (MustWait(guest))
+        {
+            return false;
+        }
+
         e->OpData &= ~SharedHandle;
 
         // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
@@ -88,6 +98,17 @@ internal sealed unsafe partial class SwitchLoop
 
         if (!TryMake(guest, q, e->Socket, by, out uint id))
         {
+            // Nobody will ask for that connection again: its NSM ends it.
+            if (by != null && announced >= 0)
+            {
+                Nqe decline = default;
+                decline.Op = Op.Decline;
+                decline.OpData = e->OpData;
+                uint announcer = shared ? from->Twin : listener;
+                _ = Forward(guest, q, announcer - 1, &decline, job: false);
+                memory->Forget(announced);
+            }
+
             Answer(guest, q, e, Libc.ENOBUFS);
             return true;
         }

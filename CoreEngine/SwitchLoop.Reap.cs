@@ -97,7 +97,7 @@ internal sealed unsafe partial class SwitchLoop
             {
                 guest.Hot.Set(q); // the dead process may not have rung
                 guest.Sets[q].IdlePasses = 0;
-                return !_stalled;
+                return !_stalled && !guest.Throttled;
             }
         }
 

@@ -205,7 +205,7 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        return ForwardSends(guest, _nsms[connection->Nsm]!, q, e, 1) == 1;
+        return ForwardWithin(guest, _nsms[connection->Nsm]!, q, e, 1) == 1;
     }
 
     private bool Credit(GuestPort guest, Nqe* e, uint id, Connection* connection)
@@ -216,7 +216,13 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if (!Forward(guest, connection->QueueSet, id, e, job: false))
+        bool done = true;
+        if ((!guest.IsLimited || !TryHold(guest, e, id, connection, out done)) && !Forward(guest, connection->QueueSet, id, e, job: false))
+        {
+            return false;
+        }
+
+        if (!done)
         {
             return false;
         }
@@ -262,6 +268,11 @@ internal sealed unsafe partial class SwitchLoop
 
     private bool Close(GuestPort guest, Nqe* e, uint id, Connection* connection)
     {
+        if (connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection))
+        {
+            return false;
+        }
+
         if (!Forward(guest, connection->QueueSet, id, e, job: false))
         {
             return false;

@@ -174,6 +174,7 @@ internal sealed unsafe partial class SwitchLoop
 
         Connection* second = _table.Items + id;
         *second = default;
+        second->Life = ++_lives;
         second->Socket = connection->Socket;
         second->Guest = guest.Id;
         second->QueueSet = connection->QueueSet;

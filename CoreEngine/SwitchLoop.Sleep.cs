@@ -95,6 +95,11 @@ internal sealed unsafe partial class SwitchLoop
 
         Tick();
         int timeout = _stalled || _module is { NeedsTurn: true } ? StalledMs : LazyTimeout();
+        if (_throttleMs != 0 && (uint)timeout > (uint)_throttleMs)
+        {
+            timeout = _throttleMs; // sooner than for ever (-1), too
+        }
+
         _ = Poll(timeout);
         Tick();
         if (_lazyWork != 0)
@@ -119,8 +124,13 @@ internal sealed unsafe partial class SwitchLoop
                 continue;
             }
 
-            // Work that waits for room in an NSM's ring is no reason to stay awake: a timer looks after it.
-            quiet &= _stalled;
+            // Work that waits for room in an NSM's ring, or for tokens, is no reason to stay awake: a timer looks after it.
+            quiet &= _stalled || (guest.Throttled && _throttleMs != 0);
+            if (all && guest.Throttled)
+            {
+                Volatile.Write(ref guest.Bell->Asleep, 1u); // it stays on the list, and rings for what is new
+            }
+
             _active[kept++] = guest;
         }
 
@@ -160,6 +170,11 @@ internal sealed unsafe partial class SwitchLoop
         if (guest.Reaping >= 0 || guest.UnheldCount != 0 || !guest.ReapWanted.IsEmpty || guest.Replaying)
         {
             _stalled = true;
+            return false;
+        }
+
+        if (guest.Held is { Count: not 0 })
+        {
             return false;
         }
 

@@ -6,11 +6,19 @@ namespace NetKernel.CoreEngine;
 /// <summary>The life of an entry of the connection table, and of the guest's slot that it stands for.</summary>
 internal sealed unsafe partial class SwitchLoop
 {
-    /// <summary>Makes an entry for a guest's socket; when the table is full, the socket is remembered as refused.</summary>
+    /// <summary>Makes an entry for a guest's socket; when the table is full, or the guest may have no more, the socket is remembered as refused.</summary>
     private bool TryMake(GuestPort guest, uint q, uint socket, NsmPort? by, out uint id)
     {
-        if (!_table.TryTake(out id))
+        id = 0;
+        bool counted = TryOpen(guest);
+        if (!counted || !_table.TryTake(out id))
         {
+            if (counted)
+            {
+                guest.Own.Closed();
+                guest.Tenants.Closed();
+            }
+
             guest.Map[socket] = GuestPort.Refused;
             guest.Counters->Refused++;
             return false;
@@ -19,6 +27,7 @@ internal sealed unsafe partial class SwitchLoop
         guest.Map[socket] = id + 1;
         Connection* connection = _table.Items + id;
         *connection = default;
+        connection->Life = ++_lives;
         connection->Socket = socket;
         connection->Guest = guest.Id;
         connection->QueueSet = (byte)q;
@@ -43,6 +52,23 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         return true;
+    }
+
+    /// <summary>Counts a socket for the guest and its tenant; false when one of them has as many as it may.</summary>
+    private static bool TryOpen(GuestPort guest)
+    {
+        if (!guest.Own.TryOpen())
+        {
+            return false;
+        }
+
+        if (guest.Tenants.TryOpen())
+        {
+            return true;
+        }
+
+        guest.Own.Closed();
+        return false;
     }
 
     private void SetState(Connection* connection, uint id, uint state)
@@ -112,6 +138,8 @@ internal sealed unsafe partial class SwitchLoop
         guest.Map[connection->Socket] = 0;
         guest.Counters->Open--;
         guest.Counters->Closes++;
+        guest.Own.Closed();
+        guest.Tenants.Closed();
         Forget(id, connection);
     }
 

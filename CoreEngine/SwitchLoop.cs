@@ -103,6 +103,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         }
 
         _stalled = false;
+        _throttleMs = 0;
         for (int i = 0; i < _activeNsmCount; i++)
         {
             NsmPort nsm = _activeNsms[i];
@@ -147,6 +148,15 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         }
 
         bool moved = false;
+        if (guest.IsLimited)
+        {
+            moved = BeginLimited(guest);
+        }
+        else if (guest.Held is { Count: not 0 })
+        {
+            moved = EndLimited(guest);
+        }
+
         Heat(guest);
         for (uint q = guest.Hot.Next(0); q != ProcessMask.None; q = guest.Hot.Next(q + 1))
         {

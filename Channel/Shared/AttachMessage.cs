@@ -125,7 +125,7 @@ public enum AttachOp : uint
     NextNsm = 8,
 
     /// <summary>
-    /// Limits from now on: of Guest, or with Guest 0 of the tenant whose number is in Slot. ENOSYS: this CoreEngine does not enforce any.
+    /// Limits from now on: of Guest, or with Guest 0 of the tenant whose number is in Slot (kept while it has no guests yet). ENOENT: no such guest; EINVAL: a burst without a rate, or numbers out of range.
     /// </summary>
     SetLimits = 9,
 

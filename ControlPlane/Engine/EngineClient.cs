@@ -67,7 +67,7 @@ internal sealed class EngineClient : IDisposable
     /// <summary>The NSM with the lowest id above this one, with its process id in Slot; null when there is none.</summary>
     public AttachMessage? NextNsm(uint id) => Next(new AttachMessage { Op = AttachOp.NextNsm, Nsm = id });
 
-    /// <summary>Limits from now on, of a guest or (guest 0) of a tenant. Throws with ENOSYS when the engine enforces none.</summary>
+    /// <summary>Limits from now on, of a guest or (guest 0) of a tenant. Throws with ENOSYS when the engine (of an older version) enforces none.</summary>
     public void SetLimits(uint guest, uint tenant, LimitsMessage limits) =>
         Ask(new AttachMessage { Op = AttachOp.SetLimits, Guest = guest, Slot = tenant, Limits = limits });
 

@@ -166,6 +166,12 @@ internal sealed partial class Platform
             }
         }
 
+        // An engine that is taken over may hold to limits that were lifted since.
+        foreach (NetKernel.Api.V1.Tenant tenant in declared.Tenants.Values.Where(tenant => tenant.Limits is not null || nsms.Count > 0))
+        {
+            SetLimits(engine, 0, tenant.Id, "tenant " + tenant.Name, tenant.Limits);
+        }
+
         var guests = new HashSet<uint>();
         for (uint at = 0; engine.NextGuest(at) is { } there; at = there.Guest)
         {
@@ -176,6 +182,7 @@ internal sealed partial class Platform
                 string detached = EngineClient.Text(there);
                 guest.DetachReason = detached.Length > 0 ? detached : null;
                 guest.Problem = null;
+                SetLimits(engine, guest);
             }
             else
             {

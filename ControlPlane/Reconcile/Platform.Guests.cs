@@ -62,6 +62,11 @@ internal sealed partial class Platform
             network.AddGuest(guest, nsm);
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
             engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses);
+            if (guest.Declared.Limits is not null)
+            {
+                SetLimits(engine, guest);
+            }
+
             guest.Problem = null;
         }
         catch (Exception e) when (e is EngineException or InvalidOperationException or IOException)

@@ -51,6 +51,7 @@ internal static class GuestRules
     {
         ResolverFile.Check(wanted.Dns);
         CheckLabels("guest.labels", wanted.Labels);
+        LimitRules.Check("guest.limits", wanted.Limits);
     }
 
     public static void CheckLabels(string field, IDictionary<string, string> labels)

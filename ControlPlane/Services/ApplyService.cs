@@ -10,7 +10,7 @@ using NetKernel.ControlPlane.Rpc;
 namespace NetKernel.ControlPlane.Services;
 
 /// <summary>A declared state as a whole: the difference to what is declared now, checked, written as one transaction, and then brought into force.</summary>
-internal sealed class ApplyService(Platform platform, Registry registry, GuestService guests, NsmService nsms)
+internal sealed class ApplyService(Platform platform, Registry registry, GuestService guests, NsmService nsms, TenantService tenants)
 {
     /// <summary>Everything declared that a caller sees, as <see cref="ApplyAsync"/> takes it.</summary>
     public DeclaredState Export(Caller caller)
@@ -99,6 +99,11 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
         foreach (Declaration one in declarations.Where(one => one.Kind == Registry.GuestKind && one.Value is null))
         {
             platform.UnmakeGuest(before.Guests[one.Name]);
+        }
+
+        foreach (Declaration one in declarations.Where(one => one.Kind == Registry.TenantKind))
+        {
+            tenants.InForce(before.Tenants.GetValueOrDefault(one.Name), registry.Now.Tenants.GetValueOrDefault(one.Name));
         }
 
         foreach (Declaration one in declarations.Where(one => one.Kind == Registry.NsmKind))

@@ -146,9 +146,17 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         {
             platform.TryMakeGuest(record);
         }
-        else if (!Equals(before.Dns, record.Declared.Dns))
+        else
         {
-            ResolverFile.Write(platform.Directory.FilesPath(record.Name), record.Declared.Dns);
+            if (!Equals(before.Dns, record.Declared.Dns))
+            {
+                ResolverFile.Write(platform.Directory.FilesPath(record.Name), record.Declared.Dns);
+            }
+
+            if (!Equals(before.Limits, record.Declared.Limits))
+            {
+                platform.SetLimits(record);
+            }
         }
     }
 

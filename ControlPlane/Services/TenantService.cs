@@ -1,5 +1,6 @@
 using NetKernel.Api.V1;
 using NetKernel.ControlPlane.Access;
+using NetKernel.ControlPlane.Reconcile;
 using NetKernel.ControlPlane.Resources;
 using NetKernel.ControlPlane.Rpc;
 using GuestCounters = NetKernel.Channel.GuestCounters;
@@ -7,7 +8,7 @@ using GuestCounters = NetKernel.Channel.GuestCounters;
 namespace NetKernel.ControlPlane.Services;
 
 /// <summary>Tenants: get, create, change, delete.</summary>
-internal sealed class TenantService(Registry registry, StatService stats)
+internal sealed class TenantService(Platform platform, Registry registry, StatService stats)
 {
     public static readonly string[] Changeable = ["limits", "uids", "labels", "max_guests"];
 
@@ -34,6 +35,7 @@ internal sealed class TenantService(Registry registry, StatService stats)
             if (!request.ValidateOnly)
             {
                 await registry.CommitAsync(new Declaration(Registry.TenantKind, tenant.Name, tenant));
+                InForce(null, tenant);
             }
 
             return Describe(tenant);
@@ -56,6 +58,7 @@ internal sealed class TenantService(Registry registry, StatService stats)
             if (!request.ValidateOnly)
             {
                 await registry.CommitAsync(new Declaration(Registry.TenantKind, after.Name, after));
+                InForce(before, after);
             }
 
             return Describe(after);
@@ -78,7 +81,7 @@ internal sealed class TenantService(Registry registry, StatService stats)
                 return;
             }
 
-            _ = Find(name, caller);
+            Tenant before = Find(name, caller);
             if (name == Registry.DefaultTenant)
             {
                 throw new ServiceException(FailureCode.FailedPrecondition, "the tenant default is always there", about: "tenant/default");
@@ -91,10 +94,21 @@ internal sealed class TenantService(Registry registry, StatService stats)
             }
 
             await registry.CommitAsync(new Declaration(Registry.TenantKind, name, null));
+            InForce(before, null);
         }
         finally
         {
             registry.Changes.Release();
+        }
+    }
+
+    /// <summary>Brings a change that is declared into force. Call under the lock.</summary>
+    public void InForce(Tenant? before, Tenant? after)
+    {
+        // A new one may have the number of one that went while CoreEngine was out of reach: it is always told.
+        if (before is null || !Equals(before.Limits, after?.Limits))
+        {
+            platform.SetLimits(after ?? before!, after?.Limits);
         }
     }
 

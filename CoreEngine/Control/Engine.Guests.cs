@@ -45,6 +45,12 @@ internal sealed unsafe partial class Engine
             return;
         }
 
+        foreach (GuestPort port in guest.Ports)
+        {
+            port.Own = guest.Limits;
+            port.Tenants = AllowanceOf(guest.Tenant);
+        }
+
         _guests.Add(guest.Id, guest);
         OnLoops(loop => loop.AddGuest(guest.Ports[loop.Index]));
         Log.Info("guest-added", ("guest", name), ("id", guest.Id), ("nsm", guest.NsmId), ("hugepages", guest.PoolIsHuge ? "yes" : "no"));

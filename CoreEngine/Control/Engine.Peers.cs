@@ -64,7 +64,7 @@ internal sealed unsafe partial class Engine
                 TellNextNsm(peer, ref message);
                 break;
             case AttachOp.SetLimits:
-                Reply(peer, message, Libc.ENOSYS, "this CoreEngine enforces no limits");
+                SetLimits(peer, ref message);
                 break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);

@@ -89,6 +89,9 @@ internal sealed unsafe class Guest
     /// <summary>Its tenant's number.</summary>
     public uint Tenant { get; }
 
+    /// <summary>What it may use.</summary>
+    public Allowance Limits { get; } = new();
+
     public uint Flags { get; }
 
     public uint Address4 { get; }

@@ -1,0 +1,80 @@
+using System.Collections.Generic;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.CoreEngine.Control;
+
+/// <summary>Limits of guests and tenants, as the control plane sets them.</summary>
+internal sealed unsafe partial class Engine
+{
+    /// <summary>Tenant numbers are up to this.</summary>
+    private const uint MaxTenant = 4095;
+
+    private readonly Dictionary<uint, Allowance> _tenants = [];
+
+    /// <summary>What the guests of a tenant may use together; there as soon as anybody asks.</summary>
+    private Allowance AllowanceOf(uint tenant)
+    {
+        if (!_tenants.TryGetValue(tenant, out Allowance? allowance))
+        {
+            _tenants.Add(tenant, allowance = new Allowance());
+        }
+
+        return allowance;
+    }
+
+    private void SetLimits(EnginePeer peer, ref AttachMessage message)
+    {
+        LimitsMessage limits = message.Limits;
+        if (Problem(limits) is { } problem)
+        {
+            Reply(peer, message, Libc.EINVAL, problem);
+            return;
+        }
+
+        if (message.Guest == 0)
+        {
+            if (message.Slot is 0 or > MaxTenant)
+            {
+                Reply(peer, message, Libc.EINVAL, $"limits of a guest, or of a tenant: those have numbers from 1 to {MaxTenant}");
+                return;
+            }
+
+            uint tenant = message.Slot;
+            AllowanceOf(tenant).Set(limits, Libc.Now);
+            foreach (Guest guest in _guests.Values)
+            {
+                if (guest.Tenant == tenant)
+                {
+                    OnLoops(loop => loop.LimitsChanged(guest.Id));
+                }
+            }
+
+            Log.Info("limits", ("tenant", tenant), ("limits", Text(limits)));
+        }
+        else if (_guests.TryGetValue(message.Guest, out Guest? guest))
+        {
+            guest.Limits.Set(limits, Libc.Now);
+            OnLoops(loop => loop.LimitsChanged(guest.Id));
+            Log.Info("limits", ("guest", guest.Name), ("limits", Text(limits)));
+        }
+        else
+        {
+            Reply(peer, message, Libc.ENOENT, $"no guest {message.Guest}");
+            return;
+        }
+
+        Reply(peer, message, 0, "");
+    }
+
+    private static string? Problem(in LimitsMessage limits) =>
+        Problem("send", limits.SendBytesPerSecond, limits.SendBurst) ?? Problem("receive", limits.ReceiveBytesPerSecond, limits.ReceiveBurst)
+        ?? Problem("operations", limits.OperationsPerSecond, limits.OperationsBurst);
+
+    private static string? Problem(string what, ulong rate, ulong burst) =>
+        rate == 0 && burst != 0 ? $"{what}: a burst without a rate"
+        : rate > TokenBucket.Most || burst > TokenBucket.Most ? $"{what}: rate and burst are at most {TokenBucket.Most}"
+        : null;
+
+    private static string Text(in LimitsMessage limits) =>
+        $"send={limits.SendBytesPerSecond} receive={limits.ReceiveBytesPerSecond} operations={limits.OperationsPerSecond} connections={limits.OpenConnections}";
+}
