@@ -37,7 +37,6 @@ internal static class ApplyCommand
         Console.Error.WriteLine(
             answer.Changes.Count == 0 ? "nothing to change: everything is as declared"
             : dryRun ? $"{answer.Changes.Count} changes would be made (nothing has been changed)" : $"{answer.Changes.Count} changes are made");
-        Changes.Warn(state.Guests.Select(guest => guest.Limits).Concat(state.Tenants.Select(tenant => tenant.Limits)).FirstOrDefault(limits => limits is not null));
         return ExitCode.Success;
     }
 

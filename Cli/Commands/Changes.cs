@@ -15,7 +15,6 @@ internal static class Changes
         Console.Error.WriteLine(
             $"guest {guest.Name} {(dryRun ? "would be" : "is")} made: {(guest.Ipv4.Length > 0 ? guest.Ipv4 : "the host's addresses")}{(guest.Ipv6.Length > 0 ? ", " + guest.Ipv6 : "")}, "
             + $"NSM {guest.Nsm}");
-        Warn(guest.Limits);
         return ExitCode.Success;
     }
 
@@ -26,7 +25,6 @@ internal static class Changes
         using var client = new NkdClient(directory);
         Guest guest = client.UpdateGuest(wanted, paths);
         Console.Error.WriteLine($"guest {guest.Name} is changed: {string.Join(", ", paths)}");
-        Warn(paths.Any(path => path.StartsWith("limits", StringComparison.Ordinal)) ? guest.Limits : null);
         return ExitCode.Success;
     }
 
@@ -74,7 +72,6 @@ internal static class Changes
         Check("tenant", wanted.Name);
         using var client = new NkdClient(directory);
         Console.Error.WriteLine($"tenant {client.CreateTenant(wanted).Name} is made");
-        Warn(wanted.Limits);
         return ExitCode.Success;
     }
 
@@ -84,7 +81,6 @@ internal static class Changes
         CheckAny(paths);
         using var client = new NkdClient(directory);
         Console.Error.WriteLine($"tenant {client.UpdateTenant(wanted, paths).Name} is changed: {string.Join(", ", paths)}");
-        Warn(paths.Any(path => path.StartsWith("limits", StringComparison.Ordinal)) ? wanted.Limits : null);
         return ExitCode.Success;
     }
 
@@ -154,15 +150,6 @@ internal static class Changes
         if (nsm.QuotaProblem.Length > 0)
         {
             Console.Error.WriteLine($"nk: NSM {nsm.Name}: its quotas are not in force: {nsm.QuotaProblem}");
-        }
-    }
-
-    // Limits are declared and kept; this CoreEngine does not enforce them, and nobody should think that it does.
-    internal static void Warn(Limits? limits)
-    {
-        if (limits is not null)
-        {
-            Console.Error.WriteLine("nk: the limits are declared, but this CoreEngine does not enforce limits yet");
         }
     }
 

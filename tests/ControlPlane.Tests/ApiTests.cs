@@ -289,6 +289,85 @@ public sealed class ApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task CoreEngine_is_told_the_limits_of_guests_whenever_they_change()
+    {
+        _ = await Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", Limits = new Limits { SendBytesPerSecond = 1000, SendBurstBytes = 7 } } });
+        Assert.Equal([(1u, 0u, 1000ul, 7ul, 0ul)], LimitsTold());
+        _ = await Update(new Guest { Name = "a", Limits = new Limits { OpenConnections = 9 } }, "limits.open_connections");
+        _ = await Update(new Guest { Name = "a", Labels = { ["x"] = "1" } }, "labels");
+        Assert.Equal([(1u, 0u, 1000ul, 7ul, 9ul)], LimitsTold());
+        _ = await Update(new Guest { Name = "a" }, "limits");
+        Assert.Equal([(1u, 0u, 0ul, 0ul, 0ul)], LimitsTold());
+        _ = await Create("b");
+        Assert.Empty(LimitsTold());
+    }
+
+    [Fact]
+    public async Task CoreEngine_is_told_the_limits_of_tenants_by_calls_and_apply()
+    {
+        Tenant acme = await Tenants.CreateTenantAsync(new CreateTenantRequest { Tenant = new Tenant { Name = "acme", Limits = new Limits { SendBytesPerSecond = 1000 } } });
+        Assert.Equal([(0u, acme.Id, 1000ul, 0ul, 0ul)], LimitsTold());
+        var state = new DeclaredState
+        {
+            Tenants = { new Tenant { Name = "acme", Limits = new Limits { SendBytesPerSecond = 2000 } } },
+            Guests = { new Guest { Name = "a", Tenant = "acme", Limits = new Limits { OpenConnections = 3 } } },
+        };
+        _ = await State.ApplyAsync(new ApplyRequest { State = state });
+        Assert.Equal([(0u, acme.Id, 2000ul, 0ul, 0ul), (1u, 0u, 0ul, 0ul, 3ul)], LimitsTold());
+        _ = await Guests.DeleteGuestAsync(new DeleteGuestRequest { Name = "a" });
+        _ = await Tenants.DeleteTenantAsync(new DeleteTenantRequest { Name = "acme" });
+        Assert.Equal([(0u, acme.Id, 0ul, 0ul, 0ul)], LimitsTold());
+    }
+
+    [Fact]
+    public async Task A_killed_engine_is_told_the_limits_again()
+    {
+        _ = await Tenants.CreateTenantAsync(new CreateTenantRequest { Tenant = new Tenant { Name = "acme", Limits = new Limits { SendBytesPerSecond = 1000 } } });
+        _ = await Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", Limits = new Limits { OpenConnections = 3 } } });
+        (uint, uint, ulong, ulong, ulong)[] told = LimitsTold();
+        Assert.Equal(2, told.Length);
+        _ = Network.ProcessesInside.SendSignal((await Platform.GetStatusAsync(new Empty())).EnginePid, 9);
+        var again = new List<(uint, uint, ulong, ulong, ulong)>();
+        for (int i = 0; i < 1000 && again.Count < 2; i++)
+        {
+            again.AddRange(LimitsTold());
+            await Task.Delay(10);
+        }
+
+        Assert.Equal(told, again);
+    }
+
+    [Fact]
+    public async Task Limits_that_cannot_be_enforced_are_refused()
+    {
+        await Refused(new Limits { PoolBytes = 1 }, "cannot be enforced", "pool_bytes");
+        await Refused(new Limits { SendBurstBytes = 1 }, "needs a rate", "send_burst_bytes");
+        await Refused(new Limits { OperationsPerSecond = ulong.MaxValue }, "at most", "operations_per_second");
+        Assert.Empty(LimitsTold());
+
+        async Task Refused(Limits limits, string why, string field)
+        {
+            await Fails(
+                Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", Limits = limits } }).ResponseAsync, StatusCode.InvalidArgument, why, "guest.limits." + field);
+            await Fails(
+                Tenants.CreateTenantAsync(new CreateTenantRequest { Tenant = new Tenant { Name = "t", Limits = limits } }).ResponseAsync, StatusCode.InvalidArgument, why,
+                "tenant.limits." + field);
+        }
+    }
+
+    // What SetLimits have come since the last look: guest, tenant, and some of the limits.
+    private (uint Guest, uint Tenant, ulong Send, ulong Burst, ulong Open)[] LimitsTold()
+    {
+        lock (_engine.Requests)
+        {
+            var told = _engine.Requests.Where(one => one.Op == AttachOp.SetLimits)
+                .Select(one => (one.Guest, one.Slot, one.Limits.SendBytesPerSecond, one.Limits.SendBurst, one.Limits.OpenConnections)).ToArray();
+            _ = _engine.Requests.RemoveAll(one => one.Op == AttachOp.SetLimits);
+            return told;
+        }
+    }
+
+    [Fact]
     public async Task Every_change_has_an_audit_entry_and_so_has_every_refusal()
     {
         _ = await Create("a");
