@@ -20,6 +20,9 @@ internal unsafe struct SharedOptions
     private const int Count = 28;
 
     private ulong _set;
+
+    // The name that TCP_CONGESTION was set to; 0: none.
+    private ulong _congestion;
     private fixed int _values[Count];
 
     /// <summary>SO_LINGER.</summary>
@@ -79,7 +82,14 @@ internal unsafe struct SharedOptions
 
         if (level == Tcp && name == TCP_CONGESTION)
         {
-            return ENOENT; // as the kernel says of one it does not have; here there is none to choose
+            // There is none to choose here. What the kernel's stack would take is kept and given back, like all that steers packets only.
+            if (!IsCongestionControl(value, length))
+            {
+                return ENOENT;
+            }
+
+            _congestion = value;
+            return 0;
         }
 
         int rule = Find(level, name);
@@ -137,7 +147,11 @@ internal unsafe struct SharedOptions
         else if (level == Tcp && name == TCP_CONGESTION)
         {
             length = room < 16 ? room : 16;
-            Name[..(int)length].CopyTo(new Span<byte>(value, (int)length));
+            ulong* said = stackalloc ulong[2];
+            said[0] = _congestion;
+            said[1] = 0;
+            ReadOnlySpan<byte> text = _congestion == 0 ? Name : new ReadOnlySpan<byte>(said, 16);
+            text[..(int)length].CopyTo(new Span<byte>(value, (int)length));
             return 0;
         }
         else if (level == Tcp && name == TcpInfo)
@@ -153,6 +167,15 @@ internal unsafe struct SharedOptions
         length = have < room ? have : room;
         Buffer.MemoryCopy(ints, value, room, length);
         return 0;
+    }
+
+    // tcp(7), TCP_CONGESTION: a name with or without its 0. Longer names than these do not fit a request.
+    private static bool IsCongestionControl(ulong name, uint length)
+    {
+        ReadOnlySpan<byte> text = new(&name, (int)(length < sizeof(ulong) ? length : sizeof(ulong)));
+        int end = text.IndexOf((byte)0);
+        text = end < 0 ? text : text[..end];
+        return text.SequenceEqual("cubic"u8) || text.SequenceEqual("reno"u8) || text.SequenceEqual("bbr"u8) || text.SequenceEqual("dctcp"u8);
     }
 
     private static int Find(int level, int name)

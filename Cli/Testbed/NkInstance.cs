@@ -74,7 +74,13 @@ public sealed class NkInstance : IDisposable
     }
 
     /// <summary>Starts nkd, which takes over what runs; returns when it is ready.</summary>
-    public void StartControlPlane() => _ = UpDown.Start(RunDirectory, Name, _options);
+    public void StartControlPlane()
+    {
+        _ = UpDown.Start(RunDirectory, Name, _options);
+
+        // The client may still hold a connection to the nkd before this one, and learn only by using it that it has ended.
+        _ = WaitFor(() => _client.TryStatus() is not null, TimeSpan.FromSeconds(10));
+    }
 
     /// <summary>Makes a guest.</summary>
     public void CreateGuest(string guest, string? nsm = null) => _client.CreateGuest(new Guest { Name = guest, Nsm = nsm ?? "" }, mustBeNew: false);

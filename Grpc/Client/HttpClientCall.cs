@@ -16,6 +16,8 @@ internal sealed class HttpClientCall<TRequest, TResponse> : ICall, IAsyncStreamR
     private readonly GrpcChannel _channel;
     private readonly Method<TRequest, TResponse> _method;
     private readonly CallOptions _options;
+    private static readonly TimeSpan TimerGrain = TimeSpan.FromMilliseconds(20);
+
     private readonly CancellationTokenSource _ending;
     private readonly TaskCompletionSource<Metadata> _headers = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _sync = new();
@@ -252,6 +254,12 @@ internal sealed class HttpClientCall<TRequest, TResponse> : ICall, IAsyncStreamR
         }
     }
 
+    // Both ends measure the deadline, each by a timer that may be early by the clock's grain: who ends the call first is chance, the status is not.
+    private bool Overdue =>
+        _options.Deadline is { } deadline && deadline != DateTime.MaxValue && DateTime.UtcNow >= deadline.ToUniversalTime() - TimerGrain;
+
+    private static HttpProtocolException? Http2(Exception e) => e as HttpProtocolException ?? e.InnerException as HttpProtocolException;
+
     private Status StatusOf(Exception e)
     {
         if (e is RpcException rpc)
@@ -259,8 +267,7 @@ internal sealed class HttpClientCall<TRequest, TResponse> : ICall, IAsyncStreamR
             return rpc.Status;
         }
 
-        if (_options.Deadline is { } deadline && deadline != DateTime.MaxValue && (e is OperationCanceledException || _ending.IsCancellationRequested)
-            && !_options.CancellationToken.IsCancellationRequested && DateTime.UtcNow >= deadline.ToUniversalTime().AddMilliseconds(-1))
+        if (Overdue && !_options.CancellationToken.IsCancellationRequested && (e is OperationCanceledException || _ending.IsCancellationRequested || Http2(e)?.ErrorCode == 8))
         {
             return new Status(StatusCode.DeadlineExceeded, "Deadline Exceeded", e);
         }
@@ -271,7 +278,7 @@ internal sealed class HttpClientCall<TRequest, TResponse> : ICall, IAsyncStreamR
         }
 
         // gRPC over HTTP/2, "HTTP2 Transport Mapping", Errors.
-        HttpProtocolException? protocol = e as HttpProtocolException ?? e.InnerException as HttpProtocolException;
+        HttpProtocolException? protocol = Http2(e);
         return protocol?.ErrorCode switch
         {
             7 => new Status(StatusCode.Unavailable, "the server refused the stream", e),

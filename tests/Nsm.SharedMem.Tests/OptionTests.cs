@@ -33,9 +33,22 @@ public sealed class OptionTests
         const int Fastopen = 23, Congestion = 13, OobInline = 10, NoSuch = 92;
         Assert.Equal(NoSuch, client.SetOption(Tcp, Fastopen, 1));
         Assert.Equal(NoSuch, client.SetOption(Libc.SOL_SOCKET, OobInline, 1));
-        Assert.Equal(2, client.SetOption(Tcp, Congestion, BitConverter.ToUInt64("cubic\0\0\0"u8), 8));
+        Assert.Equal(2, client.SetOption(Tcp, Congestion, BitConverter.ToUInt64("vegas\0\0\0"u8), 5));
         Assert.Equal(0, client.GetOption(Tcp, Congestion, 16, out byte[] name));
         Assert.Equal("sharedmem", Encoding.ASCII.GetString(name).TrimEnd('\0'));
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(8)]
+    public void The_name_of_a_congestion_control_is_kept(uint length)
+    {
+        const int Congestion = 13;
+        using SharedMemNsm nsm = new();
+        (FakeSocket client, FakeSocket _) = nsm.Pair(113);
+        Assert.Equal(0, client.SetOption(Tcp, Congestion, BitConverter.ToUInt64("cubic\0\0\0"u8), length));
+        Assert.Equal(0, client.GetOption(Tcp, Congestion, 16, out byte[] name));
+        Assert.Equal("cubic", Encoding.ASCII.GetString(name).TrimEnd('\0'));
     }
 
     [Fact]

@@ -75,7 +75,8 @@ public sealed class HaproxyTests(MatrixFixture matrix)
         RunningProgram haproxy = Start(world);
         world.Client.Shows("for i in 1 2 3 4; do curl -sS http://$SERVER/$i; done | sort; curl -sS http://[$SERVER6]/v6 | cut -d' ' -f2-");
         world.Outside.Shows("curl -sS http://$SERVER/outside http://$SERVER/again -w '%{num_connects}\\n' | cut -d' ' -f2-");
-        world.Client.Shows("curl -sS http://$SERVER:7001/");
+        // haproxy closes without reading: whether curl sees the end (52) or the reset that follows it (56) is chance.
+        world.Client.Shows("curl -sS http://$SERVER:7001/ 2>/dev/null; case $? in 52|56) echo closed;; *) echo $?;; esac");
         world.Client.Shows("socat -t 10 - TCP:$SERVER:7000 < big.bin | sha256sum; sha256sum < big.bin");
         world.Server.Shows("echo 'show stat' | socat - UNIX-CONNECT:admin.sock | cut -d, -f1,2,18 | grep 'pages,\\|gone,'");
         Stop(haproxy, pages, echo);

@@ -39,7 +39,7 @@ public sealed class RsyncTests(MatrixFixture matrix)
         world.Client.Shows("rsync -a rsync://$SERVER/data/ copy/ && cd copy && " + Sums);
         world.Outside.Shows("rsync -az rsync://[$SERVER6]/data/ copy6/ && cd copy6 && " + Sums);
         world.Client.Shows("rsync -a data/ rsync://$SERVER/inbox/up/ && cd inbox/up && " + Sums);
-        world.Client.Must("printf changed | dd of=copy/big.bin bs=1 seek=4000000 conv=notrunc status=none; rm -r copy/tree3");
+        world.Client.Must("printf changed | dd of=copy/big.bin bs=1 seek=4000000 conv=notrunc status=none; touch -d 2001-01-01 copy/big.bin; rm -r copy/tree3");
         world.Client.Shows("rsync -aiO --checksum --stats --delete rsync://$SERVER/data/ copy/ | grep '^[>cd]\\|Literal\\|Matched' && cd copy && " + Sums);
         world.Client.Shows("for i in 1 2 3 4; do rsync -a rsync://$SERVER/data/ many$i/ & done; wait; for i in 1 2 3 4; do (cd many$i; " + Sums + "); done");
         rsync.Stop();
