@@ -14,6 +14,12 @@ internal unsafe struct MtcpSocket
     /// <summary>The IPv4 half of a socket bound to both of a guest's wildcards, or null.</summary>
     public Tcb* T4;
 
+    /// <summary>A datagram socket's halves: IPv4, and IPv6 for a socket of that family; and the one that is connected, or null.</summary>
+    public UdpSocket* U4, U6, Peer;
+
+    /// <summary>A datagram socket's SO_RCVBUF, doubled; 0: not set.</summary>
+    public uint ReceiveBytes;
+
     /// <summary>Address family that the guest asked for.</summary>
     public int Domain;
     public Phase Phase;
@@ -77,4 +83,16 @@ internal enum MtcpFlags
     /// <summary>SO_REUSEADDR and SO_REUSEPORT of the last Bind.</summary>
     ReuseAddress = 4,
     ReusePort = 8,
+
+    /// <summary>SOCK_DGRAM.</summary>
+    Datagram = 16,
+
+    /// <summary>Bound to one family only.</summary>
+    OneFamily = 32,
+
+    /// <summary>Bound by the program, not by sending.</summary>
+    ProgramBound = 64,
+
+    /// <summary>The IPv4 half delivers first next time.</summary>
+    Turn4 = 128,
 }

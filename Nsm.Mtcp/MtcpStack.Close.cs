@@ -16,6 +16,10 @@ internal sealed unsafe partial class MtcpStack
     public void Close(Connection* c, bool abort)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            return; // Run sends what is queued.
+        }
 
         // SO_LINGER with 0 seconds asks for RST at close(2); so does data that nobody has read (RFC 2525, 2.17).
         if (abort || (s->LingerOn != 0 && s->LingerSeconds == 0) || s->Filled != 0 || (s->Phase == Phase.Connected && s->T->Unread != 0))
@@ -29,6 +33,7 @@ internal sealed unsafe partial class MtcpStack
     public void Drop(Connection* c)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        CloseDatagrams(s);
         ReturnOpen(c, s);
         EndHalf(s->T4);
         EndHalf(s->T);

@@ -32,6 +32,17 @@ internal sealed unsafe partial class MtcpStack
     {
         const int ShutRead = 0, ShutWrite = 1;
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            if (how != ShutRead && !s->Has(MtcpFlags.ShutdownWanted))
+            {
+                s->Flags |= MtcpFlags.ShutdownWanted;
+                s->Told = c->SendTail; // Those before still go out.
+            }
+
+            return;
+        }
+
         switch (s->Phase)
         {
             case Phase.Connected when how != ShutRead:

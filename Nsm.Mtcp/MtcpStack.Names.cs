@@ -13,6 +13,13 @@ internal sealed unsafe partial class MtcpStack
     public void Bind(Connection* c, in Endpoint address, NqeFlags flags)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            int result = BindDatagrams(c, s, in address, flags);
+            _host.CompleteAddress(c, Op.BindDone, result, result == 0 ? LocalOf(c, s) : default);
+            return;
+        }
+
         int error = s->Phase switch
         {
             Phase.Bound => Renew(c, s), // The guest could not use the port that it got.
@@ -26,6 +33,12 @@ internal sealed unsafe partial class MtcpStack
     public void Listen(Connection* c, int backlog)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            _host.CompleteAddress(c, Op.ListenDone, EOPNOTSUPP, default);
+            return;
+        }
+
         int error = s->Phase is Phase.Connecting or Phase.Connected ? Libc.EINVAL : 0;
         if (error == 0 && s->Phase == Phase.Fresh)
         {
@@ -54,6 +67,12 @@ internal sealed unsafe partial class MtcpStack
     public void Connect(Connection* c, in Endpoint address, NqeFlags flags)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            ConnectDatagrams(c, s, in address, flags);
+            return;
+        }
+
         int error = s->Phase switch
         {
             Phase.Connected or Phase.Listening => EISCONN,

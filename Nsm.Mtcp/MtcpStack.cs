@@ -7,7 +7,7 @@ using NetKernel.Stack;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>Our own TCP/IP stack behind <see cref="INetworkStack"/>, on one link of this network namespace.</summary>
-/// <remarks>The parts: the loop (this file), names and connecting (Names), data (Data), the end (Close), options (<see cref="SocketOptions"/>).</remarks>
+/// <remarks>The parts: the loop (this file), names and connecting (Names), data (Data), the end (Close), datagrams (Datagrams), options (<see cref="SocketOptions"/>).</remarks>
 internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDisposable
 {
     /// <summary>Owner of a connection that is announced to a guest and not yet taken: what arrives for it waits in the stack.</summary>
@@ -19,7 +19,9 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private readonly Device _device;
     private readonly NetworkStack _stack;
     private readonly TcpLayer _tcp;
+    private readonly UdpLayer _udp;
     private readonly AddressTaker? _taker;
+    private readonly UdpBudgets _budgets = new();
     private StackHost _host = null!;
     private uint _scheduled;
 
@@ -34,6 +36,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         _stack = new NetworkStack(options, device, new RandomSource(BitConverter.ToUInt64(seed), BitConverter.ToUInt64(seed[8..])), Now);
         _tcp = _stack.Tcp;
         _tcp.User = this;
+        _udp = _stack.Udp;
+        _udp.User = this;
         for (int i = 0; i < settings.Routes.Length; i++)
         {
             _ = _stack.Routes.Add(settings.Routes[i].Prefix, settings.Routes[i].Bits, settings.Routes[i].Gateway);
@@ -56,6 +60,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
 
     public void GuestAdded(Guest guest)
     {
+        _budgets.Add((int)guest.Id);
         if (guest.Address4 != 0)
         {
             AddAddress(Own4(guest));
@@ -69,6 +74,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
 
     public void GuestRemoved(Guest guest)
     {
+        _budgets.Remove((int)guest.Id);
         if (guest.Address4 != 0)
         {
             _stack.RemoveAddress(Own4(guest));
@@ -115,9 +121,14 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             return EAFNOSUPPORT;
         }
 
+        if ((type & TypeMask) == Libc.SOCK_DGRAM)
+        {
+            return OpenDatagrams(c, domain, protocol);
+        }
+
         if ((type & TypeMask) != Libc.SOCK_STREAM)
         {
-            return ESOCKTNOSUPPORT; // Datagrams: docs/mtcp.md.
+            return ESOCKTNOSUPPORT;
         }
 
         if (protocol is not (0 or IPPROTO_TCP))
@@ -136,6 +147,12 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         MtcpSocket* s = (MtcpSocket*)c->State;
         if (c->SocketError != 0)
         {
+            return;
+        }
+
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            RunDatagrams(c, s);
             return;
         }
 
@@ -183,7 +200,11 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _stack.Dispose();
+    public void Dispose()
+    {
+        _stack.Dispose();
+        _budgets.Dispose();
+    }
 
     private void AddAddress(Address address)
     {

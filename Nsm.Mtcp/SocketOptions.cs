@@ -17,6 +17,11 @@ internal sealed unsafe partial class MtcpStack
     public int SetOption(Connection* c, int level, int name, ulong value, uint length)
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            return SetDatagramOption(s, level, name, value, length);
+        }
+
         int error = Set(c, s, s->T, level, name, value, length);
         return error == 0 && s->T4 != null ? Set(c, s, s->T4, level, name, value, length) : error;
     }
@@ -25,6 +30,11 @@ internal sealed unsafe partial class MtcpStack
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
         Tcb* t = s->T;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            return GetDatagramOption(s, level, name, value, room, out length);
+        }
+
         length = 0;
         var (noDelay, cork, keepAlive, quickAck) = TcpLayer.OptionsOf(t);
         if (level == IPPROTO_TCP && name == TCP_INFO)

@@ -63,6 +63,9 @@ public enum DropReason
     /// <summary>No UDP socket there.</summary>
     UdpNoSocket,
 
+    /// <summary>A UDP socket that is full, or its owner's memory.</summary>
+    UdpFull,
+
     /// <summary>Shorter than a TCP header.</summary>
     TcpTruncated,
 

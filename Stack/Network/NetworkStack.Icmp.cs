@@ -194,16 +194,17 @@ public sealed unsafe partial class NetworkStack
             return;
         }
 
-        Report(protocol, local, remote, p + header, size - header, errno, mtu);
+        IcmpReport report = new() { Offender = packet.Source, Type = *(p - 8), Code = *(p - 7), Mtu = mtu };
+        Report(protocol, local, remote, p + header, size - header, errno, report);
     }
 
-    private void Report(byte protocol, in Address local, in Address remote, byte* transport, uint size, int errno, uint mtu)
+    private void Report(byte protocol, in Address local, in Address remote, byte* transport, uint size, int errno, IcmpReport report)
     {
         ushort localPort = Wire.U16(transport), remotePort = Wire.U16(transport + 2);
         bool known = protocol switch
         {
             Protocol.Tcp => Tcp.HasSentTo(local, remote, localPort, remotePort, Wire.U32(transport + Field.TcpSeq)),
-            Protocol.Udp => UdpLayer.HasSentTo(local, remote, localPort, remotePort),
+            Protocol.Udp => Udp.HasSentTo(local, remote, localPort, remotePort),
             _ => false,
         };
         if (!known)
@@ -212,18 +213,18 @@ public sealed unsafe partial class NetworkStack
             return;
         }
 
-        if (mtu != 0)
+        if (report.Mtu != 0)
         {
-            mtu = _paths.Learn(remote, mtu, Now);
+            report.Mtu = _paths.Learn(remote, report.Mtu, Now);
         }
 
         if (protocol == Protocol.Tcp)
         {
-            Tcp.ReceiveError(local, remote, localPort, remotePort, errno, mtu);
+            Tcp.ReceiveError(local, remote, localPort, remotePort, errno, report.Mtu);
         }
         else
         {
-            UdpLayer.ReceiveError(local, remote, localPort, remotePort, errno, transport, size);
+            Udp.ReceiveError(local, remote, localPort, remotePort, errno, in report, transport, size);
         }
     }
 
@@ -245,7 +246,13 @@ public sealed unsafe partial class NetworkStack
         byte protocol = v4 ? p[Field.V4Protocol] : p[Field.V6Next];
         if (protocol is Protocol.Tcp or Protocol.Udp)
         {
-            Report(protocol, local, remote, p + header, length - ether - header, Errno.HostUnreachable, 0);
+            IcmpReport report = new()
+            {
+                Offender = local,
+                Type = v4 ? IcmpType.Unreachable : Icmpv6Type.Unreachable,
+                Code = v4 ? IcmpCode.Host : Icmpv6Code.Address,
+            };
+            Report(protocol, local, remote, p + header, length - ether - header, Errno.HostUnreachable, report);
         }
     }
 

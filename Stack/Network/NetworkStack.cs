@@ -43,7 +43,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
         _neighbourTimer = (Timer*)NativeMemory.AllocZeroed((nuint)sizeof(Timer));
         Wheel = new TimerWheel(this, now);
         Tcp = new TcpLayer(this);
-        Udp = new UdpLayer(this);
+        Udp = new UdpLayer(this, random);
     }
 
     /// <summary>What it was made with.</summary>
@@ -126,6 +126,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     public void Dispose()
     {
         Tcp.Dispose();
+        Udp.Dispose();
         _neighbours.Dispose();
         _reassembler.Dispose();
         _loop.Dispose();
