@@ -11,8 +11,10 @@ internal sealed unsafe partial class MtcpStack
     private const int SO_TIMESTAMPNS = 35, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_RECVTTL = 12, IP_RECVTOS = 13;
     private const int IPV6_MTU_DISCOVER = 23, IPV6_RECVERR = 25, IPV6_RECVPKTINFO = 49, IPV6_RECVHOPLIMIT = 51, IPV6_RECVTCLASS = 66;
 
-    /// <summary>Values of IP_MTU_DISCOVER that ask for no more than this stack does: datagrams are cut to the path's MTU and never marked "don't fragment".</summary>
-    private const int PmtuDont = 0, PmtuOmit = 5;
+    private const int IP_MTU = 14, IPV6_MTU = 24, ENOTCONN = 107;
+
+    /// <summary>Values of IP_MTU_DISCOVER (ip(7)). "Don't", "want" and "omit" are one here: datagrams are cut to the path's MTU, and marked "don't fragment" only on demand.</summary>
+    private const int PmtuDont = 0, PmtuWant = 1, PmtuDo = 2, PmtuProbe = 3, PmtuOmit = 5;
 
     private int SetDatagramOption(MtcpSocket* s, int level, int name, ulong value, uint length)
     {
@@ -76,7 +78,13 @@ internal sealed unsafe partial class MtcpStack
 
                 return 0;
             case (IPPROTO_IP, IP_MTU_DISCOVER) or (IPPROTO_IPV6, IPV6_MTU_DISCOVER):
-                return number is PmtuDont or PmtuOmit ? 0 : ENOPROTOOPT;
+                if (number is < PmtuDont or > PmtuOmit)
+                {
+                    return Libc.EINVAL;
+                }
+
+                u->DontFragment = number is PmtuDo or PmtuProbe;
+                return 0;
             case (IPPROTO_IP, IP_PKTINFO or IP_RECVTOS or IP_RECVTTL) or (IPPROTO_IPV6, IPV6_RECVPKTINFO or IPV6_RECVTCLASS or IPV6_RECVHOPLIMIT):
                 return 0; // Always told: the guest picks what its program wants.
             default:
@@ -84,7 +92,7 @@ internal sealed unsafe partial class MtcpStack
         }
     }
 
-    private static int GetDatagramOption(MtcpSocket* s, int level, int name, byte* value, uint room, out uint length)
+    private int GetDatagramOption(MtcpSocket* s, int level, int name, byte* value, uint room, out uint length)
     {
         length = 0;
         if (level == StackOption.Level && name == StackOption.ErrorQueue)
@@ -98,6 +106,12 @@ internal sealed unsafe partial class MtcpStack
         }
 
         UdpSocket* u = level == IPPROTO_IPV6 ? s->U6 : s->U4;
+        bool asksMtu = (level, name) is (IPPROTO_IP, IP_MTU) or (IPPROTO_IPV6, IPV6_MTU);
+        if (asksMtu && s->Peer != u)
+        {
+            return ENOTCONN;
+        }
+
         int? number = (level, name) switch
         {
             (Libc.SOL_SOCKET, SO_ERROR) => 0, // The pending error is told by Error.
@@ -107,8 +121,8 @@ internal sealed unsafe partial class MtcpStack
             (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS) => u->Tos,
             (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => u->Ttl,
             (IPPROTO_IP, IP_RECVERR) or (IPPROTO_IPV6, IPV6_RECVERR) => u->RecordsErrors ? 1 : 0,
-            (IPPROTO_IP, IP_MTU_DISCOVER) or (IPPROTO_IPV6, IPV6_MTU_DISCOVER) => PmtuDont,
-            _ => null,
+            (IPPROTO_IP, IP_MTU_DISCOVER) or (IPPROTO_IPV6, IPV6_MTU_DISCOVER) => u->DontFragment ? PmtuDo : PmtuWant,
+            _ => asksMtu ? (int)_udp.MtuOf(u) : null,
         };
         if (number is not { } found)
         {

@@ -110,6 +110,12 @@ public sealed unsafe partial class UdpLayer
             return Errno.MessageSize;
         }
 
+        uint headers = Field.UdpHeader + (to.IsV4 ? (uint)Field.V4Length : Field.V6Length);
+        if (s->DontFragment && !_stack.IsLocal(to) && length + headers > _stack.MtuTo(to))
+        {
+            return Errno.MessageSize;
+        }
+
         byte* header = _stack.TransportHeader;
         Wire.U16(header, s->LocalPort);
         Wire.U16(header + 2, port);
@@ -121,8 +127,11 @@ public sealed unsafe partial class UdpLayer
         frame.PayloadCount = count;
         frame.PayloadLength = length;
         _stack.Counters.DatagramsOut++;
-        return _stack.SendIp(s->Local, to, Protocol.Udp, tos, ttl, mayFragment: true, Field.UdpChecksum, ref frame);
+        return _stack.SendIp(s->Local, to, Protocol.Udp, tos, ttl, mayFragment: !s->DontFragment, Field.UdpChecksum, ref frame);
     }
+
+    /// <summary>The MTU of the path to a connected socket's peer.</summary>
+    public uint MtuOf(UdpSocket* s) => _stack.MtuTo(s->Remote);
 
     /// <summary>Removes the oldest datagram.</summary>
     public static void Pop(UdpSocket* s)

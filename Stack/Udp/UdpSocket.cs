@@ -33,6 +33,9 @@ public unsafe struct UdpSocket
     /// <summary>IP_RECVERR. The user writes it.</summary>
     public bool RecordsErrors;
 
+    /// <summary>What it sends is not cut, and marked so: what is larger than the path's MTU is EMSGSIZE. The user writes it.</summary>
+    public bool DontFragment;
+
     /// <summary>Arrivals get the time of day. The user writes it.</summary>
     public bool Timestamps;
 

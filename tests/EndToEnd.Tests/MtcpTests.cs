@@ -32,9 +32,27 @@ public sealed class MtcpTests : IDisposable
         }
     }
 
+    /// <summary>programs/datagrams.py, likewise.</summary>
+    [Fact]
+    public void Datagrams_do_what_the_kernels_do()
+    {
+        foreach ((string any, string loopback, string address, int port) in new[]
+        {
+            ("0.0.0.0", "127.0.0.1", _nk.Ipv4("b"), 7003), ("::", "::1", _nk.Ipv6("b"), 7004),
+        })
+        {
+            string expected = Programs.RunNatively(Server(loopback, 0, "datagrams.py"), at => Client(loopback, at, "datagrams.py"));
+            using GuestProcess server = _nk.Start("b", Server(any, port, "datagrams.py"));
+            Programs.AwaitLine(server, "ready");
+            CommandResult client = _nk.Run("a", TimeSpan.FromSeconds(120), Client(address, port, "datagrams.py"));
+            Assert.Equal(expected, client.Output);
+            Assert.True(client.Succeeded, client.ToString());
+        }
+    }
+
     public void Dispose() => _nk.Dispose();
 
-    private static string[] Server(string address, int port) => ["python3", Programs.Path("semantics.py"), "server", address, $"{port}"];
+    private static string[] Server(string address, int port, string program = "semantics.py") => ["python3", Programs.Path(program), "server", address, $"{port}"];
 
-    private static string[] Client(string address, int port) => ["python3", Programs.Path("semantics.py"), "client", address, $"{port}"];
+    private static string[] Client(string address, int port, string program = "semantics.py") => ["python3", Programs.Path(program), "client", address, $"{port}"];
 }

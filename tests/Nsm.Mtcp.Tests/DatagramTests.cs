@@ -166,6 +166,14 @@ public sealed class DatagramTests
         Assert.Equal(0, b.GetOption(ProtocolIp, 2, 4, out byte[] value));
         Assert.Equal(9, BitConverter.ToInt32(value));
 
+        // IP_MTU_DISCOVER: not to be cut.
+        Assert.Equal(0, b.SetOption(ProtocolIp, 10, 2));
+        Send(b, new byte[1473], MtcpNsm.Outside4, 80);
+        Assert.Equal(EMSGSIZE, SendResult(b));
+        Send(b, new byte[1472], MtcpNsm.Outside4, 80);
+        Assert.Equal(0, SendResult(b));
+        Assert.Equal(107, b.GetOption(ProtocolIp, 14, 4, out _));
+
         // The two halves of a socket for both families share the port.
         foreach (string address in (string[])[MtcpNsm.Address4, MtcpNsm.Address6])
         {
