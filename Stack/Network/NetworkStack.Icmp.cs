@@ -129,7 +129,7 @@ public sealed unsafe partial class NetworkStack
             return;
         }
 
-        if (!HasGoodChecksum(Protocol.Icmpv6, p, size, in packet))
+        if (!packet.ChecksumGood && !HasGoodChecksum(Protocol.Icmpv6, p, size, in packet))
         {
             Counters.Drop(DropReason.IcmpChecksum);
             return;

@@ -58,6 +58,8 @@ public sealed class DatagramTests
     [Theory]
     [InlineData(MtcpNsm.Outside4, Libc.AF_INET)]
     [InlineData(MtcpNsm.Outside6, Libc.AF_INET6)]
+    [InlineData(MtcpNsm.Other4, Libc.AF_INET)]
+    [InlineData(MtcpNsm.Other6, Libc.AF_INET6)]
     public void A_refusal_comes_to_the_socket(string address, int domain)
     {
         if (!CanRun)
@@ -66,8 +68,8 @@ public sealed class DatagramTests
         }
 
         using MtcpNsm nsm = new();
-        Socket outside = Outside(nsm, address, out int port);
-        outside.Dispose();
+        using FakeGuest other = nsm.Engine.AddGuest(2, MtcpNsm.Other4, MtcpNsm.Other6); // of the same stack
+        const int port = 9;
         FakeSocket socket = nsm.Guest.Socket(domain, Libc.SOCK_DGRAM);
         Assert.Equal(0, socket.Connect(address, port));
         Send(socket, new byte[10]);
