@@ -49,7 +49,7 @@ public class LayoutTests
         {
             typeof(ConnectionRow),
             "State 0 Guest 4 GuestSocket 8 QueueSet 12 Domain 14 Nsm 16 LocalPort 20 PeerPort 22 LocalLow 24 LocalHigh 32 PeerLow 40 PeerHigh 48 "
-            + "BytesSent 56 BytesReceived 64 Nqes 72 SendQueue 80 ReceiveQueue 84 Opened 88 Sends 96"
+            + "BytesSent 56 BytesReceived 64 Nqes 72 SendQueue 80 ReceiveQueue 84 Opened 88 Sends 96 Type 100"
         },
     };
 
