@@ -22,8 +22,7 @@ public sealed class RunTests(PlatformFixture platform)
     public void Signals_are_as_a_shell_hands_them_over()
     {
         CommandResult result = Instance.Run("run", Time, "grep", "^Sig[BI]", "/proc/self/status");
-        using GuestProcess native = Instance.StartNatively("run", "grep", "^Sig[BI]", "/proc/self/status");
-        Assert.Equal(native.Wait(Time).Output, result.Output);
+        Assert.Equal("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n", result.Output);
     }
 
     [RootFact]
