@@ -103,6 +103,11 @@ internal sealed unsafe partial class MtcpStack
         }
 
         int number = (int)(uint)value;
+        if (level == IPPROTO_TCP && !IsInRange(name, number))
+        {
+            return Libc.EINVAL;
+        }
+
         switch (level, name)
         {
             case (Libc.SOL_SOCKET, SO_LINGER):
@@ -141,22 +146,22 @@ internal sealed unsafe partial class MtcpStack
                 return 0;
             case (IPPROTO_TCP, TCP_MAXSEG):
                 t->UserMss = (ushort)number;
-                return number is < 88 or > 32767 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_TCP, TCP_KEEPIDLE):
                 t->KeepIdle = (uint)number;
-                return number is < 1 or > 32767 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_TCP, TCP_KEEPINTVL):
                 t->KeepInterval = (uint)number;
-                return number is < 1 or > 32767 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_TCP, TCP_KEEPCNT):
                 t->KeepCount = (byte)number;
-                return number is < 1 or > 127 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_TCP, TCP_SYNCNT):
                 t->SynCount = (byte)number;
-                return number is < 1 or > 127 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_TCP, TCP_USER_TIMEOUT):
                 t->UserTimeout = (uint)number;
-                return number < 0 ? Libc.EINVAL : 0;
+                return 0;
             case (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS):
                 t->Tos = (byte)(number & 0xFC);
                 return 0;
@@ -167,6 +172,16 @@ internal sealed unsafe partial class MtcpStack
                 return ENOPROTOOPT;
         }
     }
+
+    // tcp(7): as Linux bounds them. Asked before anything is stored, so that a refused value leaves the old one in force.
+    private static bool IsInRange(int name, int number) => name switch
+    {
+        TCP_MAXSEG => number is >= 88 and <= 32767,
+        TCP_KEEPIDLE or TCP_KEEPINTVL => number is >= 1 and <= 32767,
+        TCP_KEEPCNT or TCP_SYNCNT => number is >= 1 and <= 127,
+        TCP_USER_TIMEOUT => number >= 0,
+        _ => true,
+    };
 
     private static int SetCongestion(Tcb* t, byte* name, uint length)
     {

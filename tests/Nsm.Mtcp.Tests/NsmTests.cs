@@ -280,6 +280,30 @@ public sealed class NsmTests
         listener.Close();
     }
 
+    [Theory]
+    [InlineData(2, 1400, 87)] // TCP_MAXSEG
+    [InlineData(4, 60, 0)] // TCP_KEEPIDLE
+    [InlineData(5, 60, 32768)] // TCP_KEEPINTVL
+    [InlineData(6, 7, 0x103)] // TCP_KEEPCNT
+    [InlineData(7, 7, 0x103)] // TCP_SYNCNT
+    [InlineData(18, 5000, -1)] // TCP_USER_TIMEOUT
+    public void A_refused_value_leaves_the_old_one_in_force(int name, int good, int bad)
+    {
+        if (!CanRun)
+        {
+            return;
+        }
+
+        using MtcpNsm nsm = new();
+        FakeSocket client = nsm.Guest.Socket();
+        Assert.Equal(0, client.SetOption(6, name, (uint)good));
+        Assert.Equal(0, client.GetOption(6, name, 4, out byte[] before));
+        Assert.Equal(Libc.EINVAL, client.SetOption(6, name, (uint)bad));
+        Assert.Equal(0, client.GetOption(6, name, 4, out byte[] after));
+        Assert.Equal(before, after);
+        client.Close();
+    }
+
     [Fact]
     public void A_socket_in_both_families_takes_both()
     {
