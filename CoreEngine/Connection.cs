@@ -33,10 +33,10 @@ internal enum ConnectionFlags : ushort
     /// <summary>Accept was forwarded, AcceptDone has not come back.</summary>
     AcceptPending = 2,
 
-    /// <summary>The <see cref="ListenerMemory"/> of this id is this connection's.</summary>
+    /// <summary>The <see cref="SocketMemory"/> of this id is this connection's.</summary>
     HasMemory = 4,
 
-    /// <summary>A listener whose NSM is gone.</summary>
+    /// <summary>A listener or a datagram socket whose NSM is gone, or was never there.</summary>
     Down = 8,
 
     /// <summary>The process that waits for the control request has ended: another process's request is not the guest's fault.</summary>
@@ -104,7 +104,7 @@ internal struct Connection
     /// <summary>RX buffers out.</summary>
     public ushort RxOut;
 
-    /// <summary>Completions of a listener's replay still to swallow (BindDone, ListenDone).</summary>
+    /// <summary>Completions of a replay still to swallow (BindDone, ListenDone, ConnectDone).</summary>
     public byte Replay;
 
     /// <summary>See <see cref="ConnectionState"/>.</summary>
@@ -130,113 +130,4 @@ internal struct Connection
 
     /// <summary>Flags of the Connect under way.</summary>
     public NqeFlags ConnectFlags;
-}
-
-/// <summary>
-/// What is remembered of a socket that may become a listener, so that it can be made again when its NSM is replaced; and of a listener, which
-/// connections it has announced. One per connection id, touched only for sockets that set options or bind.
-/// </summary>
-[StructLayout(LayoutKind.Sequential, Size = 1088)]
-internal unsafe struct ListenerMemory
-{
-    /// <summary>Options kept.</summary>
-    public const uint MaxOptions = 8;
-
-    /// <summary>The Bind request; Op is None when there was none. Its port is the one that was really bound.</summary>
-    public Nqe Bind;
-
-    /// <summary>OpData of Listen.</summary>
-    public ulong Backlog;
-
-    /// <summary>Options in use.</summary>
-    public uint Options;
-
-    /// <summary>Announced connections in use.</summary>
-    public uint Announced;
-
-    public fixed ulong OptionNames[8];
-    public fixed ulong OptionValues[8];
-    public fixed uint OptionSizes[8];
-    public fixed ulong PeerLow[32];
-    public fixed ulong PeerHigh[32];
-    public fixed uint Handles[32];
-    public fixed ushort PeerPorts[32];
-
-    /// <summary>Forgets everything.</summary>
-    public void Clear()
-    {
-        Bind = default;
-        Backlog = 0;
-        Options = 0;
-        Announced = 0;
-    }
-
-    /// <summary>Keeps an option: the newest value of each; when there are too many, the oldest goes.</summary>
-    public void KeepOption(ulong name, ulong value, uint size)
-    {
-        uint at = 0;
-        while (at < Options && OptionNames[at] != name)
-        {
-            at++;
-        }
-
-        if (at == MaxOptions)
-        {
-            at = MaxOptions - 1;
-            for (uint i = 0; i < at; i++)
-            {
-                OptionNames[i] = OptionNames[i + 1];
-                OptionValues[i] = OptionValues[i + 1];
-                OptionSizes[i] = OptionSizes[i + 1];
-            }
-        }
-        else if (at == Options)
-        {
-            Options++;
-        }
-
-        OptionNames[at] = name;
-        OptionValues[at] = value;
-        OptionSizes[at] = size;
-    }
-
-    /// <summary>Remembers an announced connection; false when there are as many as there may be.</summary>
-    public bool Announce(Nqe* announcement)
-    {
-        if (Announced == SocketSlot.AcceptEntries)
-        {
-            return false;
-        }
-
-        uint at = Announced++;
-        PeerLow[at] = announcement->OpData;
-        PeerHigh[at] = announcement->DataPtr;
-        PeerPorts[at] = announcement->Aux;
-        Handles[at] = announcement->Size;
-        return true;
-    }
-
-    /// <summary>The place of an announced connection, or -1.</summary>
-    public readonly int Find(ulong handle)
-    {
-        for (int i = 0; i < Announced; i++)
-        {
-            if (Handles[i] == handle)
-            {
-                return i;
-            }
-        }
-
-        return -1;
-    }
-
-    /// <summary>Forgets one announced connection.</summary>
-    public void Forget(int at)
-    {
-        uint last = --Announced;
-        PeerLow[at] = PeerLow[last];
-        PeerHigh[at] = PeerHigh[last];
-        PeerPorts[at] = PeerPorts[last];
-        Handles[at] = Handles[last];
-    }
 }

@@ -20,7 +20,7 @@ internal sealed unsafe class ConnectionTable : IDisposable
     {
         Rows = rows;
         Items = (Connection*)NativeTable.Reserve(Capacity * (ulong)sizeof(Connection));
-        Memories = (ListenerMemory*)NativeTable.Reserve(Capacity * (ulong)sizeof(ListenerMemory));
+        Memories = (SocketMemory*)NativeTable.Reserve(Capacity * (ulong)sizeof(SocketMemory));
         _free = (uint*)NativeTable.Reserve(Capacity * sizeof(uint));
     }
 
@@ -30,8 +30,8 @@ internal sealed unsafe class ConnectionTable : IDisposable
     /// <summary>The public halves.</summary>
     public ConnectionRow* Rows { get; }
 
-    /// <summary>What is remembered of listeners.</summary>
-    public ListenerMemory* Memories { get; }
+    /// <summary>What is remembered of sockets.</summary>
+    public SocketMemory* Memories { get; }
 
     /// <summary>One more than the highest id ever given.</summary>
     public uint High => _high;
@@ -69,7 +69,7 @@ internal sealed unsafe class ConnectionTable : IDisposable
     public void Dispose()
     {
         NativeTable.Release(Items, Capacity * (ulong)sizeof(Connection));
-        NativeTable.Release(Memories, Capacity * (ulong)sizeof(ListenerMemory));
+        NativeTable.Release(Memories, Capacity * (ulong)sizeof(SocketMemory));
         NativeTable.Release(_free, Capacity * sizeof(uint));
     }
 }

@@ -92,9 +92,10 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Own addresses and what decides who may be reached by shared memory. Set before the loop knows the guest.</summary>
     public GuestAddress Address;
 
-    /// <summary>Listeners are being made again at a new NSM: the next socket id to look at.</summary>
+    /// <summary>Sockets are being made again at a new NSM: the next socket id to look at, and <see cref="ControlHeader.NsmEpoch"/> when it was routed to.</summary>
     public bool Replaying;
     public uint ReplayNext;
+    public uint RoutedEpoch;
 
     /// <summary>Queue sets polled in every pass; their bits stay set in the bell's Pending, so that the guest need not set them.</summary>
     public ProcessMask Hot;
@@ -162,7 +163,7 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Told to the control thread: processes taken leave of (it takes them by exchange).</summary>
     public ProcessMask Reaped;
 
-    /// <summary>Told to the control thread: listeners that could not be made again.</summary>
+    /// <summary>Told to the control thread: listeners and datagram sockets that could not be made again.</summary>
     public uint LostListeners;
 
     public SocketSlot* SlotOf(uint socket) => (SocketSlot*)(Region + Layout.SocketOf(socket));

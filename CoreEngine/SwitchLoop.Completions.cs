@@ -16,7 +16,7 @@ internal sealed unsafe partial class SwitchLoop
 
         switch (e->Op)
         {
-            case Op.BindDone or Op.ListenDone when connection->Replay != 0:
+            case Op.BindDone or Op.ListenDone or Op.ConnectDone when connection->Replay != 0:
                 ReplayDone(nsm, guest, id, connection, e);
                 break;
             case Op.BindDone or Op.ListenDone or Op.ConnectDone or Op.GetOptionDone or Op.SetOptionDone:
@@ -60,6 +60,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.BindDone when ok:
                 SetLocal(row, e);
                 Memory(id, connection)->Bind.Aux = e->Aux;
+                Memory(id, connection)->BoundByConnect = 0;
                 break;
             case Op.BindDone:
                 Memory(id, connection)->Bind = default;
@@ -115,10 +116,26 @@ internal sealed unsafe partial class SwitchLoop
 
         ConnectionRow* row = _table.Rows + id;
         SetLocal(row, e);
+        SocketMemory* memory = Memory(id, connection);
         if (dissolved)
         {
             row->PeerLow = row->PeerHigh = 0;
             row->PeerPort = 0;
+            memory->Connect = default;
+            if ((memory->Asked.Flags & NqeFlags.Bound) == 0)
+            {
+                memory->Bind = default;
+                memory->BoundByConnect = 0;
+            }
+        }
+        else
+        {
+            memory->Connect = memory->Asked;
+            if (memory->Bind.Op == Op.None || memory->BoundByConnect != 0)
+            {
+                RememberBind(memory, e, NqeFlags.None);
+                memory->BoundByConnect = 1;
+            }
         }
 
         SetState(connection, id, dissolved ? ConnectionState.Open : ConnectionState.Established);
@@ -127,15 +144,21 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A listener that was never bound got an address: it must be the same when it is made again.</summary>
     private void Remember(uint id, Connection* connection, Nqe* e)
     {
-        ListenerMemory* memory = Memory(id, connection);
+        SocketMemory* memory = Memory(id, connection);
         if (memory->Bind.Op == Op.None)
         {
-            memory->Bind.Op = Op.Bind;
-            memory->Bind.OpData = e->OpData;
-            memory->Bind.DataPtr = e->DataPtr;
-            memory->Bind.Aux = e->Aux;
-            memory->Bind.Flags = NqeFlags.Wildcard | NqeFlags.ReuseAddress;
+            RememberBind(memory, e, NqeFlags.Wildcard | NqeFlags.ReuseAddress);
         }
+    }
+
+    private static void RememberBind(SocketMemory* memory, Nqe* done, NqeFlags flags)
+    {
+        memory->Bind = default;
+        memory->Bind.Op = Op.Bind;
+        memory->Bind.OpData = done->OpData;
+        memory->Bind.DataPtr = done->DataPtr;
+        memory->Bind.Aux = done->Aux;
+        memory->Bind.Flags = flags;
     }
 
     private void AcceptDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)

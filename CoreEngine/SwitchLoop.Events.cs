@@ -51,7 +51,7 @@ internal sealed unsafe partial class SwitchLoop
     /// </summary>
     private bool Announced(uint id, Connection* connection, Nqe* e)
     {
-        ListenerMemory* memory = Memory(id, connection);
+        SocketMemory* memory = Memory(id, connection);
         bool both = connection->Twin != 0;
         if ((!both || memory->Announced < AnnouncedEach || _stats->Loops != 1) && memory->Announce(e))
         {
@@ -83,16 +83,16 @@ internal sealed unsafe partial class SwitchLoop
         if (connection->Errno == 0)
         {
             WasReset(guest, id, connection, Libc.ECONNRESET);
-            TellReset(guest, connection, NqeFlags.None);
+            TellReset(guest, connection, connection->Errno, NqeFlags.None);
         }
     }
 
-    private void TellReset(GuestPort guest, Connection* connection, NqeFlags flags)
+    private void TellReset(GuestPort guest, Connection* connection, int errno, NqeFlags flags)
     {
         Nqe reset = default;
         reset.Op = Op.Reset;
         reset.Socket = connection->Socket;
-        reset.OpData = (uint)connection->Errno;
+        reset.OpData = (uint)errno;
         reset.VmLow = guest.VmLow;
         reset.VmHigh = guest.VmHigh;
         reset.QueueSet = connection->QueueSet;

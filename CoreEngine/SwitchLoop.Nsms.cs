@@ -3,7 +3,7 @@ using NetKernel.Channel.Host;
 
 namespace NetKernel.CoreEngine;
 
-/// <summary>NSMs come and go: routes, what happens to connections, and listeners that are made again. Called by commands.</summary>
+/// <summary>NSMs come and go: routes, and what happens to connections. Called by commands.</summary>
 internal sealed unsafe partial class SwitchLoop
 {
     /// <summary>Takes an NSM's queue set into the loop.</summary>
@@ -15,7 +15,7 @@ internal sealed unsafe partial class SwitchLoop
         Activate(nsm);
     }
 
-    /// <summary>The guest's NSM has mapped its pool: from now on requests are forwarded, and listeners that waited are made again.</summary>
+    /// <summary>The guest's NSM has mapped its pool: from now on requests are forwarded, and sockets that waited are made again.</summary>
     public void Route(GuestPort guest, uint nsm)
     {
         if (nsm == SharedNsm)
@@ -26,11 +26,12 @@ internal sealed unsafe partial class SwitchLoop
 
         guest.Nsm = _nsms[nsm];
         guest.Replaying = guest.Nsm != null;
+        guest.RoutedEpoch = Volatile.Read(ref guest.Header->NsmEpoch);
         guest.ReplayNext = 0;
         Activate(guest);
     }
 
-    /// <summary>An NSM is gone: every connection through it ends; listeners wait for the next.</summary>
+    /// <summary>An NSM is gone: every connection through it ends; listeners and datagram sockets wait for the next.</summary>
     public void RemoveNsm(uint nsm)
     {
         NsmPort? port = _nsms[nsm];
@@ -98,6 +99,12 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
+        if ((connection->Flags & ConnectionFlags.Datagram) != 0 && connection->Errno == 0)
+        {
+            Suspend(guest, id, connection);
+            return;
+        }
+
         bool listening = (connection->Flags & ConnectionFlags.Listening) != 0 && connection->Errno == 0;
         if (!listening)
         {
@@ -126,7 +133,7 @@ internal sealed unsafe partial class SwitchLoop
         connection->Errno = Libc.ECONNRESET;
         guest.Counters->Resets++;
         SetState(connection, id, ConnectionState.Reset);
-        TellReset(guest, connection, NqeFlags.Abort);
+        TellReset(guest, connection, connection->Errno, NqeFlags.Abort);
     }
 
     /// <summary>Frees every TX chunk in flight through the NSM, in one walk over the owner words.</summary>
@@ -147,96 +154,6 @@ internal sealed unsafe partial class SwitchLoop
             {
                 _ = Interlocked.CompareExchange(ref owners[chunk], TxOwner.Free, word);
             }
-        }
-    }
-
-    /// <summary>Makes the guest's listeners again, as far as there is room in the NSM's ring; true when it got anywhere.</summary>
-    private bool Replay(GuestPort guest)
-    {
-        NsmPort nsm = guest.Nsm!;
-        bool moved = false;
-        for (; guest.ReplayNext < guest.Sockets; guest.ReplayNext++)
-        {
-            uint id = guest.Map[guest.ReplayNext] - 1;
-            if (id >= ConnectionTable.Capacity || (_table.Items[id].Flags & ConnectionFlags.Down) == 0)
-            {
-                continue;
-            }
-
-            if (nsm.Job.Free(ListenerMemory.MaxOptions + 3) < ListenerMemory.MaxOptions + 3)
-            {
-                BreakIf(nsm, nsm.Job.IsBroken);
-                _stalled = true;
-                return moved;
-            }
-
-            ReplayListener(guest, nsm, id, _table.Items + id);
-            moved = true;
-        }
-
-        guest.Replaying = false;
-        return moved;
-    }
-
-    private void ReplayListener(GuestPort guest, NsmPort nsm, uint id, Connection* connection)
-    {
-        ListenerMemory* memory = Memory(id, connection);
-        uint q = connection->QueueSet;
-        connection->Nsm = (byte)nsm.Id;
-        _table.Rows[id].Nsm = nsm.Id;
-        connection->Flags &= ~ConnectionFlags.Down;
-        nsm.Counters->Open++;
-
-        Nqe request = default;
-        request.Op = Op.Socket;
-        request.OpData = connection->SocketArguments;
-        _ = Forward(guest, q, id, &request, job: true);
-        for (uint i = 0; i < memory->Options; i++)
-        {
-            request = default;
-            request.Op = Op.SetOption;
-            request.DataPtr = memory->OptionNames[i];
-            request.OpData = memory->OptionValues[i];
-            request.Size = memory->OptionSizes[i];
-            _ = Forward(guest, q, id, &request, job: true);
-        }
-
-        connection->Replay = 1;
-        if (memory->Bind.Op == Op.Bind)
-        {
-            request = memory->Bind;
-            _ = Forward(guest, q, id, &request, job: true);
-            connection->Replay++;
-        }
-
-        request = default;
-        request.Op = Op.Listen;
-        request.OpData = memory->Backlog;
-        request.Size = guest.Shared != null ? AnnouncedEach : 0;
-        _ = Forward(guest, q, id, &request, job: true);
-    }
-
-    /// <summary>A completion of what <see cref="ReplayListener"/> asked for; the guest never asked, so it is not told, unless it failed.</summary>
-    private void ReplayDone(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
-    {
-        connection->Replay--;
-        if (e->Size == 0)
-        {
-            if (e->Op == Op.BindDone)
-            {
-                SetLocal(_table.Rows + id, e);
-            }
-
-            return;
-        }
-
-        if (connection->Errno == 0 && connection->Phase == Phase.Active)
-        {
-            DropTwin(connection);
-            WasReset(guest, id, connection, (int)Math.Min(e->Size, 4095));
-            TellReset(guest, connection, NqeFlags.None);
-            _ = Interlocked.Increment(ref guest.LostListeners);
-            CallControl();
         }
     }
 

@@ -34,6 +34,13 @@ internal sealed unsafe partial class SwitchLoop
         if ((e->OpData >> 16 & 0xF) == Libc.SOCK_DGRAM)
         {
             connection->Flags |= ConnectionFlags.Datagram;
+            if (guest.Nsm == null)
+            {
+                // It waits for the NSM, as if it had lost one.
+                connection->Phase = Phase.Active;
+                connection->Errno = 0;
+                connection->Flags |= ConnectionFlags.Down;
+            }
         }
 
         SetState(connection, id, ConnectionState.Open);
@@ -77,7 +84,7 @@ internal sealed unsafe partial class SwitchLoop
 
         // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
         uint listener = guest.Map[(uint)e->DataPtr];
-        ListenerMemory* memory = null;
+        SocketMemory* memory = null;
         Connection* from = null;
         int announced = -1;
         if (listener is not 0 and not GuestPort.Refused)

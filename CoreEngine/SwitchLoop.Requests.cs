@@ -150,8 +150,11 @@ internal sealed unsafe partial class SwitchLoop
             if (!datagrams)
             {
                 SetState(connection, id, ConnectionState.Connecting);
+                return true;
             }
-            else if ((e->Flags & NqeFlags.Abort) != 0)
+
+            Memory(id, connection)->Asked = *e;
+            if ((e->Flags & NqeFlags.Abort) != 0)
             {
                 connection->Flags |= ConnectionFlags.Dissolving;
             }
@@ -176,7 +179,7 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
-        if (!guest.Dead && connection->State is (byte)ConnectionState.Open or (byte)ConnectionState.Listen)
+        if (!guest.Dead && (connection->State is (byte)ConnectionState.Open or (byte)ConnectionState.Listen || (connection->Flags & ConnectionFlags.Datagram) != 0))
         {
             KeepOption(id, connection, e);
         }
@@ -201,7 +204,7 @@ internal sealed unsafe partial class SwitchLoop
 
         if ((connection->Flags & ConnectionFlags.CanSend) == 0)
         {
-            Answer(guest, connection->QueueSet, e, Libc.ENOTCONN);
+            Answer(guest, connection->QueueSet, e, connection->Replay != 0 ? Libc.ENETDOWN : Libc.ENOTCONN);
             return true;
         }
 

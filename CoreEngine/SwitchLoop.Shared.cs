@@ -23,7 +23,7 @@ internal sealed unsafe partial class SwitchLoop
     private const uint AnnouncedEach = SocketSlot.AcceptEntries / 2;
 
     /// <summary>The most requests that make a second entry: Socket, options, Bind, and Connect or Listen.</summary>
-    private const uint TrialRequests = ListenerMemory.MaxOptions + 3;
+    private const uint TrialRequests = SocketMemory.MaxOptions + 3;
 
     private readonly GuestPort[] _locals = new GuestPort[MaxGuests]; // those that the shared-memory NSM serves
     private int _localCount;
@@ -110,7 +110,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.Close:
                 FinishClose(guest, id, connection);
                 return false;
-            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0 && Memory(id, connection)->Options < ListenerMemory.MaxOptions:
+            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0 && Memory(id, connection)->Options < SocketMemory.MaxOptions:
                 KeepOption(id, connection, e);
                 TellTwin(guest, connection, e);
                 return false;
@@ -152,7 +152,7 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        ListenerMemory* memory = _table.Memories + of;
+        SocketMemory* memory = _table.Memories + of;
         for (uint i = 0; i < memory->Options; i++)
         {
             request = default;
@@ -194,7 +194,7 @@ internal sealed unsafe partial class SwitchLoop
     private void ConnectShared(GuestPort guest, uint id, Connection* connection, uint second, Nqe* e)
     {
         uint q = connection->QueueSet;
-        ListenerMemory* memory = _table.Memories + id;
+        SocketMemory* memory = _table.Memories + id;
         if ((connection->Flags & ConnectionFlags.HasMemory) != 0 && memory->Bind.Op == Op.Bind)
         {
             Nqe bind = memory->Bind;
@@ -215,7 +215,7 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A listener listens at the shared-memory NSM, too.</summary>
     private void Shadow(GuestPort guest, uint id, Connection* connection)
     {
-        ListenerMemory* memory = Memory(id, connection);
+        SocketMemory* memory = Memory(id, connection);
         if (guest.Shared is not { Broken: false } shared || memory->Bind.Op != Op.Bind || shared.Job.Free(TrialRequests) < TrialRequests)
         {
             return; // served by the guest's own NSM alone

@@ -81,7 +81,8 @@ internal sealed unsafe partial class SwitchLoop
         connection->State = (byte)state;
         bool open = state is ConnectionState.Established or ConnectionState.CloseWait
             || (state == ConnectionState.Open && (connection->Flags & ConnectionFlags.Datagram) != 0);
-        bool can = open && connection->Phase == Phase.Active && connection->Errno == 0;
+        bool can = open && connection->Phase == Phase.Active && connection->Errno == 0 && connection->Replay == 0
+            && (connection->Flags & ConnectionFlags.Down) == 0;
         connection->Flags = can ? connection->Flags | ConnectionFlags.CanSend : connection->Flags & ~ConnectionFlags.CanSend;
         if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) == 0)
         {
@@ -89,9 +90,9 @@ internal sealed unsafe partial class SwitchLoop
         }
     }
 
-    private ListenerMemory* Memory(uint id, Connection* connection)
+    private SocketMemory* Memory(uint id, Connection* connection)
     {
-        ListenerMemory* memory = _table.Memories + id;
+        SocketMemory* memory = _table.Memories + id;
         if ((connection->Flags & ConnectionFlags.HasMemory) == 0)
         {
             memory->Clear();
@@ -146,7 +147,7 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>Frees an id and counts it off at its NSM.</summary>
     private void Forget(uint id, Connection* connection)
     {
-        if (_nsms[connection->Nsm] is { } nsm && connection->Phase != Phase.Dead)
+        if (_nsms[connection->Nsm] is { } nsm && connection->Phase != Phase.Dead && (connection->Flags & ConnectionFlags.Down) == 0)
         {
             nsm.Counters->Open--;
         }

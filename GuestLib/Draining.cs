@@ -164,6 +164,12 @@ internal static unsafe class Draining
                 Interlocked.Or(ref s->Status, SocketStatus.PeerClosed);
                 Changed(s);
                 break;
+            case Op.Reset when Datagrams.Is(s) && (nqe->Flags & NqeFlags.Abort) != 0:
+                DatagramRevival.Suspended(s);
+                break;
+            case Op.Renewed when Datagrams.Is(s):
+                DatagramRevival.Renewed(s, (uint)nqe->OpData);
+                break;
             case Op.Reset:
                 s->Error = (int)nqe->OpData;
                 Interlocked.Or(ref s->Status, SocketStatus.Reset);
@@ -284,7 +290,7 @@ internal static unsafe class Draining
             return; // Applied before, by a drainer that was killed before it released the element.
         }
 
-        if (tail - Volatile.Read(ref s->RxHead) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _))
+        if (tail - DatagramRevival.Head(s) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _))
         {
             s->Error = Abi.EIO; // The NSM broke its promise: this connection cannot go on.
             Interlocked.Or(ref s->Status, SocketStatus.Reset);
@@ -316,8 +322,17 @@ internal static unsafe class Draining
             return; // Applied before.
         }
 
-        Interlocked.Add(ref s->TxBytes, 0u - nqe->Size);
-        Interlocked.Decrement(ref s->TxSends);
+        if (Datagrams.Is(s))
+        {
+            DatagramRevival.Discount(ref s->TxBytes, nqe->Size);
+            DatagramRevival.Discount(ref s->TxSends, 1);
+        }
+        else
+        {
+            Interlocked.Add(ref s->TxBytes, 0u - nqe->Size);
+            Interlocked.Decrement(ref s->TxSends);
+        }
+
         if ((nqe->Flags & NqeFlags.Sync) != 0)
         {
             s->ControlError = (uint)nqe->OpData;
@@ -331,17 +346,28 @@ internal static unsafe class Draining
             Happened(s, nqe->Socket);
         }
 
-        if ((Volatile.Read(ref s->Status) & Status.NoSpace) != 0 && Sending.HasRoom(s))
+        if (MadeRoom(s))
         {
-            if (!s->Holders.IsSingle || !s->Holders.Has(Region.Slot))
-            {
-                Interlocked.Increment(ref Region.QueueSet(s->QueueSet)->SpaceGiven);
-            }
-
-            Readiness.GotRoom(s);
-            s->EventsOut++;
             Happened(s, nqe->Socket);
         }
+    }
+
+    /// <summary>Whether somebody waits for room and there is some now; counted, for <see cref="Happened"/>.</summary>
+    internal static bool MadeRoom(SocketSlot* s)
+    {
+        if ((Volatile.Read(ref s->Status) & Status.NoSpace) == 0 || !Sending.HasRoom(s))
+        {
+            return false;
+        }
+
+        if (!s->Holders.IsSingle || !s->Holders.Has(Region.Slot))
+        {
+            Interlocked.Increment(ref Region.QueueSet(s->QueueSet)->SpaceGiven);
+        }
+
+        Readiness.GotRoom(s);
+        s->EventsOut++;
+        return true;
     }
 
     private static void Announced(SocketSlot* s, Nqe* nqe, uint position)

@@ -80,6 +80,12 @@ public enum Op : byte
     /// </summary>
     CreditWanted = 0x45,
 
+    /// <summary>
+    /// A SOCK_DGRAM socket that was Reset with <see cref="NqeFlags.Abort"/> has been made again at the next NSM, with its options, address and peer: OpData = the
+    /// <see cref="ControlHeader.NsmEpoch"/> that it belongs to now. Of what was sent before nothing is in flight any more.
+    /// </summary>
+    Renewed = 0x46,
+
     // --- completion ring ---
 
     /// <summary>Completion of <see cref="Bind"/>.</summary>
@@ -120,7 +126,7 @@ public enum NqeFlags : byte
     /// <summary>A completion is wanted where the op has none by default. A Send's SendDone carries it too: somebody waits for it.</summary>
     Sync = 2,
 
-    /// <summary>Close: abort with RST. Reset: the NSM itself is gone, RX data of this socket is void. Connect: end the association (AF_UNSPEC).</summary>
+    /// <summary>Close: abort with RST. Reset: the NSM itself is gone, RX data of this socket is void; a SOCK_DGRAM socket goes on with <see cref="Op.Renewed"/>. Connect: end the association (AF_UNSPEC).</summary>
     Abort = 4,
 
     /// <summary>The socket was bound by the program before (Connect must keep that address).</summary>

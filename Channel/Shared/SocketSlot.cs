@@ -146,6 +146,9 @@ public unsafe struct SocketSlot
     /// <summary>Entries ever put. Written by who holds the queue set's DrainLock.</summary>
     [FieldOffset(384)] public uint RxTail;
 
+    /// <summary>Datagram sockets: <see cref="RxTail"/> when the NSM was lost; what is before it is void. Written by who holds the queue set's DrainLock.</summary>
+    [FieldOffset(388)] public uint RxVoid;
+
     /// <summary>Entries ever taken. Written by who holds RxLock.</summary>
     [FieldOffset(448)] public uint RxHead;
 

@@ -147,7 +147,7 @@ internal static unsafe class DatagramReceiving
                 return got;
             }
 
-            if (Region.Dead || (status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Known) != 0 && Sending.IsLost(s)))
+            if (Region.Dead || (status & SocketStatus.Reset) != 0)
             {
                 return Libc.Fail(Abi.ENETDOWN);
             }
@@ -210,6 +210,8 @@ internal static unsafe class DatagramReceiving
             return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
         }
 
+        uint epoch = Volatile.Read(ref s->NsmEpoch);
+        DatagramRevival.DropVoid(s);
         if (!Datagrams.HasQueued(s))
         {
             Locks.Leave(ref s->RxLock);
@@ -222,7 +224,7 @@ internal static unsafe class DatagramReceiving
         int fault = Copy(s, first, second, message, flags, out nint got);
 
         // The pool belongs to a new NSM once the old one is gone: what was copied may be somebody else's.
-        bool lost = Sending.IsLost(s);
+        bool lost = epoch != Volatile.Read(ref Region.Header->NsmEpoch);
         if ((flags & Abi.MSG_PEEK) == 0 && !lost)
         {
             Credit(s, Fds.IdOf(fd), first, ref credits);

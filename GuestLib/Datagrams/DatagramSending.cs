@@ -17,6 +17,9 @@ internal static unsafe class DatagramSending
     {
         internal Nqe* Elements;
         internal uint Count;
+
+        /// <summary><see cref="SocketSlot.NsmEpoch"/> when the first of them was filled.</summary>
+        internal uint Epoch;
     }
 
     internal static nint Send(int fd, SocketSlot* s, MsgHdr* message, int flags)
@@ -66,6 +69,11 @@ internal static unsafe class DatagramSending
             return true;
         }
 
+        if (IsOutlived(s, ref box))
+        {
+            return true; // lost on the way, like what was sent before
+        }
+
         Submit(ref box);
         uint count = box.Count;
         box.Count = 0;
@@ -79,6 +87,24 @@ internal static unsafe class DatagramSending
         {
             TxPool.Submit(box.Elements[i].DataPtr, box.Elements[i].Socket);
         }
+    }
+
+    /// <summary>Whether the socket was made again at another NSM since these were filled: they are not in its counts any more, and are dropped.</summary>
+    private static bool IsOutlived(SocketSlot* s, ref Outbox box)
+    {
+        if (box.Epoch == Volatile.Read(ref s->NsmEpoch))
+        {
+            return false;
+        }
+
+        for (uint i = 0; i < box.Count; i++)
+        {
+            TxPiece piece = new() { Offset = box.Elements[i].DataPtr };
+            TxPool.Return(in piece);
+        }
+
+        box.Count = 0;
+        return true;
     }
 
     private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Outbox box)
@@ -161,6 +187,12 @@ internal static unsafe class DatagramSending
             {
                 break;
             }
+        }
+
+        if (IsOutlived(s, ref box))
+        {
+            Locks.Leave(ref s->ControlLock);
+            return Libc.Fail(Abi.ENETDOWN);
         }
 
         Submit(ref box);
@@ -348,6 +380,7 @@ internal static unsafe class DatagramSending
     {
         Interlocked.Add(ref s->TxBytes, size);
         Interlocked.Increment(ref s->TxSends);
+        box.Epoch = box.Count == 0 ? Volatile.Read(ref s->NsmEpoch) : box.Epoch;
         Nqe* nqe = &box.Elements[box.Count++];
         *nqe = default;
         nqe->Op = Op.Send;

@@ -36,7 +36,12 @@ internal static unsafe class Datagrams
     /// <summary>A whole datagram lies in the receive queue.</summary>
     internal static bool HasQueued(SocketSlot* s)
     {
-        uint head = s->RxHead;
+        if (Sending.IsLost(s))
+        {
+            return false; // void, or about to be
+        }
+
+        uint head = DatagramRevival.Head(s);
         uint entries = Volatile.Read(ref s->RxTail) - head; // Acquire: pairs with the drainer's release.
         return entries > 1 || (entries == 1 && (((RxEntry*)s->Entries)[head % SocketSlot.RxEntries].Size & GoesOn) == 0);
     }
@@ -50,7 +55,7 @@ internal static unsafe class Datagrams
             return 0;
         }
 
-        if ((status & SocketStatus.Reset) != 0 || ((status & SocketStatus.Known) != 0 && Sending.IsLost(s)))
+        if ((status & SocketStatus.Reset) != 0)
         {
             return Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLERR;
         }
@@ -90,6 +95,7 @@ internal static unsafe class Datagrams
         if ((status & NativePeer) == 0 && HasQueued(s) && Locks.TryEnter(ref s->RxLock))
         {
             int bytes = -1;
+            DatagramRevival.DropVoid(s);
             if (HasQueued(s))
             {
                 RxEntry* entry = &((RxEntry*)s->Entries)[s->RxHead % SocketSlot.RxEntries];

@@ -1,4 +1,5 @@
 using NetKernel.Channel;
+using NetKernel.Channel.Host;
 using NetKernel.Testing;
 
 namespace NetKernel.CoreEngine.Tests;
@@ -18,6 +19,8 @@ internal static unsafe class Make
     };
 
     public static Nqe Socket(uint socket, ulong domain = 2) => Nqe(Op.Socket, socket, domain | (1ul << 16));
+
+    public static Nqe Datagrams(uint socket, ulong domain = 2) => Nqe(Op.Socket, socket, domain | ((ulong)Libc.SOCK_DGRAM << 16) | (17ul << 32));
 
     public static Nqe Done(in Nqe request, uint errno = 0)
     {
@@ -61,6 +64,18 @@ internal static unsafe class Make
         guest.Post(q, RingKind.Job, Nqe(Op.Listen, socket, 511));
         nsm.Post(RingKind.Completion, Done(nsm.Expect(Op.Listen, RingKind.Job, loop)), loop);
         Assert.Equal(Op.ListenDone, guest.Take(q, RingKind.Completion).Op);
+        return id;
+    }
+
+    /// <summary>A bound datagram socket of the guest; its connection id.</summary>
+    public static uint Bound(FakeGuest guest, FakeNsm nsm, uint socket, ushort port)
+    {
+        guest.Claim(socket, 0);
+        guest.Post(0, RingKind.Job, Datagrams(socket));
+        uint id = nsm.Expect(Op.Socket, RingKind.Job).Socket;
+        guest.Post(0, RingKind.Job, Nqe(Op.Bind, socket, 5, 6, aux: port, flags: NqeFlags.Wildcard));
+        nsm.Post(RingKind.Completion, Done(nsm.Expect(Op.Bind, RingKind.Job)));
+        Assert.Equal((Op.BindDone, 0u), (guest.Take(0, RingKind.Completion) is var done ? done.Op : default, done.Size));
         return id;
     }
 }

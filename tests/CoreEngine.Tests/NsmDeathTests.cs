@@ -79,7 +79,7 @@ public sealed unsafe class NsmDeathTests : IDisposable
         _guest.Claim(3, 0);
         _guest.Post(0, RingKind.Job, Make.Socket(3, domain: 10));
         _ = _nsm.Expect(Op.Socket, RingKind.Job);
-        for (uint i = 0; i < 10; i++)
+        for (uint i = 0; i < 40; i++)
         {
             _guest.Post(0, RingKind.Job, Make.Nqe(Op.SetOption, 3, opData: i, dataPtr: 6 | ((ulong)i << 32), size: 4));
         }
@@ -107,7 +107,7 @@ public sealed unsafe class NsmDeathTests : IDisposable
         using var next = new FakeNsm(_host.EngineSocket, 1);
         Nqe made = next.Expect(Op.Socket, RingKind.Job);
         Assert.Equal(10ul | (1ul << 16), made.OpData);
-        for (uint i = 2; i < 10; i++)
+        for (uint i = 8; i < 40; i++)
         {
             Nqe option = next.Expect(Op.SetOption, RingKind.Job);
             Assert.Equal((made.Socket, (ulong)i), (option.Socket, option.OpData));

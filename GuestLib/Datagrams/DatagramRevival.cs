@@ -1,0 +1,76 @@
+using NetKernel.Channel;
+
+namespace NetKernel.GuestLib;
+
+/// <summary>
+/// Datagram sockets outlive their NSM, as they outlive any network that goes down: CoreEngine makes them again at the next one. In between a receive waits, a send gives ENETDOWN;
+/// what was under way is lost. Called while draining.
+/// </summary>
+internal static unsafe class DatagramRevival
+{
+    /// <summary>Status bit: what the receive queue holds before <see cref="SocketSlot.RxVoid"/> is void, the next reader drops it.</summary>
+    private const uint Voided = 1u << 28;
+
+    /// <summary>The NSM is gone: what it had delivered lies in memory that the next one will use.</summary>
+    internal static void Suspended(SocketSlot* s)
+    {
+        Volatile.Write(ref s->RxVoid, s->RxTail);
+        Interlocked.Or(ref s->Status, Voided);
+        Interlocked.And(ref s->Status, ~Datagrams.ErrorQueued);
+        Draining.Changed(s);
+        _ = Rings.Wake(s->QueueSet); // credits for the old one are not to meet the new one
+    }
+
+    /// <summary>The socket is made again. Told twice, it stays as it is.</summary>
+    internal static void Renewed(SocketSlot* s, uint epoch)
+    {
+        if (s->NsmEpoch == epoch)
+        {
+            return; // it was made while there was no NSM: each of its sends was answered
+        }
+
+        Volatile.Write(ref s->TxBytes, 0);
+        Volatile.Write(ref s->TxSends, 0);
+        Volatile.Write(ref s->TxOwn, 0);
+        Volatile.Write(ref s->NsmEpoch, epoch);
+        _ = Draining.MadeRoom(s);
+        Draining.Changed(s);
+    }
+
+    /// <summary>The first entry of the receive queue that counts.</summary>
+    internal static uint Head(SocketSlot* s) => (Volatile.Read(ref s->Status) & Voided) != 0 ? Volatile.Read(ref s->RxVoid) : Volatile.Read(ref s->RxHead);
+
+    /// <summary>Lets go of what is void; the caller holds RxLock.</summary>
+    internal static void DropVoid(SocketSlot* s)
+    {
+        if ((Volatile.Read(ref s->Status) & Voided) == 0)
+        {
+            return;
+        }
+
+        uint end;
+        do
+        {
+            end = Volatile.Read(ref s->RxVoid);
+            Volatile.Write(ref s->RxHead, end);
+            Interlocked.And(ref s->Status, ~Voided);
+        }
+        while (Volatile.Read(ref s->RxVoid) != end); // lost once more meanwhile
+    }
+
+    /// <summary>Counts off what a SendDone gives back. What was sent before the NSM was lost may be answered after the count has started anew.</summary>
+    internal static void Discount(ref uint count, uint by)
+    {
+        uint seen = Volatile.Read(ref count);
+        while (true)
+        {
+            uint before = Interlocked.CompareExchange(ref count, seen > by ? seen - by : 0, seen);
+            if (before == seen)
+            {
+                return;
+            }
+
+            seen = before;
+        }
+    }
+}

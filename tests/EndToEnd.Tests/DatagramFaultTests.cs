@@ -1,0 +1,54 @@
+using NetKernel.Cli.Testbed;
+using Xunit.Abstractions;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>UDP sockets when their NSM or CoreEngine is killed: datagrams are lost, and the sockets go on without anybody having to open them again.</summary>
+[Trait("Category", "Fault")]
+public sealed class DatagramFaultTests(ITestOutputHelper output)
+{
+    [Theory]
+    [InlineData("kernel", false)]
+    [InlineData("kernel", true)]
+    [InlineData("mtcp", false)]
+    [InlineData("mtcp", true)]
+    public void Sockets_go_on_when_the_NSM_or_CoreEngine_is_back(string kind, bool coreEngine)
+    {
+        using NkInstance nk = NkInstance.Up("udpfault", "--shared-memory", "off");
+        string nsm = kind == "kernel" ? "kernel0" : "m0";
+        Assert.True(kind == "kernel" || nk.Nk("nsm", "create", nsm, "--kind", kind).Succeeded);
+        nk.CreateGuest("a", nsm);
+        nk.CreateGuest("b", nsm);
+        using GuestProcess four = nk.Start("b", Program("server", "0.0.0.0", 7201));
+        using GuestProcess six = nk.Start("b", Program("server", "::", 7202));
+        using GuestProcess dns = nk.Start(
+            "b", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=", "--address=/near.test/198.18.8.8");
+        Programs.AwaitLine(four, "ready");
+        Programs.AwaitLine(six, "ready");
+        Assert.True(NkInstance.WaitFor(() => Resolves(nk), TimeSpan.FromSeconds(20)), $"dnsmasq does not answer: {dns.Error}");
+        using GuestProcess inside = nk.Start("a", [.. Program("client", nk.Ipv4("b"), 7201), "40"]);
+        using GuestProcess inside6 = nk.Start("a", [.. Program("client", nk.Ipv6("b"), 7202), "44"]);
+        using GuestProcess blocking = nk.Start("a", Program("blocking", nk.Ipv4("b"), 7201));
+        foreach (GuestProcess client in new[] { inside, inside6, blocking })
+        {
+            Programs.AwaitLine(client, "up");
+        }
+
+        Assert.Equal(0, GuestProcess.SendSignal(coreEngine ? nk.EnginePid : nk.NsmPid(nsm), 9));
+        foreach (GuestProcess client in new[] { inside, inside6, blocking })
+        {
+            Programs.AwaitLine(client, "again", 60);
+            output.WriteLine(client.Output);
+            Assert.True(client.Wait(TimeSpan.FromSeconds(10)).Succeeded, client.Error);
+        }
+
+        Assert.True(NkInstance.WaitFor(() => Resolves(nk), TimeSpan.FromSeconds(20)), $"dnsmasq does not answer any more: {dns.Error}");
+        output.WriteLine(four.Output + six.Output);
+        Assert.False(four.Ended || six.Ended || dns.Ended, four.Error + six.Error + dns.Error);
+    }
+
+    private static bool Resolves(NkInstance nk) =>
+        nk.Outside.Run(TimeSpan.FromSeconds(5), "dig", "+short", "+time=1", "+tries=1", $"@{nk.Ipv4("b")}", "near.test").Output.Trim() == "198.18.8.8";
+
+    private static string[] Program(string role, string address, int port) => ["python3", Programs.Path("datagram_survivor.py"), role, address, $"{port}"];
+}
