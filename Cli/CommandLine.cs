@@ -69,6 +69,7 @@ internal static partial class CommandLine
         root.Subcommands.Add(Tenant());
         root.Subcommands.Add(Policy());
         root.Subcommands.Add(Conn());
+        root.Subcommands.Add(Capture());
         root.Subcommands.Add(Proc());
         root.Subcommands.Add(Apply());
         root.Subcommands.Add(WithFormat("export", "what is declared, as nk apply takes it", (parse, format) => ApplyCommand.Export(Where(parse), format == "table" ? "yaml" : format)));
@@ -141,6 +142,19 @@ internal static partial class CommandLine
         list.Options.Add(nsm);
         group.Subcommands.Add(list);
         return group;
+    }
+
+    private static Command Capture()
+    {
+        var guest = new Option<string>("--guest") { Description = "whose packets", Required = true, HelpName = "NAME" };
+        var port = new Option<ushort>("--port") { Description = "only TCP and UDP from or to this port", HelpName = "PORT" };
+        var file = new Option<string>("--write", "-w") { Description = "the file, for tshark and tcpdump; - is standard output", Required = true, HelpName = "FILE" };
+        var count = new Option<ulong>("--count") { Description = "end after so many packets", HelpName = "N" };
+        var duration = new Option<uint>("--duration") { Description = "end after so many seconds (60; 3600 at most)", HelpName = "SECONDS" };
+        return Command("capture", "write a guest's packets at its NSM's interface into a file (root; bridge mode)", [guest, port, file, count, duration], parse => CaptureCommand.Run(
+            Where(parse),
+            new CaptureRequest { Guest = parse.GetValue(guest)!, Port = parse.GetValue(port), DurationSeconds = parse.GetValue(duration) },
+            parse.GetValue(file)!, parse.GetValue(count)));
     }
 
     private static Command Proc()

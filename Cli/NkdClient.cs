@@ -139,6 +139,13 @@ internal sealed class NkdClient : IDisposable
     public IEnumerable<Event> Watch(params IEnumerable<string> kinds) =>
         Stream(_ => _state.Watch(new WatchRequest { Kinds = { kinds } }, new CallOptions()));
 
+    /// <summary>Until a limit of the request, or <paramref name="stop"/>.</summary>
+    public IEnumerable<CaptureResponse> Capture(CaptureRequest request, CancellationToken stop)
+    {
+        var client = new CaptureService.CaptureServiceClient(_channel.CreateCallInvoker());
+        return Stream(_ => client.Capture(request, new CallOptions(cancellationToken: stop)), stop);
+    }
+
     public AuditEntry[] Audit(string target, string tenant, int most)
     {
         var client = new AuditService.AuditServiceClient(_channel.CreateCallInvoker());
@@ -182,7 +189,7 @@ internal sealed class NkdClient : IDisposable
         }
     }
 
-    private IEnumerable<T> Stream<T>(Func<CallOptions, AsyncServerStreamingCall<T>> open)
+    private IEnumerable<T> Stream<T>(Func<CallOptions, AsyncServerStreamingCall<T>> open, CancellationToken stop = default)
     {
         using AsyncServerStreamingCall<T> call = open(new CallOptions(deadline: DateTime.UtcNow + Patience));
         while (true)
@@ -193,6 +200,10 @@ internal sealed class NkdClient : IDisposable
                 {
                     yield break;
                 }
+            }
+            catch (Exception e) when (stop.IsCancellationRequested && e is RpcException or OperationCanceledException)
+            {
+                yield break;
             }
             catch (RpcException e)
             {

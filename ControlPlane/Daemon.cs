@@ -168,10 +168,10 @@ internal static class Daemon
         services.AddSingleton<StatService>().AddSingleton<ApplyService>();
         services.AddSingleton<Services.GuestService>().AddSingleton<Services.NsmService>().AddSingleton<Services.TenantService>().AddSingleton<Services.PolicyService>();
         services.AddSingleton<GuestRpc>().AddSingleton<NsmRpc>().AddSingleton<TenantRpc>().AddSingleton<PolicyRpc>().AddSingleton<StateRpc>();
-        services.AddSingleton<PlatformRpc>().AddSingleton<ConnectionRpc>().AddSingleton<AuditRpc>();
+        services.AddSingleton<PlatformRpc>().AddSingleton<ConnectionRpc>().AddSingleton<AuditRpc>().AddSingleton<CaptureRpc>();
         services.AddSingleton<HealthServiceImpl>().AddSingleton(_ => new ReflectionServiceImpl(
             Api.V1.GuestService.Descriptor, Api.V1.NsmService.Descriptor, Api.V1.TenantService.Descriptor, Api.V1.PolicyService.Descriptor, StateService.Descriptor,
-            PlatformService.Descriptor, ConnectionService.Descriptor, AuditService.Descriptor));
+            PlatformService.Descriptor, ConnectionService.Descriptor, AuditService.Descriptor, CaptureService.Descriptor));
         services.AddGrpc(grpc => grpc.Interceptors.Add<AuditLog>());
 
         WebApplication app = builder.Build();
@@ -183,6 +183,7 @@ internal static class Daemon
         app.MapGrpcService<PlatformRpc>();
         app.MapGrpcService<ConnectionRpc>();
         app.MapGrpcService<AuditRpc>();
+        app.MapGrpcService<CaptureRpc>();
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcService<ReflectionServiceImpl>();
         app.MapGet("/healthz", () => "ok\n");

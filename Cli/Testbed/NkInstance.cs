@@ -116,6 +116,9 @@ public sealed class NkInstance : IDisposable
         return process.Wait(TimeSpan.FromSeconds(30));
     }
 
+    /// <summary>Starts an nk command on this instance.</summary>
+    public GuestProcess StartNk(params IEnumerable<string> arguments) => StartRaw([_nk, .. arguments, "--run-dir", RunDirectory]);
+
     /// <summary>The answer of an nk list command, parsed: List("guest", "list").</summary>
     public JsonElement List(params string[] arguments)
     {

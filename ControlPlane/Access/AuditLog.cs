@@ -15,7 +15,7 @@ internal sealed class AuditLog(Registry registry, Callers callers, ILogger<Audit
 {
     private const int MaxRequest = 2000;
 
-    private static readonly string[] Changing = ["Create", "Update", "Delete", "Apply", "Shutdown"];
+    private static readonly string[] Changing = ["Create", "Update", "Delete", "Apply", "Shutdown", "Capture"];
 
     private static readonly AsyncLocal<Caller?> Calling = new();
 

@@ -4,7 +4,7 @@ namespace NetKernel.Stack;
 
 /// <summary>
 /// TCP (RFC 9293): tables and the life of connections. The parts: calls of the owner (Calls), listeners (Listen, Cookies), arriving segments
-/// (Input, States, Data), acknowledgements and loss (Ack, Sack, Rack, Recovery), sending (Output, Header), timers (Timers), TIME-WAIT.
+/// (Input, Data, Blocks, Window, Report), acknowledgements and loss (Ack, Sack, Recovery), sending (Output, Header), timers (Timers), TIME-WAIT.
 /// </summary>
 public sealed unsafe partial class TcpLayer : IDisposable
 {

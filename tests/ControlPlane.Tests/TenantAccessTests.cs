@@ -40,7 +40,7 @@ public sealed class TenantAccessTests
         FileDescriptor[] files =
         [
             GuestReflection.Descriptor, NsmReflection.Descriptor, TenantReflection.Descriptor, PolicyReflection.Descriptor, StateReflection.Descriptor,
-            ConnectionReflection.Descriptor, PlatformReflection.Descriptor, AuditReflection.Descriptor,
+            ConnectionReflection.Descriptor, PlatformReflection.Descriptor, AuditReflection.Descriptor, CaptureReflection.Descriptor,
         ];
         Assert.Equal(
             files.SelectMany(file => file.Services).SelectMany(service => service.Methods).Select(method => $"{method.Service.Name}/{method.Name}").Order(StringComparer.Ordinal),
@@ -175,6 +175,12 @@ public sealed class TenantAccessTests
             ["PlatformService/GetCounters"] = async () =>
                 Assert.Equal(StatusCode.Unavailable, (await Assert.ThrowsAsync<RpcException>(() => platform.GetCountersAsync(new Empty()).ResponseAsync)).StatusCode),
             ["PlatformService/Shutdown"] = () => Denied(platform.ShutdownAsync(new ShutdownRequest()).ResponseAsync),
+            ["CaptureService/Capture"] = async () =>
+            {
+                using AsyncServerStreamingCall<CaptureResponse> capture = new CaptureService.CaptureServiceClient(invoker).Capture(new CaptureRequest { Guest = "mine" });
+                RpcException refused = await Assert.ThrowsAsync<RpcException>(() => capture.ResponseStream.MoveNext(CancellationToken.None));
+                Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
+            },
             ["AuditService/ListAudit"] = async () =>
             {
                 ListAuditResponse audit = await new AuditService.AuditServiceClient(invoker).ListAuditAsync(new ListAuditRequest());

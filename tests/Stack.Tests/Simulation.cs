@@ -28,7 +28,17 @@ internal sealed unsafe class Simulation : IDisposable
     private readonly Dictionary<Host, long> _busyUntil = [];
     private long _order;
 
+    /// <summary>Takes every frame that stacks of simulations of this thread send, as on the wire; null: nobody does.</summary>
+    [ThreadStatic]
+    private static PcapWriter? _recorder;
+
     public Simulation(int seed) => _random = new Random(seed);
+
+    public static PcapWriter? Recorder
+    {
+        get => _recorder;
+        set => _recorder = value;
+    }
 
     public long Now { get; private set; } = 1_000_000;
 
@@ -218,7 +228,8 @@ internal sealed unsafe class Host : ILink, ITcpUser
         _gso = gso;
         Mtu = mtu;
         Mac = 0x02 | ((ulong)number << 40);
-        Stack = new NetworkStack(options, this, new RandomSource((ulong)simulation.Random.NextInt64(), (ulong)number), simulation.Now);
+        ILink link = Simulation.Recorder is { } recorder ? new PcapLink(this, recorder, () => simulation.Now * 1000) : this;
+        Stack = new NetworkStack(options, link, new RandomSource((ulong)simulation.Random.NextInt64(), (ulong)number), simulation.Now);
         Stack.Tcp.User = this;
         Address4 = Parse(address4);
         Address6 = Parse(address6);

@@ -1,0 +1,116 @@
+namespace NetKernel.Stack;
+
+/// <content>When to acknowledge, and the window to tell (RFC 9293, 3.8.6); tuning of the receive buffer.</content>
+public sealed unsafe partial class TcpLayer
+{
+    private const long DelayedAck = 40_000; // RFC 9293, 3.8.6.3: less than 0.5 s.
+
+    /// <summary>RFC 9293, 3.8.6.3: at least every second full-sized segment is acknowledged, and none later than <see cref="DelayedAck"/>.</summary>
+    private void ScheduleAck(Tcb* t)
+    {
+        if (t->IsFlag(TcbFlag.AckNow) || t->UnackedBytes == 0)
+        {
+            return;
+        }
+
+        if (t->UnackedBytes >= 2 * t->RcvMss || t->QuickAcks != 0 || t->IsFlag(TcbFlag.QuickAck))
+        {
+            if (t->QuickAcks != 0)
+            {
+                t->QuickAcks--; // The first ones at once: slow start at the other end counts them.
+            }
+
+            t->Flags |= TcbFlag.AckNow;
+        }
+        else if (!t->AckTimer.IsArmed)
+        {
+            _stack.Wheel.Set(&t->AckTimer, Now + DelayedAck);
+        }
+    }
+
+    /// <summary>
+    /// The window to tell, before scaling. It never moves left (RFC 9293, 3.8.6.2.1), and moves right in steps worth a segment (3.8.6.2.2, silly
+    /// window syndrome).
+    /// </summary>
+    private uint Window(Tcb* t)
+    {
+        uint held = t->RcvNxt - t->RcvRead;
+        uint free = t->RcvBuf > held ? t->RcvBuf - held : 0;
+        uint right = t->RcvNxt + free;
+        uint step = Math.Min(t->RcvBuf / 2, t->RcvMss);
+        if (Seq.After(right, t->RcvAdv) && right - t->RcvAdv >= step)
+        {
+            t->RcvAdv = right;
+        }
+
+        uint window = t->RcvAdv - t->RcvNxt;
+        uint most = 65535u << t->RcvScale;
+        if (window > most)
+        {
+            window = most;
+            t->RcvAdv = t->RcvNxt + most;
+        }
+
+        // Rounded up to what can be expressed, so that the edge does not move back.
+        uint unit = (1u << t->RcvScale) - 1;
+        if ((window & unit) != 0)
+        {
+            window = (window + unit) & ~unit;
+            window = window > most ? most : window;
+            t->RcvAdv = t->RcvNxt + window;
+        }
+
+        return window;
+    }
+
+    /// <summary>Tells the peer of a window that has opened by a good deal.</summary>
+    private void UpdateWindow(Tcb* t)
+    {
+        uint held = t->RcvNxt - t->RcvRead;
+        uint free = t->RcvBuf > held ? t->RcvBuf - held : 0;
+        uint told = t->RcvAdv - t->RcvNxt;
+        if (free > told && (free - told >= t->RcvBuf / 4 || free - told >= 2u * t->RcvMss) && (told < t->RcvBuf / 2 || told < 2u * t->RcvMss))
+        {
+            t->Flags |= TcbFlag.AckNow;
+            Pend(t);
+        }
+    }
+
+    /// <summary>
+    /// Receive-buffer tuning (dynamic right-sizing): what the owner takes per round trip, twice, is what the buffer should hold, so that the window never is
+    /// the limit.
+    /// </summary>
+    private void TuneReceive(Tcb* t, uint taken)
+    {
+        t->TuneCopied += taken;
+
+        // Without timestamps of ours the time in which a full window came is the estimate.
+        if (Seq.AtLeast(t->RcvNxt, t->RcvRttSeq))
+        {
+            if (t->RcvRttTime != 0)
+            {
+                long sample = Now - t->RcvRttTime;
+                t->RcvRtt = t->RcvRtt == 0 || sample < t->RcvRtt ? sample : t->RcvRtt + ((sample - t->RcvRtt) / 8);
+            }
+
+            t->RcvRttSeq = t->RcvAdv;
+            t->RcvRttTime = Now;
+        }
+
+        long rtt = t->Srtt != 0 && (t->RcvRtt == 0 || t->Srtt < t->RcvRtt) ? t->Srtt : t->RcvRtt;
+        if (rtt == 0 || Now - t->TuneTime < rtt)
+        {
+            return;
+        }
+
+        if (t->UserReceiveBuffer == 0)
+        {
+            ulong want = (2ul * t->TuneCopied) + (16ul * t->RcvMss);
+            want = want > _options.MaxReceiveBuffer ? _options.MaxReceiveBuffer : want;
+            t->RcvBuf = want > t->RcvBuf ? (uint)want : t->RcvBuf;
+        }
+
+        t->TuneCopied = 0;
+        t->TuneTime = Now;
+    }
+}
