@@ -69,11 +69,12 @@ internal static unsafe class Accepting
                 continue; // another thread or process was faster
             }
 
-            // Another thread may have closed the fd meanwhile, and its number may be another socket's: what the NSM announces is waited for still.
-            bool native = (status & SocketStatus.NativeBound) != 0 && Fds.Names(fd, id);
+            // Another thread may have closed the fd meanwhile, and its number may be another socket's: both halves are waited for still.
+            int half = (status & SocketStatus.NativeBound) != 0 ? Orphans.HalfOf(fd, id) : -1;
+            bool native = half >= 0;
             if (nonBlocking)
             {
-                return native ? AcceptNative(fd, address, length, flags) : Libc.Fail(Abi.EAGAIN);
+                return native ? AcceptNative(half, address, length, flags) : Libc.Fail(Abi.EAGAIN);
             }
 
             if (deadline == -2)
@@ -81,7 +82,7 @@ internal static unsafe class Accepting
                 deadline = Options.Deadline(fd, s, Abi.SO_RCVTIMEO);
             }
 
-            fds[0].Fd = fd;
+            fds[0].Fd = half;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
             int ready = Waiting.Block(id, fds, native ? 1u : 0u, deadline, deadline >= 0, ticket, exclusive: true);
@@ -92,7 +93,7 @@ internal static unsafe class Accepting
 
             if (native && ready > 0)
             {
-                int accepted = TakeNative(fd, s, address, length, flags);
+                int accepted = TakeNative(fd, s, id, address, length, flags);
                 if (accepted != -2)
                 {
                     return accepted;
@@ -143,16 +144,16 @@ internal static unsafe class Accepting
     /// Accepts from the kernel's half if there is anything; -2 when there is not: somebody was faster, and accept(2) of a blocking socket would wait for
     /// the kernel's connections alone.
     /// </summary>
-    private static int TakeNative(int fd, SocketSlot* s, void* address, uint* length, int flags)
+    private static int TakeNative(int fd, SocketSlot* s, uint id, void* address, uint* length, int flags)
     {
         if (!Locks.TryEnter(ref s->RxLock))
         {
             return Libc.Fail(Abi.EAGAIN);
         }
 
-        PollFd look = new() { Fd = fd, Events = Abi.POLLIN };
+        PollFd look = new() { Fd = Orphans.HalfOf(fd, id), Events = Abi.POLLIN }; // closed while this thread slept, perhaps
         TimeSpec now = default;
-        int accepted = Real.ppoll(&look, 1, &now, null) > 0 ? AcceptNative(fd, address, length, flags) : -2;
+        int accepted = look.Fd >= 0 && Real.ppoll(&look, 1, &now, null) > 0 ? AcceptNative(look.Fd, address, length, flags) : -2;
         int errno = Libc.Errno;
         Locks.Leave(ref s->RxLock);
         Libc.Errno = errno;
@@ -224,7 +225,7 @@ internal static unsafe class Accepting
         }
 
         SocketSlot* accepted = Region.Socket(id);
-        Options.Inherit(listenerFd, s, fd, accepted);
+        Options.Inherit(Orphans.HalfOf(listenerFd, listener), s, fd, accepted);
         accepted->PeerLow = entry.PeerLow;
         accepted->PeerHigh = entry.PeerHigh;
         accepted->PeerPort = (ushort)entry.PeerPort;

@@ -155,7 +155,13 @@ internal static unsafe class Closing
         }
 
         linger = last && (Volatile.Read(ref Region.Socket(id)->Status) & Status.Lingers) != 0 ? Options.Linger(fd) : -1;
-        return last && !Waiters.NoteOrphans(id) ? id : Slots.None;
+        if (!last || !Waiters.NoteOrphans(id))
+        {
+            return last ? id : Slots.None;
+        }
+
+        Orphans.Keep(id, fd);
+        return Slots.None;
     }
 
     /// <summary>After a successful dup of any kind: the new fd names the same socket.</summary>

@@ -78,12 +78,14 @@ internal static unsafe class Opening
 
         bool wildcard = Addresses.IsWildcard(low, high);
         bool inside = !wildcard && (Addresses.IsLoopback(low, high) || Addresses.IsMulticast(low, high));
-        if (!inside && !wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        bool foreign = !inside && !wildcard && !Region.IsHostMode && !Region.IsOwnAddress(low, high);
+        bool named = (s->Status & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0;
+        if (foreign && !(named && s->Domain == Abi.AF_INET6))
         {
-            return Libc.Fail(99); // EADDRNOTAVAIL
+            return Libc.Fail(Abi.EADDRNOTAVAIL); // looked at before the socket's state by __inet_bind, and after it by __inet6_bind
         }
 
-        if ((s->Status & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0)
+        if (named)
         {
             // What is over has no port any more, and may have one; nothing can be done with it.
             return Closing.IsOver(s, s->Status) ? Real.bind(fd, address, length) : Libc.Fail(Abi.EINVAL);

@@ -38,6 +38,7 @@ internal static unsafe class Vacating
         Attaching.Moved(to, moved);
         Epoll.Moved(to, moved);
         Substitutes.Moved(to, moved);
+        Orphans.Moved(to, moved);
         Waiters.Moved(to, moved); // last: waits until nobody sleeps on the old number
         Fds.Unhide(to);
         return true;

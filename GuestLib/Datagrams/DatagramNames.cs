@@ -13,12 +13,14 @@ internal static unsafe class DatagramNames
         int error = Addresses.Parse(address, length, s->Domain, out ulong low, out ulong high, out ushort port);
         bool wildcard = Addresses.IsWildcard(low, high);
         bool loopback = !wildcard && Addresses.IsLoopback(low, high);
-        if (error == 0 && !wildcard && !loopback && !Region.IsHostMode && !Region.IsOwnAddress(low, high))
+        bool foreign = error == 0 && !wildcard && !loopback && !Region.IsHostMode && !Region.IsOwnAddress(low, high);
+        bool named = error == 0 && (s->Status & (SocketStatus.Bound | SocketStatus.Connected)) != 0;
+        if (foreign && !(named && s->Domain == Abi.AF_INET6))
         {
-            return Libc.Fail(Abi.EADDRNOTAVAIL); // looked at before the socket's state, as in the kernel (__inet_bind)
+            return Libc.Fail(Abi.EADDRNOTAVAIL); // looked at before the socket's state by __inet_bind, and after it by __inet6_bind
         }
 
-        if (error == 0 && (s->Status & (SocketStatus.Bound | SocketStatus.Connected)) != 0)
+        if (named)
         {
             return Libc.Fail(Abi.EINVAL);
         }

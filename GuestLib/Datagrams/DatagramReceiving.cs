@@ -33,6 +33,7 @@ internal static unsafe class DatagramReceiving
         credits.Elements = elements;
         nint got = One(fd, s, message, flags, ref credits);
         Return(s, ref credits);
+        Settle();
         return got;
     }
 
@@ -93,8 +94,17 @@ internal static unsafe class DatagramReceiving
 
         int error = Libc.Errno;
         Return(s, ref credits);
+        Settle();
         Libc.Errno = error;
         return done != 0 || count == 0 ? (int)done : -1;
+    }
+
+    private static void Settle()
+    {
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
     }
 
     private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Credits credits)
@@ -116,11 +126,11 @@ internal static unsafe class DatagramReceiving
         {
             uint ticket = Draining.Ticket();
             uint status = Volatile.Read(ref s->Status);
-            bool named = Fds.Names(fd, id); // another thread may have closed the fd meanwhile, and its number may be another socket's
-            if ((status & Datagrams.NativePeer) != 0 && named)
+            int half = Orphans.HalfOf(fd, id); // another thread may have closed the fd meanwhile, and its number may be another socket's
+            if ((status & Datagrams.NativePeer) != 0 && half >= 0)
             {
                 Return(s, ref credits);
-                return Real.recvmsg(fd, message, flags);
+                return Real.recvmsg(half, message, flags);
             }
 
             int error = Volatile.Read(ref s->Error) == 0 ? 0 : Interlocked.Exchange(ref s->Error, 0);
@@ -129,7 +139,7 @@ internal static unsafe class DatagramReceiving
                 return Libc.Fail(error);
             }
 
-            bool native = named && Datagrams.HasNativeHalf(status);
+            bool native = half >= 0 && Datagrams.HasNativeHalf(status);
             bool nativeFirst = native && ++s_turn % NativeTurn == 0;
             nint got;
             if (!nativeFirst && (got = Take(s, fd, message, flags, ref credits)) != -2)
@@ -137,7 +147,7 @@ internal static unsafe class DatagramReceiving
                 return got;
             }
 
-            if (native && ((got = Real.recvmsg(fd, message, flags | Abi.MSG_DONTWAIT)) >= 0 || Libc.Errno != Abi.EAGAIN))
+            if (native && ((got = Real.recvmsg(half, message, flags | Abi.MSG_DONTWAIT)) >= 0 || Libc.Errno != Abi.EAGAIN))
             {
                 return got;
             }
@@ -168,10 +178,13 @@ internal static unsafe class DatagramReceiving
             Return(s, ref credits);
             deadline = deadline == -2 ? Options.Deadline(fd, s, Abi.SO_RCVTIMEO) : deadline;
             PollFd* fds = stackalloc PollFd[1];
-            fds[0].Fd = fd;
+            fds[0].Fd = half;
             fds[0].Events = Abi.POLLIN;
             fds[0].Revents = 0;
-            if (Waiting.Block(id, fds, native ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
+
+            // A socket without a name may get one meanwhile, or a peer on loopback, of which the NSM, which could ring, does not know.
+            bool watched = half >= 0 && (status & SocketStatus.Connected) == 0;
+            if (Waiting.Block(id, fds, watched ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
             {
                 return -1;
             }

@@ -28,7 +28,13 @@ internal static unsafe class DatagramSending
         Outbox box = default;
         box.Elements = elements;
         nint sent = One(fd, s, message, flags, ref box);
-        return Publish(s, ref box) ? sent : Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+        sent = Publish(s, ref box) ? sent : Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+        if (Orphans.Any)
+        {
+            Orphans.Settle();
+        }
+
+        return sent;
     }
 
     /// <summary>sendmmsg(2): what fits goes out in one publication. An error after the first message is not told, as the kernel has it.</summary>
@@ -110,9 +116,20 @@ internal static unsafe class DatagramSending
     private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Outbox box)
     {
         uint status = Volatile.Read(ref s->Status);
-        if ((status & Datagrams.NativePeer) != 0 && !GoesOutside(fd, s, message))
+        if ((status & Datagrams.NativePeer) != 0)
         {
-            return Publish(s, ref box) ? Addresses.Unreachable(fd, Real.sendmsg(fd, message, flags)) : Libc.Fail(Abi.EAGAIN);
+            if (!GoesOutside(fd, s, message))
+            {
+                return Publish(s, ref box) ? Addresses.Unreachable(fd, Real.sendmsg(fd, message, flags)) : Libc.Fail(Abi.EAGAIN);
+            }
+
+            // An error waits at the other half: the next call tells it, wherever it goes (sock_alloc_send_skb).
+            int pending = 0;
+            uint size = sizeof(int);
+            if (Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_ERROR, &pending, &size) == 0 && pending != 0)
+            {
+                return Libc.Fail(pending);
+            }
         }
 
         nint total = Messages.Total(message->Iov, message->IovLength);
@@ -144,24 +161,60 @@ internal static unsafe class DatagramSending
     /// <summary>Looks at what is to be sent as the kernel's udp_sendmsg and udpv6_sendmsg do. 0, or an errno.</summary>
     private static int Prepare(int fd, SocketSlot* s, MsgHdr* message, uint total, int flags, bool named, DatagramHeader* header)
     {
-        if (total > 0xFFFF)
+        const uint MostLength4 = 0xFFFF; // looked at before anything else, over IPv4
+        if (total > MostLength4 && s->Domain == Abi.AF_INET)
         {
             return Abi.EMSGSIZE;
         }
 
         int error = named ? Destination(fd, s, message, header) : (Volatile.Read(ref s->Status) & SocketStatus.Connected) != 0 ? 0 : Abi.EDESTADDRREQ;
-        if (error != 0 || (named && Datagrams.IsNative(s, header->PeerLow, header->PeerHigh)))
+        if (error != 0)
         {
-            return error; // the rest is for the guest's kernel to judge
+            return error;
         }
 
         bool v4 = named ? Addresses.IsMapped(header->PeerLow, header->PeerHigh) : Addresses.IsMapped(s->PeerLow, s->PeerHigh);
+        if (v4 && total > MostLength4)
+        {
+            return Abi.EMSGSIZE;
+        }
+
+        if (named && header->PeerPort == 0)
+        {
+            return Abi.EINVAL;
+        }
+
+        if (named && !v4 && IsFour(fd, s))
+        {
+            return Abi.EAFNOSUPPORT;
+        }
+
+        if (named && Datagrams.IsNative(s, header->PeerLow, header->PeerHigh))
+        {
+            return 0; // the rest is for the guest's kernel to judge
+        }
+
         if ((flags & (Cork | Dontroute | (v4 ? Abi.MSG_OOB : 0))) != 0)
         {
             return Abi.EOPNOTSUPP; // only IPv4 minds MSG_OOB; the others mean something, and are not offered
         }
 
         return total > (v4 ? DatagramHeader.MostPayload4 : DatagramHeader.MostPayload) ? Abi.EMSGSIZE : ControlMessages.Read(s, message, v4, header);
+    }
+
+    /// <summary>Whether an IPv6 socket has an IPv4 address of its own, by bind or by its peer: from there IPv6 is out of reach (ip6_dst_lookup_tail).</summary>
+    private static bool IsFour(int fd, SocketSlot* s)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        if ((status & (SocketStatus.Bound | SocketStatus.Connected)) != 0 && (status & Datagrams.NativePeer) == 0)
+        {
+            return Addresses.IsMapped(s->LocalLow, s->LocalHigh);
+        }
+
+        byte* local = stackalloc byte[28];
+        uint length = 28;
+        return (status & Datagrams.NativePeer) != 0 && Real.getsockname(fd, local, &length) == 0
+            && Addresses.Parse(local, length, s->Domain, out ulong low, out ulong high, out _) == 0 && Addresses.IsMapped(low, high);
     }
 
     /// <summary>Whether the kernel might refuse this one at once: a destination that is new, or, for who asks not to be fragmented, a large one.</summary>
@@ -225,7 +278,7 @@ internal static unsafe class DatagramSending
         int error = DatagramNames.ParsePeer(fd, s, name, message->NameLength, out header->PeerLow, out header->PeerHigh, out header->PeerPort);
         error = error == Abi.EAFNOSUPPORT && s->Domain == Abi.AF_INET6 ? Abi.EINVAL : error;
         header->Fields = DatagramFields.Peer;
-        return error != 0 ? error : header->PeerPort == 0 ? Abi.EINVAL : 0;
+        return error;
     }
 
     /// <summary>Whether a socket that has a peer on the guest's own addresses sends past it to somebody outside. From 127.0.0.1 and ::1 nothing gets there.</summary>
@@ -251,7 +304,15 @@ internal static unsafe class DatagramSending
             return Real.sendmsg(fd, message, flags);
         }
 
-        if ((Volatile.Read(ref s->Status) & (SocketStatus.Connected | SocketStatus.NativeBound)) == SocketStatus.Connected)
+        uint status = Volatile.Read(ref s->Status);
+        _ = (status & SocketStatus.Known) != 0 && Draining.Of(s->QueueSet);
+        int pending = Volatile.Read(ref s->Error) == 0 ? 0 : Interlocked.Exchange(ref s->Error, 0);
+        if (pending != 0)
+        {
+            return Libc.Fail(pending); // of the NSM's half
+        }
+
+        if ((status & (SocketStatus.Connected | SocketStatus.NativeBound)) == SocketStatus.Connected)
         {
             DatagramNames.BindLoopbackHalf(fd, s); // the port that its peer knows it by
         }

@@ -90,6 +90,11 @@ internal static unsafe partial class Options
             return Libc.Fail(Abi.EINVAL);
         }
 
+        if (level == Abi.IPPROTO_IPV6 && s->Domain == Abi.AF_INET)
+        {
+            return Real.getsockopt(fd, level, name, value, length); // EOPNOTSUPP, whatever the name
+        }
+
         int row = OptionTable.Find(level, name);
         OptionGet policy = row < 0 ? OptionGet.Refused : OptionTable.GetOf(row);
         if (policy == OptionGet.Refused)

@@ -40,9 +40,15 @@ internal sealed partial class Generator
         if ((Chance(70) ? Holder(fd => fd.Kind == Kind.Fresh) : AnySocket()) is { } holder)
         {
             Fd? target = _fds.Find(fd => fd.Kind == Kind.Listener && fd.Family == holder.Fd.Family && Chance(50));
-            string port = target?.Bound.Split('/')[2] ?? Port();
-            string prefix = Family(holder.Fd.Family);
-            string address = Chance(5) ? "unspec" : Chance(5) ? Address(10 - holder.Fd.Family, holder.Fd.Host) : $"{prefix}/{target?.Host ?? Pick("A", "B", "lo")}/{port}";
+            string port = target?.Bound.Split('/')[2] ?? Port(), host = target?.Host ?? Pick("A", "B", "lo");
+            target ??= Owner(Kind.Listener, holder.Fd.Host, host, port);
+            bool isLocal = target?.Host == holder.Fd.Host;
+            if (target != null && (target.WaitsLocal ??= isLocal) != isLocal)
+            {
+                return;
+            }
+
+            string address = Chance(5) ? "unspec" : Chance(5) ? Address(10 - holder.Fd.Family, holder.Fd.Host) : $"{Family(holder.Fd.Family)}/{host}/{port}";
             Add(holder.Process, "connect", holder.Fd.Name, address);
             if (Chance(25))
             {
@@ -101,7 +107,8 @@ internal sealed partial class Generator
     {
         if (AnySocket() is { } holder)
         {
-            Add(holder.Process, "getopt", holder.Fd.Name, Chance(50) ? Pick(Options) : Pick(Answers), Pick("64", "4", "4", "1", "0", "255"));
+            string option = Chance(50) ? Pick(Options) : Pick(Answers);
+            Add(holder.Process, "getopt", holder.Fd.Name, option == "TCP_QUICKACK" ? "TCP_NODELAY" : option, Pick("64", "4", "4", "1", "0", "255"));
         }
     }
 
@@ -160,7 +167,7 @@ internal sealed partial class Generator
         }
 
         Fd copy = NewFd(process, fd.Kind, fd.Family);
-        (copy.Bound, copy.Peer) = (fd.Bound, fd.Peer);
+        (copy.Bound, copy.Peer, copy.PeerIsLocal, copy.IsOnLoopback6) = (fd.Bound, fd.Peer, fd.PeerIsLocal, fd.IsOnLoopback6);
         if (Chance(60))
         {
             Add(process, "dup", copy.Name, fd.Name);

@@ -24,6 +24,7 @@ internal sealed partial class Generator
         if (Chance(80))
         {
             fd.Bound = $"{Family(fd.Family)}/{Pick("any", "any", process.Host, "lo")}/P{Number(0, 8)}";
+            fd.IsOnLoopback6 = fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal);
             Add(process, "bind", fd.Name, fd.Bound);
         }
 
@@ -56,6 +57,7 @@ internal sealed partial class Generator
             }
 
             fd.PeerIsLocal = isLocal;
+            fd.IsOnLoopback6 |= address.StartsWith("6/lo/", StringComparison.Ordinal);
         }
 
         fd.Peer = peer;
@@ -66,13 +68,14 @@ internal sealed partial class Generator
     private (Fd? Peer, string Address) Target(Process from, Fd fd)
     {
         Fd? peer = Chance(85) ? _fds.Find(other => other.Kind == Kind.Datagram && other.Bound.Length > 0 && Chance(40)
-            && !fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal)
+            && !fd.IsOnLoopback6
             && (other.PeerIsLocal ?? other.Host == from.Host) == (other.Host == from.Host)
             && (other.Family == fd.Family || other.Bound.Contains("/any/", StringComparison.Ordinal))) : null;
         if (peer == null)
         {
             // From ::1 to the world: the kernel lets it out of the program and drops it later, a guest's has no route (docs/fuzzing.md).
-            return (null, $"{Family(fd.Family)}/{(fd.Bound.StartsWith("6/lo/", StringComparison.Ordinal) ? "lo" : Pick("A", "B", "lo"))}/{Port()}");
+            string to = fd.IsOnLoopback6 ? "lo" : Pick("A", "B", "lo"), port = Port();
+            return (Owner(Kind.Datagram, from.Host, to, port), $"{Family(fd.Family)}/{to}/{port}");
         }
 
         string host = peer.Bound.Contains("/lo/", StringComparison.Ordinal) || (peer.Host == from.Host && Chance(30)) ? "lo" : peer.Host;

@@ -119,6 +119,10 @@ internal sealed partial class Generator
         return family == 4 ? $"4/{host}/{Port()}" : Chance(15) ? $"6/m:{host}/{Port()}" : $"6/{host}/{Port()}";
     }
 
+    /// <summary>Whoever the generator believes to own a port that is connected or sent to from a host; "lo" is that host.</summary>
+    private Fd? Owner(Kind kind, string from, string host, string port) => _fds.Find(fd =>
+        fd.Kind == kind && fd.Host == (host == "lo" ? from : host) && fd.Bound.EndsWith("/" + port, StringComparison.Ordinal));
+
     private sealed class Process(string name, string host)
     {
         public string Name => name;
@@ -153,6 +157,12 @@ internal sealed partial class Generator
 
         /// <summary>A datagram socket has had a peer on its own host, or on the other: it keeps to that side.</summary>
         public bool? PeerIsLocal { get; set; }
+
+        /// <summary>A datagram socket's own address is ::1, by bind or by its peer's: from there nothing reaches the world (docs/fuzzing.md).</summary>
+        public bool IsOnLoopback6 { get; set; }
+
+        /// <summary>Connections that may wait at a listener came from its own host, or from the other: which of both kinds accept takes first is not promised.</summary>
+        public bool? WaitsLocal { get; set; }
 
         /// <summary>What is unread in a datagram socket came from its own host.</summary>
         public bool UnreadIsLocal { get; set; }

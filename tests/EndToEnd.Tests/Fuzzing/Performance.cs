@@ -40,6 +40,7 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
     private readonly SortedDictionary<int, string> _results = [];
     private readonly Dictionary<string, string> _ports = [];
     private readonly HashSet<string> _reserving = [];
+    private readonly Dictionary<string, string> _originals = [];
 
     /// <summary>Runs it; afterwards none of its processes lives.</summary>
     public static Record Run(Stage stage, Script script, Pace pace, Record? expected = null)
@@ -158,6 +159,11 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
             return;
         }
 
+        if (step.Call is "dup" or "fdup" or "dup2" && Original(step.Arguments[1]) is string original && original != step.Arguments[0])
+        {
+            _originals[step.Arguments[0]] = original;
+        }
+
         for (int i = 0; i < Threads; i++)
         {
             int thread = (step.Thread + i) % Threads;
@@ -173,7 +179,18 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
     // Which of several that wait for the same thing gets it is nobody's promise: the kernel wakes the first, NetKernel any.
     private bool IsContended(Step step) =>
         step.Call is "accept" ? _pending.Keys.Any(other => script.Steps[other].Call == "accept")
-            : Takes(step.Call) && _pending.Keys.Any(other => Takes(script.Steps[other].Call) && script.Steps[other].Arguments[0] == step.Arguments[0]);
+            : Takes(step.Call) && _pending.Keys.Any(other => Takes(script.Steps[other].Call) && Original(script.Steps[other].Arguments[0]) == Original(step.Arguments[0]));
+
+    // The name under which a socket was made, of which this one is a duplicate.
+    private string Original(string name)
+    {
+        while (_originals.TryGetValue(name, out string? original))
+        {
+            name = original;
+        }
+
+        return name;
+    }
 
     // How much fits into buffers is not promised either: what is more than that is sent only while the other end receives it.
     private bool IsTooMuch(Step step) =>
