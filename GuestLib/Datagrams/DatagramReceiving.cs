@@ -121,6 +121,7 @@ internal static unsafe class DatagramReceiving
         }
 
         uint id = Fds.IdOf(fd);
+        bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0; // as it was when the call began
         long deadline = -2;
         while (true)
         {
@@ -162,7 +163,7 @@ internal static unsafe class DatagramReceiving
                 return Libc.Fail(Abi.ENETDOWN);
             }
 
-            if ((status & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0)
+            if (nonBlocking)
             {
                 return Libc.Fail(Abi.EAGAIN);
             }
