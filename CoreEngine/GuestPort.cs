@@ -121,6 +121,17 @@ internal sealed unsafe class GuestPort : IDisposable
     public Allowance Tenants = new();
     public bool IsLimited;
 
+    /// <summary>What it may still have done in this turn, below 0 a debt; the queue set that comes first in the next (<c>SwitchLoop.Fairness.cs</c>).</summary>
+    public int Budget;
+    public uint FirstSet;
+
+    /// <summary>Cost of its requests since the window was moved, the NSMs that they went to; those of the window before, and where their rings stood at its end.</summary>
+    public int Unseen;
+    public ulong StagedNsms;
+    public ulong MarkedNsms;
+    public readonly uint[] JobMarks = new uint[SwitchLoop.MaxNsms];
+    public readonly uint[] SendMarks = new uint[SwitchLoop.MaxNsms];
+
     /// <summary>Something of it waits for tokens.</summary>
     public bool Throttled;
 

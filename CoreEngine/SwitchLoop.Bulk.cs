@@ -59,6 +59,7 @@ internal sealed unsafe partial class SwitchLoop
         {
             nsm.Send.Stage(done);
             SendStaged(nsm);
+            guest.StagedNsms |= 1ul << (int)nsm.Id;
             guest.Counters->BytesSent += bytes;
             nsm.Counters->BytesSent += bytes;
             nsm.Counters->NqesToNsm += done;

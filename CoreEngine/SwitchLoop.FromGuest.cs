@@ -23,12 +23,19 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         uint done = 0;
-        while (done < n && !guest.Dead && Request(guest, q, _batch + done, job: true))
+        while (done < n && guest.Budget > 0 && !guest.Dead)
         {
+            int cost = CostOf(_batch[done].Op);
+            if (!Request(guest, q, _batch + done, job: true))
+            {
+                break;
+            }
+
+            Spend(guest, cost);
             done++;
         }
 
-        _stalled |= done < n && !guest.Throttled;
+        _stalled |= done < n && guest.Budget > 0 && !guest.Throttled;
         TakeOperations(guest, done);
         set->Job.Release(done);
         guest.Counters->NqesFromGuest += done;
@@ -50,13 +57,14 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         uint done = 0;
-        while (done < n && !guest.Dead)
+        while (done < n && guest.Budget > 0 && !guest.Dead)
         {
             // Runs of Sends are the bulk of all traffic. This look is only a hint: what counts is what ForwardSends reads.
             if (first[done].Op == Op.Send && NsmHint(guest, first + done) is { } nsm)
             {
-                uint run = ForwardWithin(guest, nsm, q, first + done, n - done);
+                uint run = ForwardWithin(guest, nsm, q, first + done, Math.Min(n - done, (uint)guest.Budget));
                 done += run;
+                Spend(guest, (int)run);
                 if (run != 0)
                 {
                     continue;
@@ -64,15 +72,17 @@ internal sealed unsafe partial class SwitchLoop
             }
 
             *_batch = first[done];
+            int cost = CostOf(_batch->Op);
             if (!Request(guest, q, _batch, job: false))
             {
                 break;
             }
 
+            Spend(guest, cost);
             done++;
         }
 
-        _stalled |= done < n && !guest.Throttled;
+        _stalled |= done < n && guest.Budget > 0 && !guest.Throttled;
         TakeOperations(guest, done);
         set->Send.Release(done);
         guest.Counters->NqesFromGuest += done;
@@ -111,6 +121,7 @@ internal sealed unsafe partial class SwitchLoop
             Activate(nsm);
         }
 
+        guest.StagedNsms |= 1ul << (int)nsm.Id;
         nsm.Counters->NqesToNsm++;
         _table.Rows[id].Nqes++;
         return true;

@@ -9,6 +9,7 @@ internal sealed unsafe partial class SwitchLoop
     public void AddGuest(GuestPort guest)
     {
         _guests[guest.Id] = guest;
+        _guestCount++;
         *guest.Counters = default;
         guest.IsLimited = guest.Own.HasRates || guest.Tenants.HasRates;
         Volatile.Write(ref guest.Bell->Asleep, 1u);
@@ -65,6 +66,7 @@ internal sealed unsafe partial class SwitchLoop
         guest.Tenants.Closed((long)guest.Counters->Open);
         *guest.Counters = default;
         _guests[id] = null;
+        _guestCount--;
     }
 
     /// <summary>The NSM has confirmed that it knows nothing of the guest any more: what it said before is read and dropped, then the ids are free.</summary>

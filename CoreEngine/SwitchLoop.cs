@@ -158,9 +158,13 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         }
 
         Heat(guest);
-        for (uint q = guest.Hot.Next(0); q != ProcessMask.None; q = guest.Hot.Next(q + 1))
+        BeginTurn(guest);
+        uint first = guest.FirstSet;
+        bool around = false;
+        for (uint q = NextHot(guest, first, first, ref around); q != ProcessMask.None && guest.Budget > 0; q = NextHot(guest, q + 1, first, ref around))
         {
             QueueSetPort* set = guest.Sets + q;
+            guest.FirstSet = q + 1;
 
             // The send ring's tail is read before the job ring is emptied, so that what the guest put into the job ring first is handled first.
             _ = set->Send.Refresh();
@@ -203,6 +207,19 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
         }
 
         return moved;
+    }
+
+    /// <summary>The next polled queue set from a place on, once around from <paramref name="first"/>; none when it is through.</summary>
+    private static uint NextHot(GuestPort guest, uint from, uint first, ref bool around)
+    {
+        uint q = guest.Hot.Next(from);
+        if (q == ProcessMask.None && !around)
+        {
+            around = true;
+            q = guest.Hot.Next(0);
+        }
+
+        return around && q >= first ? ProcessMask.None : q;
     }
 
     /// <summary>Polls the queue sets that the guest has rung for.</summary>

@@ -56,6 +56,15 @@ public sealed unsafe class Guest
     /// <summary>All its connections.</summary>
     internal Connection* First { get; set; }
 
+    /// <summary>Those that are scheduled, in the order of their turns; whether the guest stands in the line of those that have some, and who is behind it.</summary>
+    internal Connection* FirstReady { get; set; }
+
+    internal Connection* LastReady { get; set; }
+
+    internal bool IsReady { get; set; }
+
+    internal Guest? NextReady { get; set; }
+
     /// <summary>Those that wait for pool space, oldest first.</summary>
     internal Connection* FirstWaiter { get; set; }
 

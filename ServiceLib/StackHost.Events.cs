@@ -5,6 +5,9 @@ namespace NetKernel.ServiceLib;
 /// <content>What a stack calls to tell the guest something.</content>
 public sealed unsafe partial class StackHost
 {
+    /// <summary>What one gather call takes at most, to within one Send.</summary>
+    private const uint GatherBytes = 256 << 10;
+
     /// <summary>
     /// Completes Bind, Listen, Connect or Accept: <paramref name="error"/> and the socket's local address. One completion, so that requests may be
     /// answered at once.
@@ -61,21 +64,23 @@ public sealed unsafe partial class StackHost
 
     /// <summary>
     /// Makes up to <paramref name="count"/> iovecs' worth of the queued Sends readable for a gather call: start addresses and lengths go to
-    /// <paramref name="vectors"/>. Returns how many; <paramref name="bytes"/> is their sum, <paramref name="more"/> whether the last one said More or some were left out.
+    /// <paramref name="vectors"/>, not much more than <see cref="GatherBytes"/>, for others wait meanwhile. Returns how many; <paramref name="bytes"/> is their sum,
+    /// <paramref name="more"/> whether the last one said More or some were left out.
     /// </summary>
     public uint Gather(Connection* c, NetKernel.Channel.Host.Libc.IoVec* vectors, uint count, out ulong bytes, out bool more)
     {
         Guest guest = GuestOf(c);
         uint queued = c->SendCount;
-        uint n = queued < count ? queued : count;
+        uint most = queued < count ? queued : count;
+        uint n = 0;
         uint skip = c->SendOffset;
         bytes = 0;
         more = false;
-        for (uint i = 0; i < n; i++)
+        for (; n < most && bytes < GatherBytes; n++)
         {
-            PendingSend send = c->SendAt(c->SendHead + i);
-            vectors[i].Base = guest.TxAt(send.Offset) + skip;
-            vectors[i].Length = send.Size - skip;
+            PendingSend send = c->SendAt(c->SendHead + n);
+            vectors[n].Base = guest.TxAt(send.Offset) + skip;
+            vectors[n].Length = send.Size - skip;
             bytes += send.Size - skip;
             skip = 0;
             more = send.More;

@@ -6,13 +6,12 @@ namespace NetKernel.ServiceLib;
 
 /// <summary>
 /// One stack attached to CoreEngine: tables, and the turn of the loop. One thread owns it all; only <see cref="Stop"/> may come from another.
-/// The parts: requests in (Requests), events out (Events), chunks and credits (Receive), guests coming and going (Control/).
+/// The parts: requests in (Requests), events out (Events), chunks and credits (Receive), whose turn it is (Ready), guests coming and going (Control/).
 /// </summary>
 public sealed unsafe partial class StackHost
 {
     private const uint Batch = 64;
     private const uint SendsPerTurn = 256;
-    private const uint RunsPerTurn = 256;
     private const int EpollEvents = 128;
 
     /// <summary>The most that one Run may emit, see <see cref="INetworkStack"/>.</summary>
@@ -31,10 +30,7 @@ public sealed unsafe partial class StackHost
     private readonly Libc.EpollEvent* _ready;
     private readonly ProcessSlot* _self;
     private Guest?[] _guests = new Guest?[64];
-    private Connection* _firstReady;
-    private Connection* _lastReady;
     private Connection* _firstFinished;
-    private uint _readyCount;
     private uint _waiters;
     private uint _turn;
     private bool _engineSpoke;
@@ -158,29 +154,6 @@ public sealed unsafe partial class StackHost
         return work;
     }
 
-    /// <summary>Puts a connection into the ready list, if it is not there.</summary>
-    public void Schedule(Connection* c)
-    {
-        if (c->Has(ConnectionFlags.Scheduled | ConnectionFlags.Finished))
-        {
-            return;
-        }
-
-        c->Flags |= ConnectionFlags.Scheduled;
-        c->ReadyNext = null;
-        if (_lastReady != null)
-        {
-            _lastReady->ReadyNext = c;
-        }
-        else
-        {
-            _firstReady = c;
-        }
-
-        _lastReady = c;
-        _readyCount++;
-    }
-
     /// <summary>Whether the rings have room for whatever one Run may emit: then Poll may deliver data of that connection, too.</summary>
     public bool HasRoom(Connection* c) => _sets[c->QueueSet].HasRoom(RunCompletions, RunEvents);
 
@@ -194,7 +167,7 @@ public sealed unsafe partial class StackHost
     public bool HasRoomFor(Connection* c) => _sets[c->QueueSet].HasRoom(RunCompletions, RunEvents);
 
     /// <summary>There is work that no bell will announce: whoever turns this host by himself comes back soon.</summary>
-    public bool NeedsTurn => _firstReady != null || _firstFinished != null || _waiters != 0;
+    public bool NeedsTurn => _readyCount != 0 || _firstFinished != null || _waiters != 0;
 
     /// <summary>CoreEngine is gone, or broke its rings: nothing more comes of turning this host.</summary>
     public bool IsOver => _exit != HostExit.None;
@@ -217,75 +190,13 @@ public sealed unsafe partial class StackHost
 
         // Somebody scheduled or finished while CoreEngine does not drain its rings, or waiting for chunks whose credits may lie unannounced in a ring: look
         // again soon, without burning the core.
-        int timeout = requests || _stop ? 0 : (_firstReady != null || _firstFinished != null || _waiters != 0) ? 1 : _stack.SleepLimit();
+        int timeout = requests || _stop ? 0 : (_readyCount != 0 || _firstFinished != null || _waiters != 0) ? 1 : _stack.SleepLimit();
         uint events = timeout == 0 ? 0 : PollFds(timeout);
         Volatile.Write(ref _self->Asleep, 0);
         if (events != 0)
         {
             _ = RunScheduled();
         }
-    }
-
-    private uint RunScheduled()
-    {
-        uint todo = _readyCount < RunsPerTurn ? _readyCount : RunsPerTurn;
-        uint ran = 0;
-        for (uint i = 0; i < todo; i++)
-        {
-            Connection* c = _firstReady;
-            _firstReady = c->ReadyNext;
-            if (_firstReady == null)
-            {
-                _lastReady = null;
-            }
-
-            _readyCount--;
-            c->Flags &= ~ConnectionFlags.Scheduled;
-            if (!_sets[c->QueueSet].HasRoom(RunCompletions, RunEvents))
-            {
-                Schedule(c);
-                _sets[c->QueueSet].Publish();
-                continue;
-            }
-
-            ran++;
-            _stack.Run(c);
-        }
-
-        return ran;
-    }
-
-    private void Unschedule(Connection* c)
-    {
-        if (!c->Has(ConnectionFlags.Scheduled))
-        {
-            return;
-        }
-
-        Connection* before = null;
-        Connection* at = _firstReady;
-        while (at != c)
-        {
-            before = at;
-            at = at->ReadyNext;
-        }
-
-        if (before == null)
-        {
-            _firstReady = c->ReadyNext;
-        }
-        else
-        {
-            before->ReadyNext = c->ReadyNext;
-        }
-
-        if (_lastReady == c)
-        {
-            _lastReady = before;
-        }
-
-        _readyCount--;
-        c->Flags &= ~ConnectionFlags.Scheduled;
     }
 
     private uint PollFds(int timeout)

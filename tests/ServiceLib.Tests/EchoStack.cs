@@ -20,6 +20,9 @@ internal sealed unsafe class EchoStack : INetworkStack
     /// <summary>Connections that the stack has.</summary>
     public int Sockets { get; private set; }
 
+    /// <summary>Whose connections have run, in their order, while somebody wants to know.</summary>
+    public List<uint>? Order { get; set; }
+
     public void Start(StackHost host) => _host = host;
 
     public void GuestAdded(Guest guest)
@@ -95,6 +98,7 @@ internal sealed unsafe class EchoStack : INetworkStack
     public void Run(Connection* c)
     {
         State* s = (State*)c->State;
+        Order?.Add(c->GuestId);
         if (c->Has(ConnectionFlags.Closing))
         {
             _host.Sent(c, ulong.MaxValue >> 1);
