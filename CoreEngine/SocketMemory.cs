@@ -18,7 +18,7 @@ internal unsafe struct SocketMemory
     /// <summary>Datagram sockets: the Connect request that made the association; Op is None when there is none.</summary>
     public Nqe Connect;
 
-    /// <summary>Datagram sockets: the Connect request under way.</summary>
+    /// <summary>The SetOption under way, or of a datagram socket the Connect.</summary>
     public Nqe Asked;
 
     /// <summary>Datagram sockets: 1 if <see cref="Bind"/> is what a Connect chose, and goes with the association.</summary>
@@ -46,6 +46,7 @@ internal unsafe struct SocketMemory
     {
         Bind = default;
         Connect = default;
+        Asked = default;
         BoundByConnect = 0;
         Backlog = 0;
         Options = 0;

@@ -57,6 +57,9 @@ internal sealed unsafe partial class SwitchLoop
 
                 connection->RxOut++;
                 break;
+            case Op.SetOptionDone when ok && (connection->Flags & ConnectionFlags.HasMemory) != 0:
+                KeepAsked(id, connection);
+                break;
             case Op.BindDone when ok:
                 SetLocal(row, e);
                 Memory(id, connection)->Bind.Aux = e->Aux;
@@ -102,6 +105,17 @@ internal sealed unsafe partial class SwitchLoop
         connection->Control = Op.None;
         connection->Flags &= ~ConnectionFlags.ControlOrphaned;
         return true;
+    }
+
+    /// <summary>The NSM has taken the option under way.</summary>
+    private void KeepAsked(uint id, Connection* connection)
+    {
+        Nqe* asked = &Memory(id, connection)->Asked;
+        if (asked->Op == Op.SetOption)
+        {
+            KeepOption(id, connection, asked);
+            asked->Op = Op.None;
+        }
     }
 
     /// <summary>A datagram socket has a peer, or another one, or none any more; when it failed, what it had.</summary>

@@ -44,7 +44,7 @@ internal sealed unsafe partial class SwitchLoop
                 return true;
             case Op.RxCredit when known:
                 return Credit(guest, e, id, connection);
-            case Op.SetOption when down:
+            case Op.SetOption when down && ((connection->Flags & ConnectionFlags.Datagram) == 0 || (e->Flags & NqeFlags.Sync) == 0):
                 KeepOption(id, connection, e);
                 goto default;
             default:

@@ -111,6 +111,11 @@ internal sealed unsafe partial class SwitchLoop
             DropTwin(connection);
         }
 
+        if (listening && connection->Control == Op.SetOption)
+        {
+            KeepAsked(id, connection); // the guest library takes it for set until the next NSM says no
+        }
+
         FailControl(guest, connection, Libc.ECONNRESET);
         if (listening)
         {

@@ -159,6 +159,10 @@ internal sealed unsafe partial class SwitchLoop
                 connection->Flags |= ConnectionFlags.Dissolving;
             }
         }
+        else if (e->Op == Op.SetOption && IsKept(connection))
+        {
+            Memory(id, connection)->Asked = *e;
+        }
         else if (e->Op == Op.Bind)
         {
             Memory(id, connection)->Bind = *e;
@@ -179,7 +183,7 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
-        if (!guest.Dead && (connection->State is (byte)ConnectionState.Open or (byte)ConnectionState.Listen || (connection->Flags & ConnectionFlags.Datagram) != 0))
+        if (!sync && !guest.Dead && IsKept(connection))
         {
             KeepOption(id, connection, e);
         }
@@ -191,6 +195,10 @@ internal sealed unsafe partial class SwitchLoop
 
         return true;
     }
+
+    /// <summary>Whether a socket is one that may have to be made again.</summary>
+    private static bool IsKept(Connection* connection) =>
+        connection->State is (byte)ConnectionState.Open or (byte)ConnectionState.Listen || (connection->Flags & ConnectionFlags.Datagram) != 0;
 
     private void KeepOption(uint id, Connection* connection, Nqe* e) => Memory(id, connection)->KeepOption(e->DataPtr, e->OpData, e->Size);
 

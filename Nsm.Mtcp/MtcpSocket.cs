@@ -95,4 +95,8 @@ internal enum MtcpFlags
 
     /// <summary>The IPv4 half delivers first next time.</summary>
     Turn4 = 128,
+
+    /// <summary>IPV6_MTU_DISCOVER is "do" or "probe"; IPV6_DONTFRAG is on. Either forbids fragments.</summary>
+    DiscoversMtu6 = 256,
+    DontFragment6 = 512,
 }

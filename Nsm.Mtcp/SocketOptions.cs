@@ -176,7 +176,7 @@ internal sealed unsafe partial class MtcpStack
     // tcp(7): as Linux bounds them. Asked before anything is stored, so that a refused value leaves the old one in force.
     private static bool IsInRange(int name, int number) => name switch
     {
-        TCP_MAXSEG => number is >= 88 and <= 32767,
+        TCP_MAXSEG => number is 0 or (>= 88 and <= 32767), // 0: as if it had never been set
         TCP_KEEPIDLE or TCP_KEEPINTVL => number is >= 1 and <= 32767,
         TCP_KEEPCNT or TCP_SYNCNT => number is >= 1 and <= 127,
         TCP_USER_TIMEOUT => number >= 0,

@@ -76,6 +76,9 @@ public unsafe struct ControlHeader
     /// <summary>Options that the guest's NSM has taken before (bits, see the guest library), and above them the low 16 bits of <see cref="NsmEpoch"/>. The guest's own.</summary>
     [FieldOffset(3080)] public ulong OptionsTaken;
 
+    /// <summary>As <see cref="OptionsTaken"/>, of datagram sockets. The guest's own.</summary>
+    [FieldOffset(3096)] public ulong DatagramOptionsTaken;
+
     /// <summary>One more than the highest <see cref="SharedSet"/> ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
     [FieldOffset(3104)] public uint SharedSetHigh;
 

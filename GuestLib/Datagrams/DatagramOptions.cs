@@ -3,12 +3,12 @@ using NetKernel.Channel;
 namespace NetKernel.GuestLib;
 
 /// <summary>
-/// Options of datagram sockets. As with streams the kernel socket checks and stores them (and acts on them for loopback), and the NSM hears of what matters there. What neither
-/// honours is refused with ENOPROTOOPT: multicast membership, corking and segmentation offload among it.
+/// Options of datagram sockets. As with streams the kernel socket checks and stores them (and acts on them for loopback), and the NSM hears of what matters there: what it refuses
+/// is refused. What neither honours is ENOPROTOOPT: multicast membership, corking and segmentation offload among it.
 /// </summary>
 internal static unsafe class DatagramOptions
 {
-    private const int Forwarded = 24, Timestamps = 5;
+    private const int Forwarded = 24, Timestamps = 5, Priority = 2; // of the priorities, those that need rights are refused
 
     /// <summary>Bits of <see cref="SocketSlot.OptionMask"/>: the program has said something about fragmentation (QUIC, path MTU probes).</summary>
     internal const uint Fragmentation = (1u << 8) | (1u << 17) | (1u << 23);
@@ -21,7 +21,7 @@ internal static unsafe class DatagramOptions
         {
             0 => Abi.SO_RCVBUF,
             1 => Abi.SO_SNDBUF,
-            2 => Abi.SO_PRIORITY,
+            Priority => Abi.SO_PRIORITY,
             3 => Abi.SO_BROADCAST,
             4 => Abi.SO_NO_CHECK,
             Timestamps => Abi.SO_TIMESTAMPNS,
@@ -127,9 +127,20 @@ internal static unsafe class DatagramOptions
             return Libc.Fail(Abi.ENOPROTOOPT);
         }
 
+        OldValue old = index >= 0 ? OldValue.Of(fd, level, name) : default;
         if (Real.setsockopt(fd, level, name, value, length) != 0)
         {
             return -1;
+        }
+
+        if (index >= 0)
+        {
+            int error = Tell(fd, s, index);
+            if (error != 0)
+            {
+                old.Restore(fd, level, name);
+                return Libc.Fail(error);
+            }
         }
 
         uint wanted = WantedBy(level, name);
@@ -160,14 +171,61 @@ internal static unsafe class DatagramOptions
             s->TxLimit = bytes < 4096 ? 4096u : bytes > (int)Sending.MostLimit ? Sending.MostLimit : (uint)bytes;
         }
 
+        return 0;
+    }
+
+    /// <summary>
+    /// Tells the NSM of an option that the kernel socket has taken. The first time that a guest sets it the answer is waited for: an errno, if the NSM does not have it. While there is
+    /// no NSM nobody can say whether the next one has.
+    /// </summary>
+    private static int Tell(int fd, SocketSlot* s, int index)
+    {
         Nqe element = default;
-        if ((Volatile.Read(ref s->Status) & SocketStatus.Known) != 0 && TryStored(fd, index, &element))
+        if (!TryStored(fd, index, &element))
         {
-            element.Socket = Fds.IdOf(fd);
+            return Abi.ENOPROTOOPT;
+        }
+
+        element.Socket = Fds.IdOf(fd);
+        if (index == Priority || !Options.IsTaken(ref Region.Header->DatagramOptionsTaken, index))
+        {
+            int error = Options.SetAndWait(fd, s, &element);
+            if (error == 0)
+            {
+                Options.Take(ref Region.Header->DatagramOptionsTaken, index);
+            }
+
+            return error;
+        }
+
+        if ((Volatile.Read(ref s->Status) & SocketStatus.Known) != 0)
+        {
             _ = Rings.Send(s->QueueSet, &element, 1);
         }
 
         return 0;
+    }
+
+    /// <summary>What the kernel socket had before, for an option that the NSM then refuses.</summary>
+    private struct OldValue
+    {
+        private int _value;
+        private bool _known;
+
+        internal static OldValue Of(int fd, int level, int name)
+        {
+            OldValue old = default;
+            uint length = sizeof(int);
+            old._known = Real.getsockopt(fd, level, name, &old._value, &length) == 0;
+            old._value = level == Abi.SOL_SOCKET && name is Abi.SO_SNDBUF or Abi.SO_RCVBUF ? old._value / 2 : old._value; // socket(7): doubled
+            return old;
+        }
+
+        internal void Restore(int fd, int level, int name)
+        {
+            int value = _value;
+            _ = _known ? Real.setsockopt(fd, level, name, &value, sizeof(int)) : 0;
+        }
     }
 
     internal static int Get(int fd, SocketSlot* s, int level, int name, void* value, uint* length)

@@ -104,7 +104,7 @@ internal static unsafe partial class Options
     private static int Tell(int fd, SocketSlot* s, int row, bool verify)
     {
         uint status = Volatile.Read(ref s->Status);
-        bool wait = (status & (SocketStatus.Connecting | SocketStatus.Reset)) == 0 && (verify || !IsTaken(row));
+        bool wait = (status & (SocketStatus.Connecting | SocketStatus.Reset)) == 0 && (verify || !IsTaken(ref Region.Header->OptionsTaken, row));
         Nqe element = default;
         if (!TryStored(fd, row, &element))
         {
@@ -118,7 +118,7 @@ internal static unsafe partial class Options
             error = SetAndWait(fd, s, &element);
             if (error == 0)
             {
-                Take(row);
+                Take(ref Region.Header->OptionsTaken, row);
             }
         }
         else if ((status & (SocketStatus.Known | SocketStatus.Reset)) == SocketStatus.Known)
@@ -137,7 +137,7 @@ internal static unsafe partial class Options
     }
 
     /// <summary>Sends a SetOption, with the socket itself before it if the NSM does not know it, and waits for the answer: an errno.</summary>
-    private static int SetAndWait(int fd, SocketSlot* s, Nqe* option)
+    internal static int SetAndWait(int fd, SocketSlot* s, Nqe* option)
     {
         if (!Locks.TryEnter(ref s->ControlLock))
         {
@@ -155,20 +155,20 @@ internal static unsafe partial class Options
     }
 
     /// <summary>Whether this guest's NSM has taken that option before. A word of the guest's region: the NSM's epoch above, a bit per row below.</summary>
-    private static bool IsTaken(int row)
+    internal static bool IsTaken(ref ulong rows, int row)
     {
-        ulong word = Volatile.Read(ref Region.Header->OptionsTaken);
+        ulong word = Volatile.Read(ref rows);
         return word >> 48 == (ushort)Volatile.Read(ref Region.Header->NsmEpoch) && (word & (1ul << row)) != 0;
     }
 
-    private static void Take(int row)
+    internal static void Take(ref ulong rows, int row)
     {
         ulong epoch = (ulong)(ushort)Volatile.Read(ref Region.Header->NsmEpoch) << 48;
-        ulong seen = Volatile.Read(ref Region.Header->OptionsTaken);
+        ulong seen = Volatile.Read(ref rows);
         while (true)
         {
             ulong taken = (seen >> 48 == epoch >> 48 ? seen : epoch) | (1ul << row);
-            ulong before = Interlocked.CompareExchange(ref Region.Header->OptionsTaken, taken, seen);
+            ulong before = Interlocked.CompareExchange(ref rows, taken, seen);
             if (before == seen)
             {
                 return;

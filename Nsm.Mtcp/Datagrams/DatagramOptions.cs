@@ -9,7 +9,7 @@ namespace NetKernel.Nsm.Mtcp;
 internal sealed unsafe partial class MtcpStack
 {
     private const int SO_TIMESTAMPNS = 35, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_RECVTTL = 12, IP_RECVTOS = 13;
-    private const int IPV6_MTU_DISCOVER = 23, IPV6_RECVERR = 25, IPV6_RECVPKTINFO = 49, IPV6_RECVHOPLIMIT = 51, IPV6_RECVTCLASS = 66;
+    private const int IPV6_MTU_DISCOVER = 23, IPV6_RECVERR = 25, IPV6_RECVPKTINFO = 49, IPV6_RECVHOPLIMIT = 51, IPV6_DONTFRAG = 62, IPV6_RECVTCLASS = 66;
 
     private const int IP_MTU = 14, IPV6_MTU = 24, ENOTCONN = 107;
 
@@ -83,7 +83,18 @@ internal sealed unsafe partial class MtcpStack
                     return Libc.EINVAL;
                 }
 
-                u->DontFragment = number is PmtuDo or PmtuProbe;
+                if (level == IPPROTO_IP)
+                {
+                    u->DontFragment = number is PmtuDo or PmtuProbe;
+                    return 0;
+                }
+
+                s->Flags = number is PmtuDo or PmtuProbe ? s->Flags | MtcpFlags.DiscoversMtu6 : s->Flags & ~MtcpFlags.DiscoversMtu6;
+                u->DontFragment = s->Has(MtcpFlags.DiscoversMtu6 | MtcpFlags.DontFragment6);
+                return 0;
+            case (IPPROTO_IPV6, IPV6_DONTFRAG): // RFC 3542, 11.2: EMSGSIZE in place of fragments
+                s->Flags = number != 0 ? s->Flags | MtcpFlags.DontFragment6 : s->Flags & ~MtcpFlags.DontFragment6;
+                u->DontFragment = s->Has(MtcpFlags.DiscoversMtu6 | MtcpFlags.DontFragment6);
                 return 0;
             case (IPPROTO_IP, IP_PKTINFO or IP_RECVTOS or IP_RECVTTL) or (IPPROTO_IPV6, IPV6_RECVPKTINFO or IPV6_RECVTCLASS or IPV6_RECVHOPLIMIT):
                 return 0; // Always told: the guest picks what its program wants.
@@ -121,7 +132,9 @@ internal sealed unsafe partial class MtcpStack
             (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS) => u->Tos,
             (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => u->Ttl,
             (IPPROTO_IP, IP_RECVERR) or (IPPROTO_IPV6, IPV6_RECVERR) => u->RecordsErrors ? 1 : 0,
-            (IPPROTO_IP, IP_MTU_DISCOVER) or (IPPROTO_IPV6, IPV6_MTU_DISCOVER) => u->DontFragment ? PmtuDo : PmtuWant,
+            (IPPROTO_IP, IP_MTU_DISCOVER) => u->DontFragment ? PmtuDo : PmtuWant,
+            (IPPROTO_IPV6, IPV6_MTU_DISCOVER) => s->Has(MtcpFlags.DiscoversMtu6) ? PmtuDo : PmtuWant,
+            (IPPROTO_IPV6, IPV6_DONTFRAG) => s->Has(MtcpFlags.DontFragment6) ? 1 : 0,
             _ => asksMtu ? (int)_udp.MtuOf(u) : null,
         };
         if (number is not { } found)

@@ -47,7 +47,10 @@ public sealed unsafe class DatagramRevivalTests : IDisposable
         // Meanwhile sends fail and options are kept.
         _guest.Post(0, RingKind.Send, Make.Nqe(Op.Send, 1, dataPtr: PoolLayout.TxOffset, size: 70));
         Assert.Equal((Op.SendDone, (ulong)Libc.ENETDOWN), (Completion() is var sent ? sent.Op : default, sent.OpData));
-        _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: 99, dataPtr: 6, size: 4, flags: NqeFlags.Sync));
+        _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: 99, dataPtr: 6, size: 4));
+
+        // The program hears that this one failed, so it has.
+        _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: 98, dataPtr: 6 | (1ul << 32), size: 4, flags: NqeFlags.Sync));
         Assert.Equal((Op.SetOptionDone, (uint)Libc.ENETDOWN), (Completion() is var option ? option.Op : default, option.Size));
 
         using var next = new FakeNsm(_host.EngineSocket, 1);
@@ -124,6 +127,25 @@ public sealed unsafe class DatagramRevivalTests : IDisposable
         _ = next.Expect(Op.Socket, RingKind.Job);
         next.Post(RingKind.Completion, Make.Done(next.Expect(Op.Bind, RingKind.Job)));
         ExpectRenewed(1); // without the peer that it never had
+    }
+
+    [Fact]
+    public void Of_options_that_are_asked_for_only_those_taken_are_told_again()
+    {
+        uint id = Make.Bound(_guest, _nsm, 1, 53);
+        foreach ((ulong value, uint errno) in new[] { (1ul, 0u), (2ul, (uint)Libc.EINVAL), (3ul, 0u) })
+        {
+            _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: value, dataPtr: value == 3 ? 7u : 6u, size: 4, flags: NqeFlags.Sync));
+            _nsm.Post(RingKind.Completion, Make.Done(_nsm.Expect(Op.SetOption, RingKind.Send), errno));
+            Assert.Equal(errno, Completion().Size);
+        }
+
+        LoseNsm();
+        using var next = new FakeNsm(_host.EngineSocket, 1);
+        _ = next.Expect(Op.Socket, RingKind.Job);
+        Assert.Equal((6ul, 1ul), (next.Expect(Op.SetOption, RingKind.Job) is var first ? first.DataPtr : 0, first.OpData));
+        Assert.Equal((7ul, 3ul), (next.Expect(Op.SetOption, RingKind.Job) is var second ? second.DataPtr : 0, second.OpData));
+        _ = next.Expect(Op.Bind, RingKind.Job);
     }
 
     [Fact]

@@ -26,6 +26,13 @@ public sealed class DatagramTests(InstanceFixture fixture)
     public void A_machine_outside_to_a_guest_over_IPv6() =>
         Check(Nk.Start("b", Server(7104, "::")), Nk.Ipv6("b"), 7104, fromGuest: false, Native6.Value);
 
+    [Fact]
+    public void Options_are_honoured_as_in_the_kernel()
+    {
+        (string[] native, string[] guest) = DatagramOptions.Run(Nk);
+        Assert.Equal(native, guest);
+    }
+
     private static string[] Server(int port, string address = "0.0.0.0") => ["python3", Programs.Path("datagrams.py"), "server", address, $"{port}"];
 
     private static string[] Client(string address, int port) => ["python3", Programs.Path("datagrams.py"), "client", address, $"{port}"];

@@ -50,6 +50,23 @@ public sealed class MtcpTests : IDisposable
         }
     }
 
+    /// <summary>What the stack does not have is refused, whenever it is set, and the old value stays; everything else is as in the kernel.</summary>
+    [Fact]
+    public void Options_of_datagram_sockets_are_honoured_or_refused()
+    {
+        (string[] native, string[] guest) = DatagramOptions.Run(_nk);
+        (string Native, string Guest)[] refused = [.. native.Zip(guest).Where(pair => pair.First != pair.Second)];
+        Assert.Equal(native.Length, guest.Length);
+        Assert.All(refused, pair => Assert.Contains(": ENOPROTOOPT, ", pair.Guest, StringComparison.Ordinal));
+        Assert.Equal(
+            ["IPV6_MULTICAST_HOPS", "IP_MULTICAST_LOOP", "IP_MULTICAST_TTL", "SO_BROADCAST", "SO_NO_CHECK", "SO_PRIORITY"],
+            refused.Select(pair => pair.Guest.Split(' ', ':')[2]).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(2 * 2 * ((2 * 5) + 1), refused.Length); // fresh and used, once and again, five on both families and one on IPv6
+
+        // Each is read back as it was before it was set.
+        Assert.All(refused, pair => Assert.Equal(DatagramOptions.Default(pair.Guest), pair.Guest.Split(", ")[1]));
+    }
+
     public void Dispose() => _nk.Dispose();
 
     private static string[] Server(string address, int port, string program = "semantics.py") => ["python3", Programs.Path(program), "server", address, $"{port}"];

@@ -282,6 +282,7 @@ public sealed class NsmTests
 
     [Theory]
     [InlineData(2, 1400, 87)] // TCP_MAXSEG
+    [InlineData(2, 0, 87)]
     [InlineData(4, 60, 0)] // TCP_KEEPIDLE
     [InlineData(5, 60, 32768)] // TCP_KEEPINTVL
     [InlineData(6, 7, 0x103)] // TCP_KEEPCNT
