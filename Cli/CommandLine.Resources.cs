@@ -62,19 +62,44 @@ internal static partial class CommandLine
     private static Command UpdateGuest()
     {
         Argument<string> name = Name("guest");
-        var nsm = new Option<string?>("--nsm") { Description = "move it to this NSM; no programs may run in it", HelpName = "NAME" };
+        var nsm = new Option<string?>("--nsm") { Description = "move it to this NSM: new connections go there, those there are stay until they end", HelpName = "NAME" };
+        Option<string?> timeout = TimeoutOption("with --nsm: what is left at the former NSM after this time is reset, as 60s or 5m (never)");
         Option<string[]> labels = LabelOption();
         DnsOptions dns = new();
         LimitOptions limits = new();
-        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, .. dns.All, .. limits.All, labels], parse =>
+        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, timeout, .. dns.All, .. limits.All, labels], parse =>
         {
             var guest = new Guest { Name = parse.GetValue(name)!, Nsm = parse.GetValue(nsm) ?? "", Dns = dns.Of(parse), Limits = limits.Of(parse) };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.UpdateGuest(Where(parse), guest, [
-                .. guest.Nsm.Length > 0 ? new[] { "nsm" } : [], .. guest.Dns is null ? [] : new[] { "dns" }, .. limits.Paths(parse), .. guest.Labels.Count > 0 ? new[] { "labels" } : []]);
+                .. guest.Nsm.Length > 0 ? new[] { "nsm" } : [], .. guest.Dns is null ? [] : new[] { "dns" }, .. limits.Paths(parse), .. guest.Labels.Count > 0 ? new[] { "labels" } : []],
+                Moving.Seconds("--timeout", parse.GetValue(timeout)));
         });
         update.Arguments.Add(name);
         return update;
+    }
+
+    private static Option<string?> TimeoutOption(string description) => new("--timeout") { Description = description, HelpName = "TIME" };
+
+    private static void AddMoves(Command group)
+    {
+        const string Left = "connections that are left after this time are reset, as 60s or 5m (they may last as long as they like)";
+        Argument<string> drained = Name("NSM"), back = Name("NSM"), old = Name("NSM");
+        Option<string?> timeout = TimeoutOption(Left), replaceTimeout = TimeoutOption(Left);
+        var watch = new Option<bool>("--watch", "-w") { Description = "wait until it is drained, and say what is left" };
+        var replaceWatch = new Option<bool>("--watch", "-w") { Description = watch.Description };
+        Command drain = Command("drain", "no new connections; when those there are have ended, stop it (nk nsm drain kernel0 --timeout 60s --watch)", [timeout, watch], parse =>
+            Moving.Drain(Where(parse), parse.GetValue(drained)!, Moving.Seconds("--timeout", parse.GetValue(timeout)), parse.GetValue(watch)));
+        drain.Arguments.Add(drained);
+        Command undrain = Command("undrain", "start a drained NSM again, and let it have connections", [], parse => Moving.Undrain(Where(parse), parse.GetValue(back)!));
+        undrain.Arguments.Add(back);
+        var with = new Option<string>("--with") { Description = "the NSM that takes its place", HelpName = "NAME", Required = true };
+        Command replace = Command("replace", "move its guests and policies to another NSM, and drain it (nk nsm replace kernel0 --with kernel1)", [with, replaceTimeout, replaceWatch], parse =>
+            Moving.Replace(Where(parse), parse.GetValue(old)!, parse.GetValue(with)!, Moving.Seconds("--timeout", parse.GetValue(replaceTimeout)), parse.GetValue(replaceWatch)));
+        replace.Arguments.Add(old);
+        group.Subcommands.Add(drain);
+        group.Subcommands.Add(undrain);
+        group.Subcommands.Add(replace);
     }
 
     private static Command Nsm()
@@ -131,6 +156,7 @@ internal static partial class CommandLine
         Command delete = Command("delete", "remove an NSM that serves nobody", [], parse => Changes.DeleteNsm(Where(parse), parse.GetValue(gone)!));
         delete.Arguments.Add(gone);
         group.Subcommands.Add(delete);
+        AddMoves(group);
         return group;
     }
 
@@ -169,7 +195,7 @@ internal static partial class CommandLine
 
     private static Command Policy()
     {
-        var group = new Command("policy", "which NSM serves which guests");
+        var group = new Command("policy", "which NSM serves which guests and connections");
         Option<bool> watch = WatchOption();
         Command list = WithFormat("list", "policies in the order in which they are asked", (parse, format) => Lists.Policies(Where(parse), format, parse.GetValue(watch)));
         list.Options.Add(watch);
@@ -180,9 +206,19 @@ internal static partial class CommandLine
         var tenant = new Option<string?>("--tenant") { Description = "for guests of this tenant", HelpName = "NAME" };
         var guest = new Option<string?>("--guest") { Description = "for this guest", HelpName = "NAME" };
         Option<string[]> labels = new("--label") { Description = "for guests with this label KEY=VALUE; may be repeated", HelpName = "LABEL" };
-        Command create = Command("create", "make a policy", [nsms, priority, tenant, guest, labels], parse =>
+        var destination = new Option<string?>("--destination") { Description = "for connections to this network, as 198.18.0.0/16", HelpName = "NET" };
+        var port = new Option<uint>("--port") { Description = "for connections to this port, or sockets bound to it", HelpName = "PORT" };
+        var protocol = new Option<string?>("--protocol") { Description = "for tcp or udp only", HelpName = "PROTO" };
+        Command create = Command("create", "make a policy (nk policy create db --guest web --port 5432 --nsm m0 --nsm kernel0)", [nsms, priority, tenant, guest, labels, destination, port, protocol], parse =>
         {
-            var match = new PolicyMatch { Tenant = parse.GetValue(tenant) ?? "", Guest = parse.GetValue(guest) ?? "" };
+            var match = new PolicyMatch
+            {
+                Tenant = parse.GetValue(tenant) ?? "",
+                Guest = parse.GetValue(guest) ?? "",
+                Destination = parse.GetValue(destination) ?? "",
+                Port = parse.GetValue(port),
+                Protocol = parse.GetValue(protocol) ?? "",
+            };
             Changes.Labels(match.Labels, parse.GetValue(labels));
             return Changes.CreatePolicy(
                 Where(parse), new Policy { Name = parse.GetValue(name)!, Priority = parse.GetValue(priority), Match = match, Nsms = { parse.GetValue(nsms) ?? [] } });

@@ -84,8 +84,8 @@ internal sealed class NkdClient : IDisposable
     public Guest CreateGuest(Guest guest, bool mustBeNew, bool dryRun = false) =>
         Call(options => _guests.CreateGuest(new CreateGuestRequest { Guest = guest, AllowExisting = !mustBeNew, ValidateOnly = dryRun }, options));
 
-    public Guest UpdateGuest(Guest guest, IEnumerable<string> paths) =>
-        Call(options => _guests.UpdateGuest(new UpdateGuestRequest { Guest = guest, UpdateMask = new FieldMask { Paths = { paths } } }, options));
+    public Guest UpdateGuest(Guest guest, IEnumerable<string> paths, uint drainSeconds = 0) => Call(options => _guests.UpdateGuest(
+        new UpdateGuestRequest { Guest = guest, UpdateMask = new FieldMask { Paths = { paths } }, DrainSeconds = drainSeconds }, options));
 
     public void DeleteGuest(string name, bool force) => Call(options => _guests.DeleteGuest(new DeleteGuestRequest { Name = name, Force = force }, options));
 
@@ -97,8 +97,8 @@ internal sealed class NkdClient : IDisposable
 
     public Nsm CreateNsm(Nsm nsm) => Call(options => _nsms.CreateNsm(new CreateNsmRequest { Nsm = nsm }, options));
 
-    public Nsm UpdateNsm(Nsm nsm, IEnumerable<string> paths, bool restart) => Call(options => _nsms.UpdateNsm(
-        new UpdateNsmRequest { Nsm = nsm, UpdateMask = new FieldMask { Paths = { paths } }, AllowRestart = restart }, options));
+    public Nsm UpdateNsm(Nsm nsm, IEnumerable<string> paths, bool restart, uint drainSeconds = 0) => Call(options => _nsms.UpdateNsm(
+        new UpdateNsmRequest { Nsm = nsm, UpdateMask = new FieldMask { Paths = { paths } }, AllowRestart = restart, DrainSeconds = drainSeconds }, options));
 
     public void DeleteNsm(string name) => Call(options => _nsms.DeleteNsm(new DeleteNsmRequest { Name = name }, options));
 
@@ -122,6 +122,9 @@ internal sealed class NkdClient : IDisposable
     });
 
     public Policy CreatePolicy(Policy policy) => Call(options => _policies.CreatePolicy(new CreatePolicyRequest { Policy = policy }, options));
+
+    public Policy UpdatePolicy(Policy policy, IEnumerable<string> paths) =>
+        Call(options => _policies.UpdatePolicy(new UpdatePolicyRequest { Policy = policy, UpdateMask = new FieldMask { Paths = { paths } } }, options));
 
     public void DeletePolicy(string name) => Call(options => _policies.DeletePolicy(new DeletePolicyRequest { Name = name }, options));
 

@@ -68,6 +68,12 @@ internal enum ConnectionFlags : ushort
 
     /// <summary>No socket's any more: closes, and is freed with Closed.</summary>
     Ghost = 8192,
+
+    /// <summary>
+    /// Not the guest's socket itself, but a listener of it at another of its own NSMs (<see cref="Connection.Elder"/>): one that is just being made there, or one that the socket has
+    /// left and that goes on serving what arrives there. No row of it is shown.
+    /// </summary>
+    Elder = 16384,
 }
 
 /// <summary>
@@ -127,6 +133,9 @@ internal struct Connection
 
     /// <summary>Different for each use of the id; what is kept for later names it.</summary>
     public uint Life;
+
+    /// <summary>A listener's other entry, at another of the guest's own NSMs, plus 1; 0: none. Each names the other. See SwitchLoop.Moves.cs.</summary>
+    public uint Elder;
 
     /// <summary>Flags of the Connect under way.</summary>
     public NqeFlags ConnectFlags;

@@ -83,8 +83,20 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Those of them that a process has had, or rung for: the others' memory is not looked at, so that it stays unused.</summary>
     public ProcessMask Used;
 
-    /// <summary>The guest's NSM, once it has mapped the guest's pool.</summary>
+    /// <summary>NSMs that the guest has at most at a time, the shared-memory NSM apart.</summary>
+    public const int MaxOwn = (int)RegionFlags.SharedPart;
+
+    /// <summary>The guest's NSMs that have mapped its pool, by their parts of the RX half.</summary>
+    public readonly NsmPort?[] Nsms = new NsmPort?[MaxOwn];
+
+    /// <summary>The one of them for what no rule is about; null: it is away.</summary>
     public NsmPort? Nsm;
+
+    /// <summary>Which of them for which connections; null: always the first there is. Told by the control thread.</summary>
+    public FlowRules? Rules;
+
+    /// <summary>Several NSMs may serve it: its RX half has parts.</summary>
+    public bool HasParts;
 
     /// <summary>The shared-memory NSM, if the guest may use it and it has mapped the guest's pool.</summary>
     public NsmPort? Shared;
@@ -92,7 +104,7 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Own addresses and what decides who may be reached by shared memory. Set before the loop knows the guest.</summary>
     public GuestAddress Address;
 
-    /// <summary>Sockets are being made again at a new NSM: the next socket id to look at, and <see cref="ControlHeader.NsmEpoch"/> when it was routed to.</summary>
+    /// <summary>Sockets are being made (again) at the NSMs where they belong: the next socket id to look at, and <see cref="ControlHeader.NsmEpoch"/> when one was routed to.</summary>
     public bool Replaying;
     public uint ReplayNext;
     public uint RoutedEpoch;
@@ -176,6 +188,35 @@ internal sealed unsafe class GuestPort : IDisposable
 
     /// <summary>Told to the control thread: listeners and datagram sockets that could not be made again.</summary>
     public uint LostListeners;
+
+    /// <summary>Told to the control thread: listeners that another NSM would not have, and that stay where they are.</summary>
+    public uint UnmovedListeners;
+
+    /// <summary>A listener could not move because of a request under way.</summary>
+    public bool MovesAgain;
+
+    /// <summary>The part of one of its NSMs, or -1.</summary>
+    public int PartOf(NsmPort nsm)
+    {
+        for (int part = 0; part < MaxOwn; part++)
+        {
+            if (Nsms[part] == nsm)
+            {
+                return part;
+            }
+        }
+
+        return -1;
+    }
+
+    /// <summary>An NSM does not serve it any more.</summary>
+    public void Lose(NsmPort nsm)
+    {
+        if (PartOf(nsm) is >= 0 and var part)
+        {
+            Nsms[part] = null;
+        }
+    }
 
     public SocketSlot* SlotOf(uint socket) => (SocketSlot*)(Region + Layout.SocketOf(socket));
 

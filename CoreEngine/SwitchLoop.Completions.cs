@@ -14,6 +14,12 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
+        if ((connection->Flags & ConnectionFlags.Elder) != 0)
+        {
+            ElderDone(nsm, guest, id, connection, e);
+            return;
+        }
+
         switch (e->Op)
         {
             case Op.BindDone or Op.ListenDone or Op.ConnectDone when connection->Replay != 0:
@@ -80,6 +86,7 @@ internal sealed unsafe partial class SwitchLoop
                 {
                     SetState(connection, id, ConnectionState.Listen);
                     Shadow(guest, id, connection);
+                    guest.MovesAgain = guest.Rules != null;
                 }
 
                 break;
@@ -104,6 +111,11 @@ internal sealed unsafe partial class SwitchLoop
 
         connection->Control = Op.None;
         connection->Flags &= ~ConnectionFlags.ControlOrphaned;
+        if (guest.MovesAgain)
+        {
+            MoveAgain(guest);
+        }
+
         return true;
     }
 

@@ -8,20 +8,26 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>An event other than Data; addressed to the guest already.</summary>
     private void Event(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
     {
+        if ((connection->Flags & ConnectionFlags.Elder) != 0 && e->Op != Op.NewConnection)
+        {
+            if (e->Op == Op.Reset)
+            {
+                DropElder(connection); // both ways: it is the other's elder, too
+            }
+
+            return;
+        }
+
         switch (e->Op)
         {
             case Op.NewConnection when (connection->Flags & ConnectionFlags.Listening) != 0 && e->Size != 0:
-                if (e->Size >= SharedHandle || !Announced(id, connection, e))
+                if (e->Size > HandleMask || !Announced(guest, nsm.Id, id, connection, e))
                 {
                     nsm.Counters->Stray++;
                     return;
                 }
 
-                if (nsm.Id == SharedNsm)
-                {
-                    e->Size |= (uint)SharedHandle;
-                }
-
+                e->Size |= nsm.Id == SharedNsm ? (uint)SharedHandle : OwnHandle(guest, nsm);
                 break;
             case Op.Error when (connection->Flags & ConnectionFlags.Datagram) != 0:
                 e->OpData = Math.Min(e->OpData, 4095);
@@ -49,11 +55,11 @@ internal sealed unsafe partial class SwitchLoop
     /// Remembers an announced connection. With one loop the number is exact and bounds the NSM; with several, connections may be
     /// accepted on another loop, and the oldest memory makes room.
     /// </summary>
-    private bool Announced(uint id, Connection* connection, Nqe* e)
+    private bool Announced(GuestPort guest, uint nsmId, uint id, Connection* connection, Nqe* e)
     {
         SocketMemory* memory = Memory(id, connection);
-        bool both = connection->Twin != 0;
-        if ((!both || memory->Announced < AnnouncedEach || _stats->Loops != 1) && memory->Announce(e))
+        uint most = nsmId == SharedNsm ? AnnouncedShared : guest.HasParts ? AnnouncedOwn : SocketSlot.AcceptEntries;
+        if ((memory->Announced < most || _stats->Loops != 1) && memory->Announce(e))
         {
             return true;
         }

@@ -15,8 +15,10 @@ internal sealed unsafe partial class SwitchLoop
         Activate(nsm);
     }
 
-    /// <summary>The guest's NSM has mapped its pool: from now on requests are forwarded, and sockets that waited are made again.</summary>
-    public void Route(GuestPort guest, uint nsm)
+    /// <summary>
+    /// An NSM has mapped the guest's pool, and has a part of its RX half: from now on requests are forwarded to it, and listeners that belong there, or waited for any, are made there.
+    /// </summary>
+    public void Route(GuestPort guest, uint nsm, uint part)
     {
         if (nsm == SharedNsm)
         {
@@ -24,11 +26,9 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        guest.Nsm = _nsms[nsm];
-        guest.Replaying = guest.Nsm != null;
+        guest.Nsms[part] = _nsms[nsm];
         guest.RoutedEpoch = Volatile.Read(ref guest.Header->NsmEpoch);
-        guest.ReplayNext = 0;
-        Activate(guest);
+        Reconsider(guest);
     }
 
     /// <summary>An NSM is gone: every connection through it ends; listeners and datagram sockets wait for the next.</summary>
@@ -46,7 +46,7 @@ internal sealed unsafe partial class SwitchLoop
         RemoveActive(port);
         for (uint id = 0; id < MaxGuests; id++)
         {
-            if (_guests[id] is { } guest && (guest.Nsm == port || guest.Shared == port))
+            if (_guests[id] is { } guest && (guest.Shared == port || guest.PartOf(port) >= 0))
             {
                 FreeChunksOfNsm(guest, nsm);
                 if (guest.Shared == port)
@@ -55,8 +55,8 @@ internal sealed unsafe partial class SwitchLoop
                     continue;
                 }
 
-                guest.Nsm = null;
-                guest.Replaying = false;
+                guest.Lose(port);
+                Reconsider(guest);
             }
         }
 
@@ -88,6 +88,12 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
+        if ((connection->Flags & ConnectionFlags.Elder) != 0)
+        {
+            ElderLost(id, connection);
+            return;
+        }
+
         connection->Sends = 0;
         connection->Flags &= ~ConnectionFlags.CloseQueued;
         ConnectionRow* row = _table.Rows + id;
@@ -96,6 +102,12 @@ internal sealed unsafe partial class SwitchLoop
         if (connection->Phase == Phase.Closing)
         {
             FinishClose(guest, id, connection);
+            return;
+        }
+
+        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && connection->Errno == 0)
+        {
+            Unplace(id, connection);
             return;
         }
 
@@ -117,8 +129,17 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         FailControl(guest, connection, Libc.ECONNRESET);
+        if (listening && TryPromoteElder(guest, id, connection))
+        {
+            _table.Free(id);
+            return;
+        }
+
+        DropElder(connection);
         if (listening)
         {
+            guest.Replaying = true;
+            guest.ReplayNext = 0;
             connection->Flags |= ConnectionFlags.Down;
             connection->Replay = 0;
             Memory(id, connection)->Announced = 0;

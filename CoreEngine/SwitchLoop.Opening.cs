@@ -12,7 +12,8 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if (guest.Nsm is { } nsm && nsm.Job.Free(1) == 0)
+        NsmPort? by = guest.Nsm ?? (guest.Rules is { HasFlows: true } ? AnyOf(guest) : null);
+        if (by is { } nsm && nsm.Job.Free(1) == 0)
         {
             BreakIf(nsm, nsm.Job.IsBroken);
             return false;
@@ -23,7 +24,7 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
-        if (!TryMake(guest, q, e->Socket, guest.Nsm, out uint id))
+        if (!TryMake(guest, q, e->Socket, by, out uint id))
         {
             return true;
         }
@@ -34,7 +35,7 @@ internal sealed unsafe partial class SwitchLoop
         if ((e->OpData >> 16 & 0xF) == Libc.SOCK_DGRAM)
         {
             connection->Flags |= ConnectionFlags.Datagram;
-            if (guest.Nsm == null)
+            if (by == null)
             {
                 // It waits for the NSM, as if it had lost one.
                 connection->Phase = Phase.Active;
@@ -43,14 +44,11 @@ internal sealed unsafe partial class SwitchLoop
             }
         }
 
+        bool stream = (e->OpData >> 16 & 0xF) == Libc.SOCK_STREAM;
+        bool waits = by != null && ((guest.Shared != null && stream) || guest.Rules is { HasFlows: true });
+        connection->Flags |= waits ? ConnectionFlags.Unmade : ConnectionFlags.None;
         SetState(connection, id, ConnectionState.Open);
-        if (guest.Shared != null && guest.Nsm != null && (e->OpData >> 16 & 0xF) == Libc.SOCK_STREAM)
-        {
-            connection->Flags |= ConnectionFlags.Unmade;
-            return true;
-        }
-
-        return guest.Nsm == null || Forward(guest, q, id, e, job: true);
+        return waits || by == null || Forward(guest, q, id, e, job: true);
     }
 
     // As socket(2) was called.
@@ -68,7 +66,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         bool shared = (e->OpData & SharedHandle) != 0;
-        NsmPort? by = shared ? guest.Shared : guest.Nsm;
+        NsmPort? by = shared ? guest.Shared : guest.Nsms[(int)(e->OpData >> OwnShift & 3) % GuestPort.MaxOwn];
         if (by is { } nsm && nsm.Send.Free(1) == 0)
         {
             BreakIf(nsm, nsm.Send.IsBroken);
@@ -80,12 +78,13 @@ internal sealed unsafe partial class SwitchLoop
             return false;
         }
 
-        e->OpData &= ~SharedHandle;
+        e->OpData &= HandleMask;
 
         // The listener may belong to another loop; then the row goes without the peer's address. The NSM checks the handle in any case.
         uint listener = guest.Map[(uint)e->DataPtr];
         SocketMemory* memory = null;
         Connection* from = null;
+        uint announcer = 0;
         int announced = -1;
         if (listener is not 0 and not GuestPort.Refused)
         {
@@ -95,7 +94,7 @@ internal sealed unsafe partial class SwitchLoop
                 return Violate(guest, Violation.NotListening, q, e->DataPtr);
             }
 
-            uint announcer = shared ? from->Twin : listener;
+            announcer = AnnouncerOf(listener - 1, by);
             if (announcer != 0 && (_table.Items[announcer - 1].Flags & ConnectionFlags.HasMemory) != 0)
             {
                 memory = _table.Memories + (announcer - 1);
@@ -111,7 +110,6 @@ internal sealed unsafe partial class SwitchLoop
                 Nqe decline = default;
                 decline.Op = Op.Decline;
                 decline.OpData = e->OpData;
-                uint announcer = shared ? from->Twin : listener;
                 _ = Forward(guest, q, announcer - 1, &decline, job: false);
                 memory->Forget(announced);
             }
@@ -138,7 +136,7 @@ internal sealed unsafe partial class SwitchLoop
 
         if (by == null)
         {
-            Answer(guest, q, e, shared ? Libc.ECONNABORTED : Libc.ENETDOWN);
+            Answer(guest, q, e, shared || guest.Nsm != null ? Libc.ECONNABORTED : Libc.ENETDOWN);
             return true;
         }
 

@@ -9,27 +9,34 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>The most requests that make a socket again: Socket, its options, Bind, and Listen or Connect.</summary>
     private const uint ReplayMost = SocketMemory.MaxOptions + 3;
 
-    /// <summary>Makes the guest's sockets again, as far as there is room in the NSM's ring; true when it got anywhere.</summary>
+    /// <summary>Makes the guest's sockets where they belong, as far as there is room in the NSMs' rings; true when it got anywhere.</summary>
     private bool Replay(GuestPort guest)
     {
-        NsmPort nsm = guest.Nsm!;
         bool moved = false;
         for (; guest.ReplayNext < guest.Sockets; guest.ReplayNext++)
         {
             uint id = guest.Map[guest.ReplayNext] - 1;
-            if (id >= ConnectionTable.Capacity || (_table.Items[id].Flags & ConnectionFlags.Down) == 0)
+            if (id >= ConnectionTable.Capacity || !Misplaced(guest, id, _table.Items + id, out NsmPort? nsm))
             {
                 continue;
             }
 
-            if (nsm.Job.Free(ReplayMost) < ReplayMost)
+            if (nsm!.Job.Free(ReplayMost) < ReplayMost)
             {
                 BreakIf(nsm, nsm.Job.IsBroken);
                 _stalled = true;
                 return moved;
             }
 
-            ReplaySocket(guest, nsm, id, _table.Items + id);
+            if ((_table.Items[id].Flags & ConnectionFlags.Down) != 0)
+            {
+                ReplaySocket(guest, nsm, id, _table.Items + id);
+            }
+            else
+            {
+                BeginMove(guest, nsm, id, _table.Items + id);
+            }
+
             moved = true;
         }
 
@@ -73,7 +80,7 @@ internal sealed unsafe partial class SwitchLoop
             request = default;
             request.Op = Op.Listen;
             request.OpData = memory->Backlog;
-            request.Size = guest.Shared != null ? AnnouncedEach : 0;
+            request.Size = guest.HasParts ? AnnouncedOwn : 0;
             _ = Forward(guest, q, id, &request, job: true);
             connection->Replay++;
         }
@@ -104,6 +111,10 @@ internal sealed unsafe partial class SwitchLoop
             {
                 Resume(guest, id, connection);
             }
+            else if (connection->Replay == 0)
+            {
+                MoveAgain(guest);
+            }
 
             return;
         }
@@ -111,6 +122,7 @@ internal sealed unsafe partial class SwitchLoop
         if (connection->Errno == 0 && connection->Phase == Phase.Active)
         {
             DropTwin(connection);
+            DropElder(connection);
             WasReset(guest, id, connection, (int)Math.Min(e->Size, 4095));
             TellReset(guest, connection, connection->Errno, NqeFlags.None);
             _ = Interlocked.Increment(ref guest.LostListeners);

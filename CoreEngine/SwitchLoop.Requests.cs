@@ -60,7 +60,7 @@ internal sealed unsafe partial class SwitchLoop
             Op.RxCredit => Credit(guest, e, id, connection),
             Op.Decline => Decline(guest, e, id, connection),
             Op.Close => Close(guest, e, id, connection),
-            Op.Shutdown when connection->Twin != 0 => ShutdownBoth(guest, e, id, connection),
+            Op.Shutdown when (connection->Twin | connection->Elder) != 0 => ShutdownBoth(guest, e, id, connection),
             _ => Forward(guest, connection->QueueSet, id, e, job),
         };
     }
@@ -125,14 +125,14 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !Make(guest, q, id, connection))
+        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !Make(guest, q, id, connection, e, out bool settled))
         {
-            return false;
+            return settled;
         }
 
-        if (e->Op == Op.Listen && guest.Shared != null)
+        if (e->Op == Op.Listen && guest.HasParts)
         {
-            e->Size = AnnouncedEach; // the shared-memory NSM announces as many
+            e->Size = AnnouncedOwn; // others announce, too
         }
 
         if (!Forward(guest, q, id, e, job))
@@ -193,6 +193,11 @@ internal sealed unsafe partial class SwitchLoop
             TellTwin(guest, connection, e);
         }
 
+        if (connection->Elder != 0)
+        {
+            TellEntry(guest, connection, connection->Elder - 1, e);
+        }
+
         return true;
     }
 
@@ -251,17 +256,16 @@ internal sealed unsafe partial class SwitchLoop
             return Violate(guest, Violation.NotListening, connection->QueueSet, e->Socket);
         }
 
-        if ((e->OpData & SharedHandle) != 0)
+        NsmPort? by = (e->OpData & SharedHandle) != 0 ? guest.Shared : guest.Nsms[(int)(e->OpData >> OwnShift & 3) % GuestPort.MaxOwn];
+        uint announcer = AnnouncerOf(id, by);
+        if (announcer == 0)
         {
-            if (connection->Twin == 0)
-            {
-                return true; // gone with its NSM
-            }
-
-            e->OpData &= ~SharedHandle;
-            id = connection->Twin - 1;
-            connection = _table.Items + id;
+            return true; // gone with its NSM
         }
+
+        e->OpData &= HandleMask;
+        id = announcer - 1;
+        connection = _table.Items + id;
 
         if (!Forward(guest, connection->QueueSet, id, e, job: false))
         {

@@ -19,8 +19,8 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A handle of the shared-memory NSM, as the guest is told of it. NSMs leave that bit alone.</summary>
     private const ulong SharedHandle = 1u << 31;
 
-    /// <summary>Connections that each of two NSMs may have announced for one listener.</summary>
-    private const uint AnnouncedEach = SocketSlot.AcceptEntries / 2;
+    /// <summary>Connections that the shared-memory NSM may have announced for one listener.</summary>
+    private const uint AnnouncedShared = SocketSlot.AcceptEntries / 4;
 
     /// <summary>The most requests that make a second entry: Socket, options, Bind, and Connect or Listen.</summary>
     private const uint TrialRequests = SocketMemory.MaxOptions + 3;
@@ -62,9 +62,10 @@ internal sealed unsafe partial class SwitchLoop
         for (uint id = 0; id < _table.High; id++)
         {
             Connection* connection = _table.Items + id;
-            if (connection->Guest == guest && (connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) != 0)
+            if (connection->Guest == guest && (connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost | ConnectionFlags.Elder)) != 0)
             {
                 connection->Twin = 0;
+                connection->Elder = 0;
                 connection->Phase = Phase.Zombie;
             }
         }
@@ -115,29 +116,15 @@ internal sealed unsafe partial class SwitchLoop
                 TellTwin(guest, connection, e);
                 return false;
             case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0:
-                done = Make(guest, q, id, connection);
-                return done;
+                return Make(guest, q, id, connection, e, out done);
+            case Op.Send when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                return Make(guest, q, id, connection, e, out done);
             case Op.Shutdown:
                 TellTwin(guest, connection, e);
                 return false; // of a socket that does not listen and is not connected nothing else comes of it
             default:
                 return true;
         }
-    }
-
-    /// <summary>Makes a socket known to its own NSM, with its options; false when the ring has no room for that and one more.</summary>
-    private bool Make(GuestPort guest, uint q, uint id, Connection* connection)
-    {
-        NsmPort nsm = _nsms[connection->Nsm]!;
-        if (nsm.Job.Free(TrialRequests) < TrialRequests)
-        {
-            BreakIf(nsm, nsm.Job.IsBroken);
-            return false;
-        }
-
-        connection->Flags &= ~ConnectionFlags.Unmade;
-        Introduce(guest, q, id, id, connection);
-        return true;
     }
 
     /// <summary>Socket and options of entry <paramref name="of"/>, as entry <paramref name="id"/>.</summary>
@@ -236,7 +223,7 @@ internal sealed unsafe partial class SwitchLoop
         Nqe listen = default;
         listen.Op = Op.Listen;
         listen.OpData = memory->Backlog;
-        listen.Size = AnnouncedEach;
+        listen.Size = AnnouncedShared;
         _ = Forward(guest, q, connection->Twin - 1, &listen, job: true);
     }
 
@@ -328,18 +315,27 @@ internal sealed unsafe partial class SwitchLoop
         request.Socket = connection->Socket;
         connection->Control = Op.None;
         SetState(connection, id, ConnectionState.Open);
-        bool unmade = (connection->Flags & ConnectionFlags.Unmade) != 0;
-        if (_nsms[connection->Nsm] is not { Broken: false } nsm || nsm.Job.Free(TrialRequests) < TrialRequests || (unmade && !Make(guest, q, id, connection)))
-        {
-            Answer(guest, q, &request, Libc.ENOBUFS);
-            return;
-        }
-
         ConnectionRow* row = _table.Rows + id;
         request.OpData = row->PeerLow;
         request.DataPtr = row->PeerHigh;
         request.Aux = row->PeerPort;
         request.Flags = connection->ConnectFlags;
+        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !Make(guest, q, id, connection, &request, out bool settled))
+        {
+            if (!settled)
+            {
+                Answer(guest, q, &request, Libc.ENOBUFS);
+            }
+
+            return;
+        }
+
+        if (_nsms[connection->Nsm] is not { Broken: false } nsm || nsm.Job.Free(TrialRequests) < TrialRequests)
+        {
+            Answer(guest, q, &request, Libc.ENOBUFS);
+            return;
+        }
+
         _ = Forward(guest, q, id, &request, job: true);
         connection->Control = Op.Connect;
         SetState(connection, id, ConnectionState.Connecting);
@@ -381,7 +377,7 @@ internal sealed unsafe partial class SwitchLoop
     private void Ghost(uint id, Connection* connection)
     {
         Volatile.Write(ref _table.Rows[id].State, ConnectionState.Free);
-        connection->Flags = (connection->Flags | ConnectionFlags.Ghost) & ~(ConnectionFlags.Second | ConnectionFlags.Listening);
+        connection->Flags = (connection->Flags | ConnectionFlags.Ghost) & ~(ConnectionFlags.Second | ConnectionFlags.Listening | ConnectionFlags.Elder);
         if (connection->Phase == Phase.Active && _nsms[connection->Nsm] is { } nsm)
         {
             QueueClose(nsm, id, connection);
@@ -393,9 +389,10 @@ internal sealed unsafe partial class SwitchLoop
     }
 
     /// <summary>What concerns both entries is told to the second, too: as far as its ring has room.</summary>
-    private void TellTwin(GuestPort guest, Connection* connection, Nqe* e)
+    private void TellTwin(GuestPort guest, Connection* connection, Nqe* e) => TellEntry(guest, connection, connection->Twin - 1, e);
+
+    private void TellEntry(GuestPort guest, Connection* connection, uint id, Nqe* e)
     {
-        uint id = connection->Twin - 1;
         if (id < ConnectionTable.Capacity && _table.Items[id].Phase == Phase.Active)
         {
             Nqe copy = *e;
@@ -408,7 +405,7 @@ internal sealed unsafe partial class SwitchLoop
     private bool ShutdownBoth(GuestPort guest, Nqe* e, uint id, Connection* connection)
     {
         const ulong SHUT_WR = 1;
-        if (_table.Items[connection->Twin - 1].Control == Op.Connect)
+        if (connection->Twin != 0 && _table.Items[connection->Twin - 1].Control == Op.Connect)
         {
             TellTwin(guest, connection, e);
             return true;
@@ -422,6 +419,7 @@ internal sealed unsafe partial class SwitchLoop
         if ((connection->Flags & ConnectionFlags.Listening) != 0 && e->OpData != SHUT_WR)
         {
             DropTwin(connection);
+            DropElder(connection);
         }
 
         return true;

@@ -82,9 +82,9 @@ internal sealed unsafe partial class SwitchLoop
         bool open = state is ConnectionState.Established or ConnectionState.CloseWait
             || (state == ConnectionState.Open && (connection->Flags & ConnectionFlags.Datagram) != 0);
         bool can = open && connection->Phase == Phase.Active && connection->Errno == 0 && connection->Replay == 0
-            && (connection->Flags & ConnectionFlags.Down) == 0;
+            && (connection->Flags & (ConnectionFlags.Down | ConnectionFlags.Unmade)) == 0;
         connection->Flags = can ? connection->Flags | ConnectionFlags.CanSend : connection->Flags & ~ConnectionFlags.CanSend;
-        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) == 0)
+        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost | ConnectionFlags.Elder)) == 0)
         {
             Volatile.Write(ref _table.Rows[id].State, state);
         }
@@ -106,6 +106,7 @@ internal sealed unsafe partial class SwitchLoop
     private void BeginClose(uint id, Connection* connection)
     {
         DropTwin(connection);
+        DropElder(connection);
         connection->Phase = Phase.Closing;
         SetState(connection, id, ConnectionState.Closing);
     }
@@ -120,6 +121,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         DropTwin(connection);
+        DropElder(connection);
         uint q = connection->QueueSet;
         uint socket = connection->Socket;
         if (connection->Sends != 0 || (connection->Flags & ConnectionFlags.Bereaved) != 0)

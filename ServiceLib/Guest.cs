@@ -24,9 +24,8 @@ public sealed unsafe class Guest
         _tx = tx;
         _rx = rx;
         _rxOffset = _layout.RxOffset;
-        Rx = new RxPool((message.Flags & RegionFlags.RxFirst) != 0 ? _layout.RxHalf.Part(0)
-            : (message.Flags & RegionFlags.RxSecond) != 0 ? _layout.RxHalf.Part(1)
-            : _layout.RxHalf);
+        uint part = (message.Flags >> RegionFlags.RxPartShift) & 7;
+        Rx = new RxPool(part is > 0 and <= RegionFlags.RxParts ? _layout.RxHalf.Part(part - 1, RegionFlags.RxParts) : _layout.RxHalf);
     }
 
     /// <summary>Guest id.</summary>

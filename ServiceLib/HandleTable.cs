@@ -16,7 +16,7 @@ public sealed unsafe class HandleTable
     private const int IndexBits = 18;
     private const uint Max = 1u << IndexBits;
     private readonly Entry* _entries;
-    private const uint Stamps = (1u << (31 - IndexBits)) - 1; // the highest bit is CoreEngine's
+    private const uint Stamps = (1u << (29 - IndexBits)) - 1; // the highest three bits are CoreEngine's
     private readonly uint _run;
     private uint _free = None;
     private uint _fresh;

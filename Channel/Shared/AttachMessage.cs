@@ -59,6 +59,41 @@ public unsafe struct AttachMessage
 
     /// <summary>SetLimits: in the place of Text.</summary>
     [FieldOffset(128)] public LimitsMessage Limits;
+
+    /// <summary>SetRule: in the place of Text.</summary>
+    [FieldOffset(128)] public RuleMessage Rule;
+}
+
+/// <summary>Which NSMs serve which connections of a guest; all that is not 0 must match.</summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public unsafe struct RuleMessage
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 64;
+
+    /// <summary>NSMs that a rule names at most.</summary>
+    public const int MaxNsms = 8;
+
+    /// <summary>Rules that a guest has at most.</summary>
+    public const uint MaxRules = 64;
+
+    /// <summary>The destination's network, 16 bytes as in NQEs (IPv4 as ::ffff:a.b.c.d), first half.</summary>
+    [FieldOffset(0)] public ulong DestinationLow;
+
+    /// <summary>Second half.</summary>
+    [FieldOffset(8)] public ulong DestinationHigh;
+
+    /// <summary>Bits of the network's prefix, up to 128; 0: no destination is asked for.</summary>
+    [FieldOffset(16)] public uint PrefixBits;
+
+    /// <summary>The destination's port, or the port that is bound; 0: any.</summary>
+    [FieldOffset(20)] public uint Port;
+
+    /// <summary>IPPROTO_TCP or IPPROTO_UDP; 0: any.</summary>
+    [FieldOffset(24)] public uint Protocol;
+
+    /// <summary>Ids of NSMs in the order of preference, up to the first 0. None: such connections have no network.</summary>
+    [FieldOffset(32)] public fixed byte Nsms[MaxNsms];
 }
 
 /// <summary>What a guest, or a tenant's guests together, may use; each 0: no limit. A burst of 0: a tenth of a second's worth.</summary>
@@ -128,6 +163,24 @@ public enum AttachOp : uint
     /// Limits from now on: of Guest, or with Guest 0 of the tenant whose number is in Slot (kept while it has no guests yet). ENOENT: no such guest; EINVAL: a burst without a rate, or numbers out of range.
     /// </summary>
     SetLimits = 9,
+
+    /// <summary>
+    /// Guest may be served by one NSM more: Nsm. Answered when that has mapped the pool, or at once when it is not attached. EBUSY: as many NSMs serve it as can;
+    /// EAGAIN: that NSM is just letting go of it; EOPNOTSUPP: a guest in host mode, where all NSMs share one stack.
+    /// </summary>
+    UseNsm = 10,
+
+    /// <summary>Guest is not served by Nsm any more: what is left there is reset. Answered at once; ENOENT: it was not.</summary>
+    LeaveNsm = 11,
+
+    /// <summary>
+    /// One of the Guest's rules (in the place of Text): number Slot of Flags in all. In force with the last one, all at once, for connections from then on; listeners are moved.
+    /// EINVAL: numbers out of range, or out of order.
+    /// </summary>
+    SetRule = 12,
+
+    /// <summary>What NSM above the id in Nsm serves the Guest? Answered with Nsm, Slot = connections there, listeners not counted, Flags = sockets of the guest on the move; ENOENT: none.</summary>
+    NextUse = 13,
 
     // --- CoreEngine to the control plane, unasked ---
 

@@ -126,11 +126,20 @@ public static class RegionFlags
     /// <summary>AddGuest: they may also to and from guests of other tenants that say the same.</summary>
     public const uint SharedMemoryAcross = 1u << 17;
 
-    /// <summary>GuestAdded: two NSMs serve the guest. Of the chunks of its RX half this one has the first half of each size class.</summary>
-    public const uint RxFirst = 1u << 18;
+    /// <summary>
+    /// GuestAdded: several NSMs may serve the guest, each with its part of the chunks of each size class of the RX half. From this bit on 3 bits: 0: this one has all; else 1 more
+    /// than the number of its part, of <see cref="RxParts"/>.
+    /// </summary>
+    public const int RxPartShift = 18;
 
-    /// <summary>GuestAdded: this one has the second half of each size class.</summary>
-    public const uint RxSecond = 1u << 19;
+    /// <summary>Parts of the RX half of a guest that several NSMs may serve.</summary>
+    public const uint RxParts = 4;
+
+    /// <summary>The part that is the shared-memory NSM's.</summary>
+    public const uint SharedPart = RxParts - 1;
+
+    /// <summary>The bits of <see cref="RxPartShift"/> for a part.</summary>
+    public static uint RxPart(uint part) => (part + 1) << RxPartShift;
 }
 
 /// <summary>

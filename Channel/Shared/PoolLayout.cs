@@ -113,12 +113,12 @@ public readonly struct PoolHalf
         _largeCount = counts.Large;
     }
 
-    private PoolHalf(in PoolHalf whole, uint part)
+    private PoolHalf(in PoolHalf whole, uint part, uint parts)
     {
         this = whole;
-        _smallCount = whole._smallCount / 2;
-        _mediumCount = whole._mediumCount / 2;
-        _largeCount = whole._largeCount / 2;
+        _smallCount = whole._smallCount / parts;
+        _mediumCount = whole._mediumCount / parts;
+        _largeCount = whole._largeCount / parts;
         _smallBytes = (ulong)_smallCount * PoolLayout.SmallBytes;
         _mediumBytes = (ulong)_mediumCount * PoolLayout.MediumBytes;
         _largeBytes = (ulong)_largeCount * PoolLayout.LargeBytes;
@@ -127,8 +127,8 @@ public readonly struct PoolHalf
         _large += part * _largeBytes;
     }
 
-    /// <summary>The first (0) or second (1) half of the chunks of each class, with numbers of its own.</summary>
-    public PoolHalf Part(uint part) => new(in this, part);
+    /// <summary>One of equal parts of the chunks of each class, with numbers of its own.</summary>
+    public PoolHalf Part(uint part, uint parts) => new(in this, part, parts);
 
     /// <summary>Chunks of all classes.</summary>
     public uint Count => _smallCount + _mediumCount + _largeCount;

@@ -18,13 +18,18 @@ internal static class Changes
         return ExitCode.Success;
     }
 
-    public static int UpdateGuest(string directory, Guest wanted, IReadOnlyCollection<string> paths)
+    public static int UpdateGuest(string directory, Guest wanted, IReadOnlyCollection<string> paths, uint drainSeconds = 0)
     {
         Check("guest", wanted.Name);
         CheckAny(paths);
         using var client = new NkdClient(directory);
-        Guest guest = client.UpdateGuest(wanted, paths);
+        Guest guest = client.UpdateGuest(wanted, paths, drainSeconds);
         Console.Error.WriteLine($"guest {guest.Name} is changed: {string.Join(", ", paths)}");
+        if (guest.Problem.Length > 0)
+        {
+            Console.Error.WriteLine($"nk: guest {guest.Name}: {guest.Problem}");
+        }
+
         return ExitCode.Success;
     }
 

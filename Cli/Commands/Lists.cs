@@ -130,8 +130,8 @@ internal static class Lists
         {
             ProcessInfo[] processes = [.. g.ProcessList];
             table.Add(
-                g.Name, Number(g.Id), g.Nsm, g.Ipv4.Length > 0 ? g.Ipv4 : "host", g.Ipv6.Length > 0 ? g.Ipv6 : "host", State(g), Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
-                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), g.Reason);
+                g.Name, Number(g.Id), Nsms(g), g.Ipv4.Length > 0 ? g.Ipv4 : "host", g.Ipv6.Length > 0 ? g.Ipv6 : "host", State(g), Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
+                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), string.Join("; ", new[] { g.Reason, g.Problem }.Where(one => one.Length > 0)));
         }
 
         return table;
@@ -189,6 +189,9 @@ internal static class Lists
     private static string ProtoText(Google.Protobuf.IMessage message) => string.Join(
         ' ', message.Descriptor.Fields.InFieldNumberOrder().Select(field => (field.JsonName, Value: ProtoJson.Value(message, field).Trim('"'))).Where(pair => pair.Value.Length > 0)
             .Select(pair => $"{pair.JsonName}={pair.Value}"));
+
+    // Its own first, then those that serve it, too.
+    private static string Nsms(Guest g) => string.Join(',', g.Nsms.Where(one => one != g.Nsm).Prepend(g.Nsm));
 
     private static string Labels(IDictionary<string, string> labels) =>
         string.Join(',', labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}"));

@@ -71,11 +71,28 @@ internal sealed class EngineClient : IDisposable
     public void SetLimits(uint guest, uint tenant, LimitsMessage limits) =>
         Ask(new AttachMessage { Op = AttachOp.SetLimits, Guest = guest, Slot = tenant, Limits = limits });
 
-    /// <summary>Whether what the engine has is the declared guest.</summary>
-    public static bool Matches(AttachMessage there, GuestRecord guest, uint nsm, bool hostMode)
+    /// <summary>One NSM more serves a guest, from when this returns on.</summary>
+    public void UseNsm(uint guest, uint nsm) => Ask(new AttachMessage { Op = AttachOp.UseNsm, Guest = guest, Nsm = nsm });
+
+    /// <summary>An NSM serves a guest no more: what is left there is reset.</summary>
+    public void LeaveNsm(uint guest, uint nsm) => Ask(new AttachMessage { Op = AttachOp.LeaveNsm, Guest = guest, Nsm = nsm });
+
+    public void SetRules(uint guest, IReadOnlyList<RuleMessage> rules)
     {
-        AttachMessage wanted = Message(guest, nsm, hostMode);
-        return NameIn(there) == guest.Name && there.Nsm == nsm && there.Address4 == wanted.Address4 && there.Address6Low == wanted.Address6Low
+        for (int i = 0; i < rules.Count; i++)
+        {
+            _ = Ask(new AttachMessage { Op = AttachOp.SetRule, Guest = guest, Slot = (uint)i, Flags = (uint)rules.Count, Rule = rules[i] });
+        }
+    }
+
+    /// <summary>The NSM that serves a guest with the lowest id above this one, with the connections there in Slot and sockets that are just moving in Flags; null when there is none.</summary>
+    public AttachMessage? NextUse(uint guest, uint nsm) => Next(new AttachMessage { Op = AttachOp.NextUse, Guest = guest, Nsm = nsm });
+
+    /// <summary>Whether what the engine has is the declared guest; NSMs apart.</summary>
+    public static bool Matches(AttachMessage there, GuestRecord guest, bool hostMode)
+    {
+        AttachMessage wanted = Message(guest, there.Nsm, hostMode);
+        return NameIn(there) == guest.Name && there.Address4 == wanted.Address4 && there.Address6Low == wanted.Address6Low
             && there.Address6High == wanted.Address6High && there.NetworkNamespace == guest.NamespaceInode;
     }
 

@@ -8,7 +8,7 @@ namespace NetKernel.ControlPlane.Network;
 /// that bridge that carries the addresses of its guests, and each guest in INSTANCE-g-NAME with nothing but lo. The guest's own
 /// addresses are on that lo too, so that what it binds and connects to itself never leaves it.
 /// </summary>
-internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwork
+internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) : INetwork
 {
     public string Mode => "bridge";
 
@@ -42,10 +42,15 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
         }
 
         NamedSpaces.Find(instance, declared);
+        if (File.Exists(NetworkNamespace.PathOf(BridgeSpace)))
+        {
+            _steering = FindSteering();
+        }
+
         foreach (NsmRecord nsm in declared.Nsms.Values.Where(nsm => nsm.NamespacePath is not null))
         {
-            // What a nkd that was killed half-way through a guest's removal has left on the interface.
-            HashSet<string> wanted = [.. declared.GuestsOf(nsm.Name).SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
+            // What a nkd that was killed half-way through a guest's removal has left on the interface. Guests that are may be here by policy, or be about to leave.
+            HashSet<string> wanted = [.. declared.Guests.Values.SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
             IpTool.BatchQuietly(
                 NamedSpaces.OfNsm(instance, nsm.Name), [.. Addresses(nsm).Where(one => !wanted.Contains(one.Split('/')[0])).Select(one => $"addr del {one} dev eth0")]);
         }
@@ -62,6 +67,7 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
             space,
             [.. linked ? [] : new[] { $"link add eth0 type veth peer name nsm{nsm.Id} netns {BridgeSpace}" }, "link set lo up", "link set eth0 up"]);
         IpTool.Batch(BridgeSpace, $"link set nsm{nsm.Id} master br0", $"link set nsm{nsm.Id} up");
+        AttachPort(nsm);
     }
 
     public void RemoveNsm(NsmRecord nsm) => NamedSpaces.Delete(NamedSpaces.OfNsm(instance, nsm.Name));
@@ -73,6 +79,11 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
         NamedSpaces.Find(instance, guest);
         EnableIpv6(NetworkNamespace.PathOf(space));
         IpTool.Batch(space, "link set lo up", $"addr replace {guest.Ipv4}/32 dev lo", $"addr replace {guest.Ipv6}/128 dev lo nodad");
+        GiveAddresses(guest, nsm);
+    }
+
+    private void GiveAddresses(GuestRecord guest, NsmRecord nsm)
+    {
         List<string> commands =
         [
             $"addr replace {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
@@ -91,14 +102,17 @@ internal sealed class BridgeNetwork(string instance, AddressPlan plan) : INetwor
     {
         if (nsm is not null)
         {
-            IpTool.BatchQuietly(
-                NamedSpaces.OfNsm(instance, nsm.Name),
-                $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
-                $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
+            TakeAddresses(guest, nsm);
         }
 
+        Forget(guest);
         NamedSpaces.Delete(NamedSpaces.OfGuest(instance, guest.Name));
     }
+
+    private void TakeAddresses(GuestRecord guest, NsmRecord nsm) => IpTool.BatchQuietly(
+        NamedSpaces.OfNsm(instance, nsm.Name),
+        $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
+        $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
 
     /// <summary>The guests' addresses that an NSM's interface has, as ADDRESS/LENGTH.</summary>
     private IEnumerable<string> Addresses(NsmRecord nsm)

@@ -35,4 +35,19 @@ internal interface INetwork
     void AddGuest(GuestRecord guest, NsmRecord nsm);
 
     void RemoveGuest(GuestRecord guest, NsmRecord? nsm);
+
+    /// <summary>Sees to it that guests' addresses can be at several NSMs. Throws when this machine does not allow it. Only where guests have addresses; so the others below.</summary>
+    void PrepareMove() => throw new InvalidOperationException($"in {Mode} mode a guest has one NSM");
+
+    /// <summary>Gives a guest's addresses to one NSM more. What arrives goes on as before.</summary>
+    void Serve(GuestRecord guest, NsmRecord nsm) => PrepareMove();
+
+    /// <summary>Takes a guest's addresses from an NSM; what nobody knows goes to another from now on.</summary>
+    void Unserve(GuestRecord guest, NsmRecord nsm, NsmRecord? now) => PrepareMove();
+
+    /// <summary>
+    /// What arrives for a guest anew goes to these NSMs from now on, by protocol and port, the rest (the last of them) included; connections that have begun go on as before. Those that
+    /// began unseen go to the NSM that served before.
+    /// </summary>
+    void Steer(GuestRecord guest, NsmRecord? before, IReadOnlyCollection<(byte Protocol, ushort Port, NsmRecord Nsm)> arrivals) => PrepareMove();
 }

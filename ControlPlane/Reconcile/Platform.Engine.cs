@@ -85,9 +85,10 @@ internal sealed partial class Platform
                 _engineReady = NewSignal();
             }
 
-            foreach (string guest in registry.Now.Guests.Keys)
+            foreach (GuestRecord guest in registry.Now.Guests.Values)
             {
-                Tell(Registry.GuestKind, guest);
+                guest.Uses = [];
+                Tell(Registry.GuestKind, guest.Name);
             }
 
             return;
@@ -175,14 +176,15 @@ internal sealed partial class Platform
         var guests = new HashSet<uint>();
         for (uint at = 0; engine.NextGuest(at) is { } there; at = there.Guest)
         {
-            if (declared.GuestIds.TryGetValue(there.Guest, out GuestRecord? guest) && declared.Nsms.TryGetValue(guest.Nsm, out NsmRecord? nsm)
-                && EngineClient.Matches(there, guest, nsm.Id, !network.GuestsHaveAddresses))
+            if (declared.GuestIds.TryGetValue(there.Guest, out GuestRecord? guest) && (network.GuestsHaveAddresses || declared.NsmOf(there.Nsm)?.Name == guest.Nsm)
+                && EngineClient.Matches(there, guest, !network.GuestsHaveAddresses))
             {
                 _ = guests.Add(there.Guest);
                 string detached = EngineClient.Text(there);
                 guest.DetachReason = detached.Length > 0 ? detached : null;
                 guest.Problem = null;
                 SetLimits(engine, guest);
+                FindUses(engine, guest);
             }
             else
             {
@@ -195,6 +197,10 @@ internal sealed partial class Platform
             if (guest.DetachReason is null && !guests.Contains(guest.Id))
             {
                 TryMakeGuest(guest, engine);
+            }
+            else
+            {
+                PlaceGuest(guest, engine);
             }
 
             Tell(Registry.GuestKind, guest.Name);
@@ -252,6 +258,7 @@ internal sealed partial class Platform
                     ready.Ready = true;
                     ready.Reason = null;
                     LogNsmReady(ready.Name);
+                    _ = SteerAgainAsync(ready.Id);
                     Tell(Registry.NsmKind, ready.Name);
                 }
 
@@ -262,6 +269,7 @@ internal sealed partial class Platform
                     lost.Ready = false;
                     lost.Reason = text;
                     LogNsmLost(lost.Name, text);
+                    _ = SteerAgainAsync(lost.Id);
                     Tell(Registry.NsmKind, lost.Name);
                 }
 

@@ -33,7 +33,14 @@ internal sealed partial class Platform
     /// <summary>Removes a guest's processes, namespace and memory.</summary>
     public void UnmakeGuest(GuestRecord guest)
     {
-        network.RemoveGuest(guest, registry.Now.Nsms.GetValueOrDefault(guest.Nsm));
+        NsmRecord? own = registry.Now.Nsms.GetValueOrDefault(guest.Nsm);
+        foreach (NsmRecord other in guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().Where(other => other != own && CanMove))
+        {
+            network.Unserve(guest, other, null);
+        }
+
+        guest.Uses = [];
+        network.RemoveGuest(guest, own);
         try
         {
             _engine?.RemoveGuest(guest.Id);
@@ -62,12 +69,16 @@ internal sealed partial class Platform
             network.AddGuest(guest, nsm);
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
             engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses);
+            guest.Uses = [];
+            guest.Uses = guest.Uses.Add(nsm.Id, GuestRecord.Wanted);
+            guest.RulesTold = "";
             if (guest.Declared.Limits is not null)
             {
                 SetLimits(engine, guest);
             }
 
             guest.Problem = null;
+            PlaceGuest(guest, engine);
         }
         catch (Exception e) when (e is EngineException or InvalidOperationException or IOException)
         {

@@ -25,17 +25,23 @@ internal sealed partial class Platform
         }
     }
 
-    private void SetLimits(EngineClient engine, GuestRecord guest) => SetLimits(engine, guest.Id, 0, "guest " + guest.Name, guest.Declared.Limits);
+    private void SetLimits(EngineClient engine, GuestRecord guest)
+    {
+        guest.LimitProblem = SetLimits(engine, guest.Id, 0, "guest " + guest.Name, guest.Declared.Limits);
+        Tell(Registry.GuestKind, guest.Name);
+    }
 
-    private void SetLimits(EngineClient engine, uint guest, uint tenant, string whose, Limits? limits)
+    private string? SetLimits(EngineClient engine, uint guest, uint tenant, string whose, Limits? limits)
     {
         try
         {
             engine.SetLimits(guest, tenant, LimitRules.Message(limits));
+            return null;
         }
         catch (EngineException e)
         {
             LogNoLimits(whose, e.Message);
+            return "its limits are not in force: " + e.Message;
         }
     }
 

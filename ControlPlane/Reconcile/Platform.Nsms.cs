@@ -43,6 +43,7 @@ internal sealed partial class Platform
     /// <summary>Ends an NSM and removes its place.</summary>
     public async Task UnmakeNsmAsync(NsmRecord nsm)
     {
+        LeaveAll(nsm);
         await StopNsmAsync(nsm);
         try
         {
@@ -63,6 +64,18 @@ internal sealed partial class Platform
         await StopNsmAsync(nsm);
         nsm.Ready = false;
         KeepNsm(nsm, null);
+    }
+
+    /// <summary>Starts an NSM again that was drained, if it was stopped.</summary>
+    public void Undrain(NsmRecord nsm)
+    {
+        nsm.DrainedBy = GuestRecord.Unlimited;
+        nsm.ConnectionsLeft = 0;
+        if (ProcessOf(nsm) is null)
+        {
+            nsm.Reason = null;
+            KeepNsm(nsm, null);
+        }
     }
 
     /// <summary>Brings the quotas that are declared into force.</summary>
@@ -87,7 +100,10 @@ internal sealed partial class Platform
                 network.AddNsm(nsm);
             }
 
-            KeepNsm(nsm, process);
+            if (process is not null || !nsm.Declared.Drained)
+            {
+                KeepNsm(nsm, process);
+            }
         }
 
         List<int> strays = [.. running.Where(part => !part.IsEngine && !kept.Contains(part.Pid)).Select(part => part.Pid)];

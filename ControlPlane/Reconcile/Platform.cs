@@ -88,7 +88,7 @@ internal sealed partial class Platform(
                 FailureCode.Unavailable, $"CoreEngine did not start ({_engineProcess.LastExit ?? "no answer"}): see {LogOf("engine")}");
         }
 
-        _looking = Task.Run(LookAsync);
+        _looking = Task.WhenAll(Task.Run(LookAsync), Task.Run(LookAtLeavingAsync));
     }
 
     /// <summary>Ends everything and removes every trace, in an order that lets guests see their connections end.</summary>
@@ -171,7 +171,7 @@ internal sealed partial class Platform(
             while (await timer.WaitForNextTickAsync(_ending.Token))
             {
                 unanswered = CheckEngine(unanswered);
-                if (!registry.Now.Guests.Values.Any(guest => guest.Problem is not null) || !EngineUp)
+                if (!registry.Now.Guests.Values.Any(guest => guest.Problem is not null || guest.RuleProblem is not null || guest.LimitProblem is not null) || !EngineUp)
                 {
                     continue;
                 }
@@ -183,6 +183,13 @@ internal sealed partial class Platform(
                     {
                         TryMakeGuest(guest);
                     }
+
+                    foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.LimitProblem is not null))
+                    {
+                        SetLimits(guest);
+                    }
+
+                    PlaceGuests();
                 }
                 finally
                 {

@@ -39,6 +39,7 @@ internal static class GuestRules
             Dns = wanted.Dns?.Clone(),
             Limits = wanted.Limits?.Clone(),
             Labels = { wanted.Labels },
+            FollowPolicy = wanted.Nsm.Length == 0 || wanted.FollowPolicy,
             CreateTime = Timestamp.FromDateTime(DateTime.UtcNow),
         };
         guest.Nsm = wanted.Nsm.Length > 0 ? NsmNamed(wanted.Nsm, now).Name : NsmFor(guest, now).Name;
@@ -79,14 +80,29 @@ internal static class GuestRules
     /// <summary>The NSM that the policies choose: the first of the list that is ready, else the first that there is.</summary>
     public static NsmRecord NsmFor(Guest guest, Snapshot now)
     {
-        Policy? policy = now.Policies.Values.Where(policy => PolicyRules.Matches(policy.Match, guest)).OrderBy(policy => policy.Priority).FirstOrDefault();
+        Policy? policy = PolicyRules.WholeGuest(guest, now);
         NsmRecord[] choice = policy is not null
             ? [.. policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>()]
-            : [.. now.Nsms.Values.OrderBy(nsm => nsm.Id)];
-        return (policy is null ? choice.FirstOrDefault() : choice.FirstOrDefault(nsm => nsm.Ready) ?? choice.FirstOrDefault())
+            : [.. now.Nsms.Values.OrderBy(nsm => nsm.Declared.Drained).ThenBy(nsm => nsm.Id)];
+        return (policy is null ? choice.FirstOrDefault() : choice.FirstOrDefault(nsm => nsm.Ready && !nsm.Declared.Drained) ?? choice.FirstOrDefault())
             ?? throw new ServiceException(
                 FailureCode.FailedPrecondition,
                 policy is null ? "there is no NSM: `nk nsm create NAME` makes one" : $"policy {policy.Name} names no NSM that there is: `nk nsm list` shows all", "guest.nsm");
+    }
+
+    /// <summary>Guests that follow the policies and have to go elsewhere, as they are to be declared.</summary>
+    public static IEnumerable<Declaration> Followers(Snapshot now)
+    {
+        foreach (GuestRecord guest in now.Guests.Values.Where(guest => guest.Declared.FollowPolicy))
+        {
+            NsmRecord? first = PolicyRules.WholeGuest(guest.Declared, now)?.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>().FirstOrDefault();
+            if (first is not null && first.Name != guest.Nsm)
+            {
+                Guest moved = guest.Declared.Clone();
+                moved.Nsm = first.Name;
+                yield return new Declaration(Registry.GuestKind, guest.Name, moved);
+            }
+        }
     }
 
     private static void Place(Guest guest, Guest wanted, Snapshot now, AddressPlan plan)

@@ -89,6 +89,7 @@ internal static class NsmRules
             CpuMillicores = wanted.CpuMillicores,
             MemoryBytes = wanted.MemoryBytes,
             Labels = { wanted.Labels },
+            Drained = wanted.Drained,
             CreateTime = before?.CreateTime ?? Timestamp.FromDateTime(DateTime.UtcNow),
         };
     }

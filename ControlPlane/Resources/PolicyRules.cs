@@ -2,6 +2,7 @@ using System.Net;
 using Google.Protobuf.WellKnownTypes;
 using NetKernel.Api;
 using NetKernel.Api.V1;
+using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Services;
 
 namespace NetKernel.ControlPlane.Resources;
@@ -51,17 +52,25 @@ internal static class PolicyRules
         };
     }
 
-    /// <summary>Whether a policy decides over a whole guest. One that looks at flows does not: CoreEngine takes a guest's connections to one NSM so far.</summary>
+    /// <summary>The policy that decides over a guest as a whole; null: none does.</summary>
+    public static Policy? WholeGuest(Guest guest, Snapshot now) => For(guest, now).FirstOrDefault(policy => !IsForFlows(policy.Match));
+
+    /// <summary>Policies for some connections of a guest, or all, in their order.</summary>
+    public static IEnumerable<Policy> For(Guest guest, Snapshot now) =>
+        now.Policies.Values.Where(policy => Matches(policy.Match, guest)).OrderBy(policy => policy.Priority).ThenBy(policy => policy.Name, StringComparer.Ordinal);
+
+    /// <summary>Whether a policy is for a guest, or some of its connections.</summary>
     public static bool Matches(PolicyMatch? match, Guest guest) =>
         match is null
-        || (!IsForFlows(match) && (match.Tenant.Length == 0 || match.Tenant == guest.Tenant) && (match.Guest.Length == 0 || match.Guest == guest.Name)
+        || ((match.Tenant.Length == 0 || match.Tenant == guest.Tenant) && (match.Guest.Length == 0 || match.Guest == guest.Name)
             && match.Labels.All(label => guest.Labels.TryGetValue(label.Key, out string? value) && value == label.Value));
 
     public static bool IsForFlows(PolicyMatch? match) => match is not null && (match.Destination.Length > 0 || match.Port != 0 || match.Protocol.Length > 0);
 
     /// <summary>What of a policy is not in force.</summary>
-    public static string Problem(Policy policy, Snapshot now) =>
-        IsForFlows(policy.Match) ? "not in force: this CoreEngine takes all connections of a guest to one NSM, so destination, port and protocol decide nothing yet"
+    public static string Problem(Policy policy, Snapshot now, INetwork network) =>
+        IsForFlows(policy.Match) && !network.GuestsHaveAddresses
+            ? $"not in force: in {network.Mode} mode all connections of a guest go to one NSM, so destination, port and protocol decide nothing"
         : policy.Nsms.FirstOrDefault(nsm => !now.Nsms.ContainsKey(nsm)) is { } missing ? $"there is no NSM {missing}"
         : "";
 }

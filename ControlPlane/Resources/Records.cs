@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using NetKernel.Api.V1;
 
 namespace NetKernel.ControlPlane.Resources;
@@ -37,6 +38,29 @@ internal sealed class GuestRecord(Guest declared)
 
     /// <summary>Why it could not be made; null when it is there.</summary>
     public string? Problem { get; set; }
+
+    /// <summary>
+    /// Ids of the NSMs that serve it, in CoreEngine and the network: <see cref="Wanted"/>, or until when connections may stay there (Environment.TickCount64). Replaced, not changed.
+    /// </summary>
+    public ImmutableDictionary<uint, long> Uses { get; set; } = ImmutableDictionary<uint, long>.Empty;
+
+    /// <summary>When it last left an NSM, or began to (Environment.TickCount64).</summary>
+    public long MovedAt { get; set; }
+
+    /// <summary>The rules that CoreEngine has been told, as <see cref="FlowTable.Signature"/>; empty: none.</summary>
+    public string RulesTold { get; set; } = "";
+
+    /// <summary>What of its policies is not in force; null: all is.</summary>
+    public string? RuleProblem { get; set; }
+
+    /// <summary>What of its limits is not in force; null: all is.</summary>
+    public string? LimitProblem { get; set; }
+
+    /// <summary>In <see cref="Uses"/>: for as long as it is declared.</summary>
+    public const long Wanted = 0;
+
+    /// <summary>In <see cref="Uses"/>: for as long as connections last.</summary>
+    public const long Unlimited = long.MaxValue;
 }
 
 /// <summary>An NSM: what is declared, and what nkd has found out about it.</summary>
@@ -61,6 +85,12 @@ internal sealed class NsmRecord(Nsm declared)
 
     /// <summary>Why it is not ready, as far as known.</summary>
     public string? Reason { get; set; }
+
+    /// <summary>Drained: connections of guests that it still has.</summary>
+    public long ConnectionsLeft { get; set; }
+
+    /// <summary>Drained: until when they may last (Environment.TickCount64).</summary>
+    public long DrainedBy { get; set; } = GuestRecord.Unlimited;
 
     /// <summary>Why its quotas are not in force; null: they are.</summary>
     public string? QuotaProblem { get; set; }

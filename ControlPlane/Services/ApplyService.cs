@@ -63,7 +63,7 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
                 .ToDictionary(one => one.Name, one => before.Guests[one.Name].Declared);
             Dictionary<string, Nsm> nsmsBefore = plan.Declarations.Where(one => one.Kind == Registry.NsmKind && before.Nsms.ContainsKey(one.Name))
                 .ToDictionary(one => one.Name, one => before.Nsms[one.Name].Declared);
-            foreach (Declaration moved in plan.Declarations.Where(one => one.Value is Guest after && guestsBefore.TryGetValue(one.Name, out Guest? old) && old.Nsm != after.Nsm))
+            foreach (Declaration moved in plan.Declarations.Where(one => one.Value is Guest after && guestsBefore.TryGetValue(one.Name, out Guest? old) && old.Nsm != after.Nsm && !platform.CanMove))
             {
                 platform.UnmakeGuest(before.Guests[moved.Name]);
             }
@@ -114,7 +114,7 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
             }
             else if (nsmsBefore.TryGetValue(one.Name, out Nsm? old))
             {
-                await nsms.InForceAsync(registry.Now.Nsms[one.Name], NsmRules.NeedsRestart(old, (Nsm)one.Value));
+                await nsms.InForceAsync(registry.Now.Nsms[one.Name], old, NsmRules.NeedsRestart(old, (Nsm)one.Value));
             }
             else
             {
@@ -134,6 +134,8 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
                 platform.TryMakeGuest(guest);
             }
         }
+
+        platform.PlaceGuests();
     }
 
     private sealed record Plan(List<Declaration> Declarations, List<Change> Changes);
@@ -241,7 +243,8 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
         if (after.Nsm != before.Nsm)
         {
             caller.MustBeOperator("moving a guest to another NSM");
-            if (!request.Force)
+            after.FollowPolicy = one.FollowPolicy;
+            if (!request.Force && !platform.CanMove)
             {
                 guests.CheckIdle(record, "moving it to another NSM ends its sockets");
             }

@@ -79,12 +79,16 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             {
                 caller.MustBeOperator("moving a guest to another NSM");
                 _ = GuestRules.NsmNamed(after.Nsm, registry.Now);
-                CheckIdle(record, "moving it to another NSM ends its sockets");
+                after.FollowPolicy = false;
+                if (!platform.CanMove)
+                {
+                    CheckIdle(record, $"in {platform.Network.Mode} mode moving it to another NSM ends its sockets");
+                }
             }
 
             if (!request.ValidateOnly)
             {
-                await ChangeAsync(record, after);
+                await ChangeAsync(record, after, request.DrainSeconds);
             }
 
             return Describe(request.ValidateOnly ? new GuestRecord(after) : record, stats.CountersOf(before.Id), processes: false);
@@ -126,28 +130,30 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
     }
 
     /// <summary>Declares a changed guest and brings it into force. Call under the lock, with everything checked.</summary>
-    public async Task ChangeAsync(GuestRecord record, Guest after)
+    public async Task ChangeAsync(GuestRecord record, Guest after, uint drainSeconds)
     {
         Guest before = record.Declared;
         bool moves = after.Nsm != before.Nsm;
-        if (moves)
+        if (moves && !platform.CanMove)
         {
             platform.UnmakeGuest(record);
         }
 
         await registry.CommitAsync(new Declaration(Registry.GuestKind, after.Name, after));
-        InForce(record, before, moves);
+        InForce(record, before, moves, drainSeconds);
     }
 
     /// <summary>Brings a change that is declared into force.</summary>
-    public void InForce(GuestRecord record, Guest before, bool moves)
+    public void InForce(GuestRecord record, Guest before, bool moves, uint drainSeconds = 0)
     {
-        if (moves)
+        if (moves && !platform.CanMove)
         {
             platform.TryMakeGuest(record);
         }
         else
         {
+            platform.PlaceGuest(record, drainSeconds);
+
             if (!Equals(before.Dns, record.Declared.Dns))
             {
                 ResolverFile.Write(platform.Directory.FilesPath(record.Name), record.Declared.Dns);
@@ -172,13 +178,15 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         shown.State = guest.DetachReason is not null ? GuestState.Detached
             : !platform.EngineUp ? GuestState.Waiting
             : guest.Problem is not null ? GuestState.Failed
-            : nsm?.Ready == true ? GuestState.Ready : GuestState.NoNsm;
+            : nsm?.Ready == true || guest.Uses.Keys.Any(id => registry.Now.NsmOf(id) is { Ready: true, Declared.Drained: false }) ? GuestState.Ready : GuestState.NoNsm;
         shown.Reason = guest.DetachReason ?? guest.Problem ?? (shown.State == GuestState.NoNsm ? nsm?.Reason : null) ?? "";
         shown.NamespacePath = guest.NamespacePath ?? "";
         shown.NamespacePid = guest.NamespacePid;
         shown.AttachPath = guest.AttachPath;
         shown.Library = platform.Options.Library;
         shown.Files = guest.Declared.Dns is null ? "" : platform.Directory.FilesPath(guest.Name);
+        shown.Problem = string.Join("; ", new[] { guest.RuleProblem, guest.LimitProblem }.OfType<string>());
+        shown.Nsms.AddRange(guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().Select(one => one.Name).Order(StringComparer.Ordinal));
         shown.Processes = (long)counters.Processes;
         shown.Connections = (long)counters.Open;
         shown.BytesSent = counters.BytesSent;
@@ -213,7 +221,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             : !allowExisting ? throw new ServiceException(
                 FailureCode.AlreadyExists, $"guest {name} exists already: `nk guest list` shows it, `nk guest delete {name}` removes it", "guest.name", about)
             : wanted.Nsm.Length > 0 && wanted.Nsm != there.Nsm ? throw new ServiceException(
-                FailureCode.FailedPrecondition, $"guest {name} uses NSM {there.Nsm}, not {wanted.Nsm}: delete the guest to change it", "guest.nsm", about)
+                FailureCode.FailedPrecondition, $"guest {name} uses NSM {there.Nsm}, not {wanted.Nsm}: `nk guest update {name} --nsm {wanted.Nsm}` moves it", "guest.nsm", about)
             : wanted.Dns is not null && !wanted.Dns.Equals(there.Dns) ? throw new ServiceException(
                 FailureCode.FailedPrecondition, $"guest {name} has {ResolverFile.Show(there.Dns)}: delete the guest to change that", "guest.dns", about)
             : wanted.Tenant.Length > 0 && wanted.Tenant != there.Tenant ? throw new ServiceException(

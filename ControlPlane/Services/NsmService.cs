@@ -12,7 +12,7 @@ namespace NetKernel.ControlPlane.Services;
 internal sealed class NsmService(Platform platform, Registry registry, StatService stats)
 {
     public static readonly string[] Changeable =
-        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cpu_millicores", "memory_bytes", "labels"];
+        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cpu_millicores", "memory_bytes", "labels", "drained"];
 
     private const int MaxAttempts = 6;
 
@@ -99,8 +99,16 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
                 return Describe(new NsmRecord(after), default);
             }
 
+            if (after.Drained && !before.Drained && !platform.CanMove)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition, $"in {platform.Network.Mode} mode guests cannot leave their NSM while programs run in them", "nsm.drained", "nsm/" + before.Name);
+            }
+
             await registry.CommitAsync(new Declaration(Registry.NsmKind, after.Name, after));
-            await InForceAsync(record, restarts);
+            await InForceAsync(record, before, restarts && !after.Drained, request.DrainSeconds);
+            restarts |= before.Drained && !after.Drained;
+            restarts &= !after.Drained;
         }
         finally
         {
@@ -113,9 +121,23 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
     }
 
     /// <summary>Brings a change that is declared into force. Call under the lock.</summary>
-    public async Task InForceAsync(NsmRecord record, bool restarts)
+    public async Task InForceAsync(NsmRecord record, Nsm before, bool restarts, uint drainSeconds = 0)
     {
         platform.ChangeQuotas(record);
+        if (record.Declared.Drained != before.Drained)
+        {
+            if (record.Declared.Drained)
+            {
+                record.DrainedBy = drainSeconds == 0 ? GuestRecord.Unlimited : Environment.TickCount64 + (drainSeconds * 1000L);
+            }
+            else
+            {
+                platform.Undrain(record);
+            }
+
+            platform.PlaceGuests();
+        }
+
         if (restarts)
         {
             await platform.RestartNsmAsync(record);
@@ -170,7 +192,14 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         Supervised? process = platform.ProcessOf(nsm);
         shown.State = nsm.Ready && platform.EngineUp ? NsmState.Ready
             : process?.Running == true ? NsmState.Starting : NsmState.Down;
-        shown.Reason = shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
+        if (nsm.Declared.Drained)
+        {
+            shown.State = process is null ? NsmState.Drained : NsmState.Draining;
+            shown.ConnectionsLeft = nsm.ConnectionsLeft;
+        }
+
+        shown.Reason = nsm.Declared.Drained ? (process is null ? "" : $"{nsm.ConnectionsLeft} connections left")
+            : shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
         shown.Pid = process?.Pid ?? 0;
         shown.Restarts = process?.Restarts ?? 0;
         shown.NamespacePath = nsm.NamespacePath ?? "";

@@ -1,12 +1,13 @@
 using NetKernel.Api.V1;
 using NetKernel.ControlPlane.Access;
+using NetKernel.ControlPlane.Reconcile;
 using NetKernel.ControlPlane.Resources;
 using NetKernel.ControlPlane.Rpc;
 
 namespace NetKernel.ControlPlane.Services;
 
 /// <summary>Policies: get, create, change, delete. They decide when a guest is made.</summary>
-internal sealed class PolicyService(Registry registry)
+internal sealed class PolicyService(Registry registry, Platform platform)
 {
     public static readonly string[] Changeable = ["priority", "match", "nsms"];
 
@@ -35,7 +36,7 @@ internal sealed class PolicyService(Registry registry)
             Policy policy = PolicyRules.New(wanted, null);
             if (!request.ValidateOnly)
             {
-                await registry.CommitAsync(new Declaration(Registry.PolicyKind, policy.Name, policy));
+                await CommitAsync(policy.Name, policy);
             }
 
             return Describe(policy);
@@ -57,7 +58,7 @@ internal sealed class PolicyService(Registry registry)
             Policy after = PolicyRules.New(Masks.Merge("policy", before, request.Policy, request.UpdateMask, Changeable), before);
             if (!request.ValidateOnly)
             {
-                await registry.CommitAsync(new Declaration(Registry.PolicyKind, after.Name, after));
+                await CommitAsync(after.Name, after);
             }
 
             return Describe(after);
@@ -79,7 +80,7 @@ internal sealed class PolicyService(Registry registry)
                 return;
             }
 
-            await registry.CommitAsync(new Declaration(Registry.PolicyKind, Find(request.Name, caller).Name, null));
+            await CommitAsync(Find(request.Name, caller).Name, null);
         }
         finally
         {
@@ -87,10 +88,25 @@ internal sealed class PolicyService(Registry registry)
         }
     }
 
+    /// <summary>Declares a policy, or its end, with the guests that it moves, and brings that into force. Call under the lock.</summary>
+    private async Task CommitAsync(string name, Policy? policy)
+    {
+        Snapshot now = registry.Now;
+        Snapshot then = now with { Policies = policy is null ? now.Policies.Remove(name) : now.Policies.SetItem(name, policy) };
+        List<Declaration> changes = [new(Registry.PolicyKind, name, policy)];
+        if (platform.CanMove)
+        {
+            changes.AddRange(GuestRules.Followers(then));
+        }
+
+        await registry.CommitAsync(changes);
+        platform.PlaceGuests();
+    }
+
     public Policy Describe(Policy policy)
     {
         Policy shown = policy.Clone();
-        shown.Problem = PolicyRules.Problem(policy, registry.Now);
+        shown.Problem = PolicyRules.Problem(policy, registry.Now, platform.Network);
         return shown;
     }
 }

@@ -96,6 +96,11 @@ internal sealed class Cgroups
                 {
                     Directory.Delete(path); // rmdir: the files in it are the kernel's
                 }
+
+                if (name is null && Path.GetDirectoryName(path) is { } all && Directory.Exists(all) && !Directory.EnumerateDirectories(all).Any())
+                {
+                    Directory.Delete(all); // the last instance is gone
+                }
             }
             catch (IOException)
             {

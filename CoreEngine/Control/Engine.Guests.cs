@@ -90,6 +90,7 @@ internal sealed unsafe partial class Engine
             Reply(waiting, guest.Message(AttachOp.AddGuest), Libc.ENOENT, "removed before its NSM had answered");
         }
 
+        AnswerUse(guest, guest.WaitingUse?.Nsm ?? 0, Libc.ENOENT, "removed before its NSM had answered");
         Withdraw(guest);
         CloseGuest(guest);
         _ = _guests.Remove(guest.Id);
@@ -133,7 +134,14 @@ internal sealed unsafe partial class Engine
 
         Array.Clear(guest.Processes);
         guest.TearDown();
-        Withdraw(guest, guest.NsmId);
+        for (int part = 0; part < GuestPort.MaxOwn; part++)
+        {
+            if (guest.Own[part] != 0 && !guest.Leaving[part])
+            {
+                Withdraw(guest, guest.Own[part]);
+            }
+        }
+
         if (guest.SharedId != 0)
         {
             Withdraw(guest, guest.SharedId);

@@ -80,7 +80,7 @@ internal sealed unsafe partial class Engine
         Tell(ready, "");
         foreach (Guest guest in _guests.Values)
         {
-            if ((guest.NsmId == nsm.Id || guest.SharedId == nsm.Id) && !guest.IsTornDown)
+            if (guest.Uses(nsm.Id) && !guest.IsTornDown)
             {
                 Introduce(nsm, guest);
             }
@@ -92,7 +92,7 @@ internal sealed unsafe partial class Engine
         nsm.Asked.Add((AttachOp.GuestAdded, guest.Id));
         AttachMessage message = guest.Message(AttachOp.GuestAdded);
         message.Nsm = nsm.Id;
-        message.Flags |= guest.SharedId == 0 ? 0 : nsm.Id == guest.SharedId ? RegionFlags.RxSecond : RegionFlags.RxFirst;
+        message.Flags |= !guest.HasParts ? 0 : RegionFlags.RxPart(nsm.Id == guest.SharedId ? RegionFlags.SharedPart : (uint)guest.PartOf(nsm.Id));
         nsm.Peer!.Send(message, guest.PoolFd);
     }
 
@@ -110,6 +110,10 @@ internal sealed unsafe partial class Engine
             if (!nsm.Asked.Contains((AttachOp.GuestRemoved, id)))
             {
                 OnLoops(loop => loop.FreeZombies(id, nsm.Id));
+                if (_guests.TryGetValue(id, out Guest? left) && left.PartOf(nsm.Id) is >= 0 and var part && left.Leaving[part])
+                {
+                    left.FreePart(part);
+                }
             }
 
             return;
@@ -117,7 +121,7 @@ internal sealed unsafe partial class Engine
 
         // While a removal is under way, this is about a guest of the same id before.
         if (nsm.Asked.Contains((AttachOp.GuestRemoved, id)) || nsm.Asked.Contains((AttachOp.GuestAdded, id))
-            || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || (guest.NsmId != nsm.Id && guest.SharedId != nsm.Id))
+            || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || !guest.Uses(nsm.Id))
         {
             return;
         }
@@ -131,7 +135,8 @@ internal sealed unsafe partial class Engine
 
         if (error == 0)
         {
-            OnLoops(loop => loop.Route(guest.Ports[loop.Index], nsm.Id));
+            uint part = (uint)Math.Max(0, guest.PartOf(nsm.Id));
+            OnLoops(loop => loop.Route(guest.Ports[loop.Index], nsm.Id, part));
             Log.Info("guest-routed", ("guest", guest.Name), ("nsm", nsm.Id));
         }
         else
@@ -139,6 +144,7 @@ internal sealed unsafe partial class Engine
             Log.Error("guest-not-routed", ("guest", guest.Name), ("nsm", nsm.Id), ("error", error), ("reason", text));
         }
 
+        AnswerUse(guest, nsm.Id, error, text);
         if (guest.NsmId == nsm.Id && guest.Waiting is { } waiting)
         {
             guest.Waiting = null;
@@ -154,7 +160,9 @@ internal sealed unsafe partial class Engine
     {
         foreach (Guest guest in _guests.Values)
         {
-            if (guest.NsmId == nsm.Id && !guest.IsTornDown)
+            // With others that go on, sockets learn of it by their Reset, and the next NSM writes elsewhere.
+            bool alone = guest.Own.AsSpan().Count(0u) == GuestPort.MaxOwn - 1;
+            if (!guest.IsTornDown && alone && guest.PartOf(nsm.Id) >= 0)
             {
                 _ = Interlocked.Increment(ref guest.Header->NsmEpoch);
             }
@@ -165,6 +173,19 @@ internal sealed unsafe partial class Engine
         Log.Warn("nsm-lost", ("nsm", nsm.Id), ("name", nsm.Name), ("reason", why));
         foreach (Guest guest in _guests.Values)
         {
+            AnswerUse(guest, nsm.Id, 0, "");
+            if (guest.PartOf(nsm.Id) is >= 0 and var part)
+            {
+                if (guest.Leaving[part])
+                {
+                    guest.FreePart(part);
+                }
+                else if (guest.Own.AsSpan().Count(0u) != GuestPort.MaxOwn - 1)
+                {
+                    guest.ChangePart(nsm.Id);
+                }
+            }
+
             if (guest.NsmId == nsm.Id && guest.Waiting is { } waiting)
             {
                 guest.Waiting = null;

@@ -23,7 +23,8 @@ internal sealed unsafe partial class Engine
         {
             AttachOp.ControlHello => peer.Nsm == null,
             AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
-                or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits => peer.IsControlPlane,
+                or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits
+                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse => peer.IsControlPlane,
             AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
             AttachOp.GuestAdded or AttachOp.GuestRemoved => peer.Nsm != null,
             _ => false,
@@ -66,6 +67,18 @@ internal sealed unsafe partial class Engine
             case AttachOp.SetLimits:
                 SetLimits(peer, ref message);
                 break;
+            case AttachOp.UseNsm:
+                UseNsm(peer, ref message);
+                break;
+            case AttachOp.LeaveNsm:
+                LeaveNsm(peer, ref message);
+                break;
+            case AttachOp.SetRule:
+                SetRule(peer, ref message);
+                break;
+            case AttachOp.NextUse:
+                TellNextUse(peer, ref message);
+                break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);
                 break;
@@ -93,6 +106,7 @@ internal sealed unsafe partial class Engine
             foreach (Guest guest in _guests.Values)
             {
                 guest.Waiting = guest.Waiting == peer ? null : guest.Waiting;
+                guest.WaitingUse = guest.WaitingUse?.Peer == peer ? null : guest.WaitingUse;
             }
         }
 

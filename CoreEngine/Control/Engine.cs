@@ -179,6 +179,12 @@ internal sealed unsafe partial class Engine : IDisposable
             {
                 Log.Warn("listeners-lost", ("guest", guest.Name), ("count", lost), ("reason", "the new NSM could not make them again"));
             }
+
+            uint unmoved = Interlocked.Exchange(ref port.UnmovedListeners, 0);
+            if (unmoved != 0)
+            {
+                Log.Warn("listeners-not-moved", ("guest", guest.Name), ("count", unmoved), ("reason", "the new NSM does not take their address; they stay where they are"));
+            }
         }
 
         TakeReaped(guest);

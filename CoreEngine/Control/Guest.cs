@@ -32,12 +32,14 @@ internal sealed unsafe class Guest
 {
     private readonly SharedRegion _control;
     private readonly SharedRegion _pool;
+    private readonly uint[] _freed = new uint[GuestPort.MaxOwn];
+    private uint _frees;
 
     public Guest(in AttachMessage request, string name, uint loops, bool hugePages, bool sharedMemory, StatsFile stats)
     {
         Id = request.Guest;
         Name = name;
-        NsmId = request.Nsm;
+        Own[0] = request.Nsm;
         Flags = request.Flags & ~(1u << 31);
         SharedId = sharedMemory && (Flags & (RegionFlags.HostMode | RegionFlags.NoSharedMemory)) == 0 ? SwitchLoop.SharedNsm : 0;
         Tenant = request.Slot;
@@ -46,12 +48,13 @@ internal sealed unsafe class Guest
         Address6High = request.Address6High;
         NetworkNamespace = request.NetworkNamespace;
         PoolLayout pool = request.Pool.Tx.Total == 0 && request.Pool.Rx.Total == 0 ? PoolLayout.Default : request.Pool;
-        if (SharedId != 0)
+        HasParts = (Flags & RegionFlags.HostMode) == 0;
+        if (HasParts)
         {
-            // Two NSMs receive for it, each in its own half of the chunks. What is not used is no memory.
-            pool.Rx.Small = Math.Min(pool.Rx.Small * 2, 1 << 20);
-            pool.Rx.Medium = Math.Min(pool.Rx.Medium * 2, 1 << 20);
-            pool.Rx.Large = Math.Min(pool.Rx.Large * 2, 1 << 20);
+            // Several NSMs may receive for it, each in its own part of the chunks. What is not used is no memory.
+            pool.Rx.Small = Math.Min(pool.Rx.Small * RegionFlags.RxParts, 1 << 20);
+            pool.Rx.Medium = Math.Min(pool.Rx.Medium * RegionFlags.RxParts, 1 << 20);
+            pool.Rx.Large = Math.Min(pool.Rx.Large * RegionFlags.RxParts, 1 << 20);
         }
 
         Pool = pool;
@@ -73,6 +76,7 @@ internal sealed unsafe class Guest
             Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), Pipes, Bells[loop])
             {
                 Address = new GuestAddress(request, SharedId != 0),
+                HasParts = HasParts,
             };
         }
     }
@@ -81,7 +85,23 @@ internal sealed unsafe class Guest
 
     public string Name { get; }
 
-    public uint NsmId { get; }
+    /// <summary>The NSM that it was made with: the one in the first part of its RX half, until it leaves that.</summary>
+    public uint NsmId => Own[0];
+
+    /// <summary>Several NSMs may serve it at a time.</summary>
+    public bool HasParts { get; }
+
+    /// <summary>Ids of the NSMs that serve it, by their parts of its RX half; 0: free.</summary>
+    public uint[] Own { get; } = new uint[GuestPort.MaxOwn];
+
+    /// <summary>That part's NSM has been asked to let go.</summary>
+    public bool[] Leaving { get; } = new bool[GuestPort.MaxOwn];
+
+    /// <summary>The control plane's connection that waits for the answer to UseNsm, and the NSM it is about.</summary>
+    public (EnginePeer Peer, uint Nsm)? WaitingUse { get; set; }
+
+    /// <summary>Rules that are being told.</summary>
+    public List<RuleMessage> NewRules { get; } = [];
 
     /// <summary>The shared-memory NSM's id when the guest may use it; else 0.</summary>
     public uint SharedId { get; }
@@ -156,6 +176,50 @@ internal sealed unsafe class Guest
     public SocketSlot* SocketOf(uint socket) => (SocketSlot*)(_control.Start + Layout.SocketOf(socket));
 
     public ProcessSlot* SlotOf(uint slot) => (ProcessSlot*)(_control.Start + Layout.ProcessOf(slot));
+
+    /// <summary>The part of an NSM, or -1.</summary>
+    public int PartOf(uint nsm) => nsm == 0 ? -1 : Array.IndexOf(Own, nsm);
+
+    public bool Uses(uint nsm) => nsm == SharedId || PartOf(nsm) is >= 0 and var part && !Leaving[part];
+
+    /// <summary>
+    /// Takes a free part for an NSM: the one that has been free for longest, because processes may still read what an NSM that is gone has left in its part. Null: none is free.
+    /// </summary>
+    public int? TryTakePart(uint nsm)
+    {
+        int? best = null;
+        for (int part = 0; part < Own.Length; part++)
+        {
+            if (Own[part] == 0 && (best is not { } other || _freed[part] < _freed[other]))
+            {
+                best = part;
+            }
+        }
+
+        if (best is { } taken)
+        {
+            Own[taken] = nsm;
+        }
+
+        return best;
+    }
+
+    public void FreePart(int part)
+    {
+        Own[part] = 0;
+        Leaving[part] = false;
+        _freed[part] = ++_frees;
+    }
+
+    /// <summary>An NSM is gone that is not the only one: when it is back it gets another part, if one is free.</summary>
+    public void ChangePart(uint nsm)
+    {
+        int part = PartOf(nsm);
+        if (TryTakePart(nsm) is not null)
+        {
+            FreePart(part);
+        }
+    }
 
     /// <summary>A message about this guest.</summary>
     public AttachMessage Message(AttachOp op)

@@ -102,12 +102,12 @@ public sealed unsafe class SocketLifeTests : IDisposable
     public void More_announcements_than_allowed_are_dropped()
     {
         uint listener = Make.Listening(_guest, _nsm, socket: 2, port: 80);
-        for (uint handle = 1; handle <= SocketSlot.AcceptEntries + 3; handle++)
+        for (uint handle = 1; handle <= SwitchLoop.AnnouncedOwn + 3; handle++)
         {
             _nsm.Post(RingKind.Receive, Make.Nqe(Op.NewConnection, listener, size: handle));
         }
 
-        for (uint handle = 1; handle <= SocketSlot.AcceptEntries; handle++)
+        for (uint handle = 1; handle <= SwitchLoop.AnnouncedOwn; handle++)
         {
             Assert.Equal(handle, _guest.Take(0, RingKind.Receive).Size);
         }

@@ -1,0 +1,162 @@
+using System.Buffers.Binary;
+using System.Text;
+using NetKernel.Channel.Host;
+
+namespace NetKernel.ControlPlane.Network.Steering;
+
+/// <summary>bpf(2), as far as <see cref="BridgeSteering"/> needs it. Failures are <see cref="InvalidOperationException"/>s with the kernel's reason.</summary>
+internal static unsafe class Bpf
+{
+    public const uint Hash = 1, LruHash = 9;
+
+    /// <summary>Attach types: what comes from a device (to the bridge), what goes to it.</summary>
+    public const uint TcxIngress = 46, TcxEgress = 47;
+
+    private const int SyscallBpf = 321, AttrBytes = 128, NameBytes = 15;
+    private const int MapCreate = 0, MapUpdate = 2, MapDelete = 3, MapNextKey = 4, MapLookup = 1, ProgLoad = 5, ProgAttach = 8, ProgFdById = 13, MapFdById = 14, ObjectInfo = 15, ProgQuery = 16;
+    private const uint SchedCls = 3;
+
+    public static int CreateMap(string name, uint type, uint key, uint value, uint entries)
+    {
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        Put(attr, type, key, value, entries);
+        PutName(attr[28..], name);
+        return Check(Call(MapCreate, attr), "a map cannot be made");
+    }
+
+    public static int LoadProgram(string name, ReadOnlySpan<ulong> code)
+    {
+        byte[] log = new byte[16384];
+        fixed (ulong* instructions = code)
+        fixed (byte* license = "GPL\0"u8, text = log)
+        {
+            byte[] attr = new byte[AttrBytes];
+            for (uint level = 0; ; level++)
+            {
+                Put(attr, SchedCls, (uint)code.Length);
+                BinaryPrimitives.WriteUInt64LittleEndian(attr.AsSpan(8), (ulong)instructions);
+                BinaryPrimitives.WriteUInt64LittleEndian(attr.AsSpan(16), (ulong)license);
+                Put(attr.AsSpan(24), level, level == 0 ? 0 : (uint)log.Length);
+                BinaryPrimitives.WriteUInt64LittleEndian(attr.AsSpan(32), level == 0 ? 0 : (ulong)text);
+                PutName(attr.AsSpan(48), name);
+                int fd = Call(ProgLoad, attr);
+                if (fd >= 0 || level > 0)
+                {
+                    return Check(fd, "a program is refused: " + Encoding.ASCII.GetString(log).TrimEnd('\0', '\n').Split('\n').TakeLast(2).FirstOrDefault());
+                }
+            }
+        }
+    }
+
+    /// <summary>Attaches a program to a device of the network namespace that this thread is in; it stays when the fd is closed.</summary>
+    public static void Attach(int program, uint device, uint where)
+    {
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        attr.Clear();
+        Put(attr, device, (uint)program, where);
+        _ = Check(Call(ProgAttach, attr), "a program cannot be attached (this needs Linux 6.6 or later)");
+    }
+
+    /// <summary>The programs attached to a device, as ids.</summary>
+    public static uint[] Attached(uint device, uint where)
+    {
+        uint* ids = stackalloc uint[16];
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        attr.Clear();
+        Put(attr, device, where);
+        BinaryPrimitives.WriteUInt64LittleEndian(attr[16..], (ulong)ids);
+        Put(attr[24..], 16);
+        return Call(ProgQuery, attr) < 0 ? [] : new ReadOnlySpan<uint>(ids, (int)BinaryPrimitives.ReadUInt32LittleEndian(attr[24..])).ToArray();
+    }
+
+    public static int OpenProgram(uint id) => Open(ProgFdById, id);
+
+    /// <summary>The name of a program, and the ids of its maps.</summary>
+    public static (string Name, uint[] Maps) DescribeProgram(int program)
+    {
+        uint* maps = stackalloc uint[8];
+        Span<byte> info = stackalloc byte[128];
+        info.Clear();
+        Put(info[52..], 8);
+        BinaryPrimitives.WriteUInt64LittleEndian(info[56..], (ulong)maps);
+        Describe(program, info);
+        return (NameIn(info[64..]), new ReadOnlySpan<uint>(maps, (int)Math.Min(8, BinaryPrimitives.ReadUInt32LittleEndian(info[52..]))).ToArray());
+    }
+
+    public static (string Name, int Fd) OpenMap(uint id)
+    {
+        int fd = Open(MapFdById, id);
+        Span<byte> info = stackalloc byte[64];
+        info.Clear();
+        Describe(fd, info);
+        return (NameIn(info[24..]), fd);
+    }
+
+    public static void Update(int map, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) => _ = Check(Element(MapUpdate, map, key, value), "a map cannot be written");
+
+    /// <summary>Deletes a key, if it is there.</summary>
+    public static void Delete(int map, ReadOnlySpan<byte> key) => _ = Element(MapDelete, map, key, default);
+
+    /// <summary>The value of a key; false when it is not there.</summary>
+    public static bool TryLookup(int map, ReadOnlySpan<byte> key, Span<byte> value) => Element(MapLookup, map, key, value) >= 0;
+
+    /// <summary>The key after this one (empty: the first); false at the end.</summary>
+    public static bool TryNext(int map, ReadOnlySpan<byte> key, Span<byte> next) => Element(MapNextKey, map, key, next) >= 0;
+
+    private static int Element(int command, int map, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        fixed (byte* k = key, v = value)
+        {
+            Span<byte> attr = stackalloc byte[AttrBytes];
+            attr.Clear();
+            Put(attr, (uint)map);
+            BinaryPrimitives.WriteUInt64LittleEndian(attr[8..], (ulong)k);
+            BinaryPrimitives.WriteUInt64LittleEndian(attr[16..], (ulong)v);
+            return Call(command, attr);
+        }
+    }
+
+    private static int Open(int command, uint id)
+    {
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        attr.Clear();
+        Put(attr, id);
+        return Check(Call(command, attr), "a program or map cannot be opened");
+    }
+
+    private static void Describe(int fd, Span<byte> info)
+    {
+        fixed (byte* to = info)
+        {
+            Span<byte> attr = stackalloc byte[AttrBytes];
+            attr.Clear();
+            Put(attr, (uint)fd, (uint)info.Length);
+            BinaryPrimitives.WriteUInt64LittleEndian(attr[8..], (ulong)to);
+            _ = Check(Call(ObjectInfo, attr), "a program or map cannot be described");
+        }
+    }
+
+    private static void Put(Span<byte> attr, params ReadOnlySpan<uint> words)
+    {
+        for (int i = 0; i < words.Length; i++)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(attr[(4 * i)..], words[i]);
+        }
+    }
+
+    private static void PutName(Span<byte> field, string name) => _ = Encoding.ASCII.GetBytes(name.AsSpan(0, Math.Min(name.Length, NameBytes)), field);
+
+    private static string NameIn(ReadOnlySpan<byte> field) => Encoding.ASCII.GetString(field[..16]).TrimEnd('\0');
+
+    private static int Call(int command, Span<byte> attr)
+    {
+        fixed (byte* p = attr)
+        {
+            long result = Libc.Syscall(SyscallBpf, command, (nint)p, AttrBytes, 0, 0, 0);
+            return result < 0 ? -Libc.Errno : (int)result;
+        }
+    }
+
+    private static int Check(int result, string what) =>
+        result >= 0 ? result : throw new InvalidOperationException($"bpf: {what} ({Libc.Describe(-result)})");
+}

@@ -1,0 +1,282 @@
+using NetKernel.Channel;
+using NetKernel.ControlPlane.Engine;
+using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Services;
+
+namespace NetKernel.ControlPlane.Reconcile;
+
+/// <summary>
+/// Which NSMs serve which guests, brought into force while these run (docs/adr/0010): the new NSM first, then the rules, then, when listeners are there, what arrives; the old one is left
+/// when nothing of the guest is there any more, or time is up. Called under the registry's lock.
+/// </summary>
+internal sealed partial class Platform
+{
+    private static readonly TimeSpan LeaveEvery = TimeSpan.FromMilliseconds(250), MoveTime = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// Milliseconds that an NSM is not left after a move, even with nothing there: handshakes that began there end there, and are accepted there, also when a segment is lost.
+    /// </summary>
+    private const long LeastStay = 3000;
+
+    /// <summary>Guests can move while programs run in them.</summary>
+    public bool CanMove => network.GuestsHaveAddresses;
+
+    /// <summary>After any change of policies or NSMs: every guest is served as is declared now. What one has to leave may last as long as said.</summary>
+    public void PlaceGuests(uint drainSeconds = 0)
+    {
+        foreach (GuestRecord guest in registry.Now.Guests.Values)
+        {
+            PlaceGuest(guest, drainSeconds);
+        }
+    }
+
+    /// <summary>Makes a guest be served as is declared; what cannot be is noted at the guest, and tried again.</summary>
+    public void PlaceGuest(GuestRecord guest, uint drainSeconds = 0)
+    {
+        if (_engine is { } engine)
+        {
+            PlaceGuest(guest, engine, drainSeconds);
+        }
+    }
+
+    private void PlaceGuest(GuestRecord guest, EngineClient engine, uint drainSeconds = 0)
+    {
+        if (!CanMove || guest.DetachReason is not null || guest.Problem is not null || guest.Uses.IsEmpty)
+        {
+            return;
+        }
+
+        FlowTable table = FlowTable.For(guest.Declared, registry.Now);
+        bool plain = table.IsPlain(guest.Nsm) && guest.RulesTold.Length == 0;
+        bool asIs = (plain || guest.RulesTold == table.Signature) && guest.Uses.Count(use => use.Value == GuestRecord.Wanted) == table.Nsms.Count
+            && table.Nsms.All(nsm => guest.Uses.GetValueOrDefault(nsm.Id, -1) == GuestRecord.Wanted);
+        if (asIs && guest.RuleProblem == table.Problem)
+        {
+            return;
+        }
+
+        try
+        {
+            Place(guest, engine, table, drainSeconds);
+            guest.RuleProblem = table.Problem;
+        }
+        catch (Exception e) when (e is EngineException or InvalidOperationException)
+        {
+            guest.RuleProblem = e.Message;
+            LogNotPlaced(guest.Name, e.Message);
+        }
+
+        Tell(Registry.GuestKind, guest.Name);
+    }
+
+    private void Place(GuestRecord guest, EngineClient engine, FlowTable table, uint drainSeconds)
+    {
+        NsmRecord? before = guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().FirstOrDefault();
+        network.PrepareMove();
+        foreach (NsmRecord nsm in table.Nsms)
+        {
+            if (!guest.Uses.ContainsKey(nsm.Id))
+            {
+                network.Serve(guest, nsm);
+                engine.UseNsm(guest.Id, nsm.Id);
+            }
+
+            guest.Uses = guest.Uses.SetItem(nsm.Id, GuestRecord.Wanted);
+        }
+
+        foreach (uint left in guest.Uses.Where(use => use.Value == GuestRecord.Wanted && table.Nsms.All(nsm => nsm.Id != use.Key)).Select(use => use.Key).ToArray())
+        {
+            long until = drainSeconds == 0 ? registry.Now.NsmOf(left)?.DrainedBy ?? 0 : Environment.TickCount64 + (drainSeconds * 1000L);
+            guest.Uses = guest.Uses.SetItem(left, Math.Max(1, until));
+            guest.MovedAt = Environment.TickCount64;
+        }
+
+        engine.SetRules(guest.Id, table.Messages());
+        guest.RulesTold = table.Signature;
+
+        // What arrives is steered only when somebody listens there: until then it goes where it went.
+        long end = Environment.TickCount64 + (long)MoveTime.TotalMilliseconds;
+        while (engine.NextUse(guest.Id, 0) is { Flags: > 0 } && Environment.TickCount64 < end)
+        {
+            Thread.Sleep(1);
+        }
+
+        network.Steer(guest, before, table.Arrivals());
+        LogPlaced(guest.Name, string.Join(", ", table.Nsms.Select(nsm => nsm.Name)));
+    }
+
+    /// <summary>What CoreEngine says of a guest that was there before this nkd: which NSMs serve it.</summary>
+    private void FindUses(EngineClient engine, GuestRecord guest)
+    {
+        guest.Uses = [];
+        guest.RulesTold = "?"; // what a nkd before has told is not known
+        for (uint at = 0; engine.NextUse(guest.Id, at) is { } use; at = use.Nsm)
+        {
+            guest.Uses = guest.Uses.SetItem(use.Nsm, GuestRecord.Wanted);
+        }
+
+        // One NSM, as declared, without policies: whoever made it so told no rules, or these.
+        if (guest.Uses.Count == 1 && registry.Now.NsmOf(guest.Uses.Keys.First())?.Name == guest.Nsm && FlowTable.For(guest.Declared, registry.Now).IsPlain(guest.Nsm))
+        {
+            guest.RulesTold = "";
+        }
+    }
+
+    /// <summary>An NSM came or went: what arrives for the guests that others serve, too, goes to those that are there. On any thread.</summary>
+    private async Task SteerAgainAsync(uint nsm)
+    {
+        await registry.Changes.WaitAsync();
+        try
+        {
+            foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Uses.Count > 1 && guest.Uses.ContainsKey(nsm)))
+            {
+                network.Steer(guest, null, FlowTable.For(guest.Declared, registry.Now).Arrivals());
+            }
+        }
+        catch (InvalidOperationException e)
+        {
+            LogNotPlaced("all", e.Message);
+        }
+        finally
+        {
+            registry.Changes.Release();
+        }
+    }
+
+    /// <summary>Leaves NSMs where nothing is left, or time is up; stops those that are drained.</summary>
+    private async Task LookAtLeavingAsync()
+    {
+        using var timer = new PeriodicTimer(LeaveEvery);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_ending.Token))
+            {
+                Snapshot now = registry.Now;
+                bool leaving = now.Guests.Values.Any(guest => guest.Uses.Values.Any(until => until != GuestRecord.Wanted));
+                if (!leaving && !now.Nsms.Values.Any(nsm => nsm.Declared.Drained && ProcessOf(nsm) is not null))
+                {
+                    continue;
+                }
+
+                await registry.Changes.WaitAsync(_ending.Token);
+                try
+                {
+                    if (_engine is { } engine)
+                    {
+                        await LeaveDoneAsync(engine);
+                    }
+                }
+                catch (EngineException e)
+                {
+                    LogNotPlaced("all", e.Message); // it is ending, or another look will tell
+                }
+                finally
+                {
+                    registry.Changes.Release();
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The end.
+        }
+    }
+
+    private async Task LeaveDoneAsync(EngineClient engine)
+    {
+        Snapshot now = registry.Now;
+        var left = new Dictionary<uint, long>();
+        foreach (GuestRecord guest in now.Guests.Values)
+        {
+            foreach ((uint id, long until) in guest.Uses.Where(use => use.Value != GuestRecord.Wanted))
+            {
+                AttachMessage? use = engine.NextUse(guest.Id, id - 1);
+                uint count = use is { } there && there.Nsm == id ? there.Slot : 0;
+                bool quiet = count == 0 && Environment.TickCount64 - guest.MovedAt >= LeastStay;
+                if (quiet || Environment.TickCount64 >= until)
+                {
+                    Leave(engine, guest, id);
+                }
+                else
+                {
+                    left[id] = left.GetValueOrDefault(id) + count;
+                }
+            }
+        }
+
+        foreach (NsmRecord nsm in now.Nsms.Values.Where(nsm => nsm.Declared.Drained))
+        {
+            long count = left.GetValueOrDefault(nsm.Id);
+            if (count != nsm.ConnectionsLeft)
+            {
+                nsm.ConnectionsLeft = count;
+                Tell(Registry.NsmKind, nsm.Name);
+            }
+
+            if (ProcessOf(nsm) is not null && !now.Guests.Values.Any(guest => guest.Uses.ContainsKey(nsm.Id)))
+            {
+                await StopNsmAsync(nsm);
+                nsm.Ready = false;
+                nsm.Reason = "drained";
+                LogDrained(nsm.Name);
+                Tell(Registry.NsmKind, nsm.Name);
+            }
+        }
+    }
+
+    private void Leave(EngineClient engine, GuestRecord guest, uint id)
+    {
+        NsmRecord? nsm = registry.Now.NsmOf(id);
+        try
+        {
+            engine.LeaveNsm(guest.Id, id);
+        }
+        catch (EngineException e) when (e.Errno == Channel.Host.Libc.ENOENT)
+        {
+            // It has left already.
+        }
+
+        guest.Uses = guest.Uses.Remove(id);
+        if (nsm is not null)
+        {
+            guest.MovedAt = Environment.TickCount64;
+            network.Unserve(guest, nsm, guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().FirstOrDefault());
+        }
+
+        LogLeft(guest.Name, nsm?.Name ?? Text(id));
+        Tell(Registry.GuestKind, guest.Name);
+    }
+
+    /// <summary>All guests leave an NSM that goes.</summary>
+    private void LeaveAll(NsmRecord nsm)
+    {
+        if (_engine is not { } engine)
+        {
+            return;
+        }
+
+        foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Uses.ContainsKey(nsm.Id)))
+        {
+            try
+            {
+                Leave(engine, guest, nsm.Id);
+            }
+            catch (EngineException e)
+            {
+                LogNotPlaced(guest.Name, e.Message);
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "guest {Guest} is served by {Nsms}")]
+    private partial void LogPlaced(string guest, string nsms);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "guest {Guest} cannot be served as declared: {Why}")]
+    private partial void LogNotPlaced(string guest, string why);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "guest {Guest} has left NSM {Nsm}")]
+    private partial void LogLeft(string guest, string nsm);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "NSM {Nsm} is drained")]
+    private partial void LogDrained(string nsm);
+}
