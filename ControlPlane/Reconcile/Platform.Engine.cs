@@ -88,6 +88,7 @@ internal sealed partial class Platform
             foreach (GuestRecord guest in registry.Now.Guests.Values)
             {
                 guest.Uses = [];
+                guest.IsMade = false;
                 Tell(Registry.GuestKind, guest.Name);
             }
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using NetKernel.ControlPlane.Engine;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Resources;
@@ -40,6 +41,7 @@ internal sealed partial class Platform
         }
 
         guest.Uses = [];
+        guest.IsMade = false;
         network.RemoveGuest(guest, own);
         try
         {
@@ -69,8 +71,8 @@ internal sealed partial class Platform
             network.AddGuest(guest, nsm);
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
             engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses);
-            guest.Uses = [];
-            guest.Uses = guest.Uses.Add(nsm.Id, GuestRecord.Wanted);
+            guest.IsMade = true;
+            guest.Uses = ImmutableDictionary<uint, long>.Empty.Add(nsm.Id, GuestRecord.Wanted);
             guest.RulesTold = "";
             if (guest.Declared.Limits is not null)
             {

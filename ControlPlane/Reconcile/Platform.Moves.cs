@@ -41,7 +41,7 @@ internal sealed partial class Platform
 
     private void PlaceGuest(GuestRecord guest, EngineClient engine, uint drainSeconds = 0)
     {
-        if (!CanMove || guest.DetachReason is not null || guest.Problem is not null || guest.Uses.IsEmpty)
+        if (!CanMove || guest.DetachReason is not null || guest.Problem is not null || !guest.IsMade)
         {
             return;
         }
@@ -109,6 +109,7 @@ internal sealed partial class Platform
     private void FindUses(EngineClient engine, GuestRecord guest)
     {
         guest.Uses = [];
+        guest.IsMade = true;
         guest.RulesTold = "?"; // what a nkd before has told is not known
         for (uint at = 0; engine.NextUse(guest.Id, at) is { } use; at = use.Nsm)
         {

@@ -44,6 +44,9 @@ internal sealed class GuestRecord(Guest declared)
     /// </summary>
     public ImmutableDictionary<uint, long> Uses { get; set; } = ImmutableDictionary<uint, long>.Empty;
 
+    /// <summary>CoreEngine has it.</summary>
+    public bool IsMade { get; set; }
+
     /// <summary>When it last left an NSM, or began to (Environment.TickCount64).</summary>
     public long MovedAt { get; set; }
 

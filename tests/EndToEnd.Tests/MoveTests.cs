@@ -1,0 +1,152 @@
+using System.Text.Json;
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>Guests move between NSMs while nginx serves in them and clients outside connect without end (docs/policies.md).</summary>
+public sealed class MoveTests : IDisposable
+{
+    private readonly NkInstance _nk = NkInstance.Up("move");
+    private readonly string _file;
+
+    public MoveTests()
+    {
+        _nk.CreateGuest("web");
+        string www = Directory.CreateDirectory(Path.Combine(_nk.Folder, "www"), (UnixFileMode)0x1ED).FullName;
+        _file = Path.Combine(www, "file");
+        byte[] bytes = new byte[100_000];
+        new Random(1).NextBytes(bytes);
+        File.WriteAllBytes(_file, bytes);
+    }
+
+    public void Dispose() => _nk.Dispose();
+
+    [RootFact]
+    public void Nginx_serves_every_new_connection_while_its_NSM_is_replaced_and_old_ones_stay()
+    {
+        Serve();
+        using GuestProcess four = Connect(_nk.Ipv4("web"));
+        using GuestProcess six = Connect(_nk.Ipv6("web"));
+        Nk("nsm", "create", "kernel1");
+        Nk("nsm", "create", "m0", "--kind", "mtcp");
+        Progress(four, six);
+
+        Nk("nsm", "replace", "kernel0", "--with", "kernel1");
+        Assert.Equal(["kernel1"], ListenersAt());
+        Progress(four, six);
+        Assert.Equal("draining", StateOf("kernel0")); // the two long ones are there
+
+        Nk("guest", "update", "web", "--nsm", "m0");
+        Assert.Equal(["m0"], ListenersAt());
+        Progress(four, six);
+        Nk("guest", "update", "web", "--nsm", "kernel1");
+        Progress(four, six);
+        foreach (JsonElement result in new[] { End(four), End(six) })
+        {
+            Assert.Empty(result.GetProperty("failed").EnumerateArray());
+            Assert.Equal("open", result.GetProperty("long").GetString());
+        }
+
+        Assert.True(NkInstance.WaitFor(() => StateOf("kernel0") == "drained", TimeSpan.FromSeconds(30)), "the former NSM is stopped when its connections have ended");
+        Nk("nsm", "undrain", "kernel0");
+        Assert.Equal("ready", StateOf("kernel0"));
+    }
+
+    [RootFact]
+    public void Drained_with_a_timeout_an_NSM_resets_what_is_left_and_a_guest_without_another_has_no_network()
+    {
+        Serve();
+        using GuestProcess client = Connect(_nk.Ipv4("web"));
+        Progress(client);
+        CommandResult drained = _nk.Nk("nsm", "drain", "kernel0", "--timeout", "1s", "--watch");
+        Assert.True(drained.Succeeded, drained.ToString());
+        Assert.EndsWith("drained\n", drained.Output, StringComparison.Ordinal);
+        CommandResult refused = _nk.Run(
+            "web", TimeSpan.FromSeconds(20), "python3", "-c", "import socket\ntry: socket.create_connection(('198.18.0.250', 9))\nexcept OSError as e: print(e.errno)");
+        Assert.Equal("100\n", refused.Output); // ENETDOWN
+        Assert.Contains(End(client).GetProperty("long").GetString(), new[] { "ConnectionResetError", "EOF" });
+
+        Nk("nsm", "undrain", "kernel0");
+        using GuestProcess again = Connect(_nk.Ipv4("web"));
+        Progress(again);
+        Assert.Equal("open", End(again).GetProperty("long").GetString());
+    }
+
+    [RootFact]
+    public void Policies_choose_by_port_and_the_next_NSM_serves_while_one_is_dead()
+    {
+        Serve();
+        Nk("nsm", "create", "kernel1");
+        Nk("policy", "create", "http", "--guest", "web", "--port", "80", "--nsm", "kernel1", "--nsm", "kernel0");
+        Assert.Equal(["kernel0 81", "kernel1 80", "kernel1 80"], PortsAt());
+        using GuestProcess client = Connect(_nk.Ipv4("web"));
+        Progress(client);
+
+        // kernel1 cannot come back: what it is started by is taken away.
+        int pid = _nk.NsmPid("kernel1");
+        _ = GuestProcess.SendSignal(pid, 9);
+        Assert.True(NkInstance.WaitFor(() => _nk.NsmPid("kernel1") != pid && _nk.NsmReady("kernel1"), TimeSpan.FromSeconds(30)));
+        Progress(client);
+        Assert.True(NkInstance.WaitFor(() => PortsAt().SequenceEqual(["kernel0 81", "kernel1 80", "kernel1 80"]), TimeSpan.FromSeconds(30)), string.Join(", ", PortsAt()));
+        Progress(client);
+        JsonElement result = End(client);
+        Assert.Equal("open", result.GetProperty("long").GetString()); // at kernel0 all the time
+        Nk("policy", "delete", "http");
+        Assert.Equal(["kernel0 80", "kernel0 80", "kernel0 81"], PortsAt());
+    }
+
+    private void Serve()
+    {
+        string configuration = Path.Combine(_nk.Folder, "nginx.conf");
+        File.WriteAllText(configuration, $$"""
+            daemon off; user root; worker_processes 2; error_log {{_nk.Folder}}/error.log; pid {{_nk.Folder}}/nginx.pid; events {}
+            http { access_log off; server { listen 80; listen [::]:80; root {{_nk.Folder}}/www; } }
+            """);
+        _ = _nk.Start("web", "nginx", "-c", configuration);
+        GuestProcess echo = _nk.Start("web", "python3", Programs.Path("movers.py"), "server");
+        Programs.AwaitLine(echo, "ready");
+        Assert.True(_nk.WaitForListener("web", 80, TimeSpan.FromSeconds(30)));
+    }
+
+    private GuestProcess Connect(string address)
+    {
+        GuestProcess client = _nk.Outside.Start("python3", Programs.Path("movers.py"), "client", address, _file);
+        Programs.AwaitLine(client, "up");
+        return client;
+    }
+
+    /// <summary>Waits until each client has served forty more short connections.</summary>
+    private static void Progress(params GuestProcess[] clients)
+    {
+        foreach (GuestProcess client in clients)
+        {
+            int before = Count(client);
+            Assert.True(NkInstance.WaitFor(() => Count(client) >= before + 4, TimeSpan.FromSeconds(60)), client.Output + client.Error);
+        }
+
+        static int Count(GuestProcess client) => client.Output.Split('\n').Count(line => line.StartsWith("at ", StringComparison.Ordinal));
+    }
+
+    private static JsonElement End(GuestProcess client)
+    {
+        client.Signal(15);
+        CommandResult result = client.Wait(TimeSpan.FromSeconds(60));
+        return JsonDocument.Parse(result.Output.TrimEnd('\n').Split('\n')[^1]).RootElement.Clone();
+    }
+
+    private string[] ListenersAt() => [.. Listeners().Select(one => one.Nsm).Distinct()];
+
+    private string[] PortsAt() => [.. Listeners().Select(one => $"{one.Nsm} {one.Local[(one.Local.LastIndexOf(':') + 1)..]}").Order(StringComparer.Ordinal)];
+
+    private (string Nsm, string Local)[] Listeners() =>
+        [.. _nk.List("conn", "list", "--guest", "web").EnumerateArray().Where(one => one.GetProperty("state").GetString() == "listen")
+            .Select(one => (one.GetProperty("nsm").GetString()!, one.GetProperty("local").GetString()!))];
+
+    private string StateOf(string nsm) => _nk.List("nsm", "list").EnumerateArray().First(one => one.GetProperty("name").GetString() == nsm).GetProperty("state").GetString()!;
+
+    private void Nk(params string[] arguments)
+    {
+        CommandResult result = _nk.Nk(arguments);
+        Assert.True(result.Succeeded, result.ToString());
+    }
+}
