@@ -128,10 +128,10 @@ internal sealed class NkdClient : IDisposable
 
     public void DeletePolicy(string name) => Call(options => _policies.DeletePolicy(new DeletePolicyRequest { Name = name }, options));
 
-    public Connection[] Connections(string guest = "", string nsm = "")
+    public Connection[] Connections(string guest = "", string nsm = "", bool paths = false)
     {
         var client = new ConnectionService.ConnectionServiceClient(_channel.CreateCallInvoker());
-        return Stream(options => client.ListConnections(new ListConnectionsRequest { Guest = guest, Nsm = nsm }, options)).SelectMany(batch => batch.Connections).ToArray();
+        return Stream(options => client.ListConnections(new ListConnectionsRequest { Guest = guest, Nsm = nsm, Paths = paths }, options)).SelectMany(batch => batch.Connections).ToArray();
     }
 
     public ApplyResponse Apply(ApplyRequest request) => Call(options => _state.Apply(request, options));

@@ -31,6 +31,9 @@ internal unsafe struct MtcpSocket
     /// <summary>SO_SNDBUF, which the guest library obeys; kept to be read back.</summary>
     public int SendBuffer;
 
+    /// <summary>TCP_NOTSENT_LOWAT, which the guest library obeys; kept to be read back.</summary>
+    public uint NotSentLow;
+
     /// <summary>The RX chunk that is being filled, and how full it is; Start is null when there is none.</summary>
     public RxBuffer Open;
     public uint Filled;

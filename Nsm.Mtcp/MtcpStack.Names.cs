@@ -89,9 +89,13 @@ internal sealed unsafe partial class MtcpStack
 
     private static Address AddressOf(in Endpoint endpoint) => new(endpoint.Low, endpoint.High);
 
-    private static Address Own4(Guest guest) => Address.V4(guest.Address4);
+    private bool Has4(Guest guest) => _carriesLoopback || guest.Address4 != 0;
 
-    private static Address Own6(Guest guest) => new(guest.Address6Low, guest.Address6High);
+    private bool Has6(Guest guest) => _carriesLoopback || guest.HasIPv6;
+
+    private Address Own4(Guest guest) => _carriesLoopback ? Loopback4 : Address.V4(guest.Address4);
+
+    private Address Own6(Guest guest) => _carriesLoopback ? Loopback6 : new(guest.Address6Low, guest.Address6High);
 
     private int StartConnect(Connection* c, MtcpSocket* s, Endpoint peer, NqeFlags flags)
     {
@@ -105,12 +109,12 @@ internal sealed unsafe partial class MtcpStack
         if (AddressOf(peer).IsAny || (flags & NqeFlags.Wildcard) != 0)
         {
             // To connect to the wildcard is to connect to oneself.
-            v4 |= !guest.HasIPv6;
+            v4 |= !Has6(guest);
             Address own = v4 ? Own4(guest) : Own6(guest);
             peer = EndpointOf(own, peer.Port);
         }
 
-        if (AddressOf(peer).IsLoopback || (v4 ? guest.Address4 == 0 : !guest.HasIPv6))
+        if ((AddressOf(peer).IsLoopback && !_carriesLoopback) || (v4 ? !Has4(guest) : !Has6(guest)))
         {
             return Libc.ENETUNREACH; // Loopback stays in the guest.
         }
@@ -197,8 +201,8 @@ internal sealed unsafe partial class MtcpStack
             return EAFNOSUPPORT;
         }
 
-        bool has4 = guest.Address4 != 0 && (flags & NqeFlags.V6Only) == 0;
-        bool has6 = guest.HasIPv6 && s->Domain == Libc.AF_INET6;
+        bool has4 = Has4(guest) && (flags & NqeFlags.V6Only) == 0;
+        bool has6 = Has6(guest) && s->Domain == Libc.AF_INET6;
         bool dual = false;
         if (wildcard)
         {

@@ -13,6 +13,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     /// <summary>Owner of a connection that is announced to a guest and not yet taken: what arrives for it waits in the stack.</summary>
     private static readonly void* AnnouncedOwner = (void*)1;
 
+    private static readonly Address Loopback4 = Address.V4(0x0100_007F), Loopback6 = new(0, 0x0100_0000_0000_0000);
+
     private const int EAFNOSUPPORT = 97, ESOCKTNOSUPPORT = 94, EPROTONOSUPPORT = 93, IPPROTO_TCP = 6;
     private const ulong DeviceToken = 1;
 
@@ -21,6 +23,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private readonly TcpLayer _tcp;
     private readonly UdpLayer _udp;
     private readonly AddressTaker? _taker;
+    private readonly bool _carriesLoopback;
     private readonly UdpBudgets _budgets = new();
     private StackHost _host = null!;
     private uint _scheduled;
@@ -30,6 +33,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     {
         _device = device;
         _taker = settings.Taker;
+        _carriesLoopback = settings.CarriesLoopback;
         Span<byte> seed = stackalloc byte[16];
         System.Security.Cryptography.RandomNumberGenerator.Fill(seed);
         StackOptions options = new() { Congestion = settings.Congestion, MaxReceiveBuffer = settings.ReceiveBuffer };
@@ -61,12 +65,12 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     public void GuestAdded(Guest guest)
     {
         _budgets.Add((int)guest.Id);
-        if (guest.Address4 != 0)
+        if (Has4(guest))
         {
             AddAddress(Own4(guest));
         }
 
-        if (guest.HasIPv6)
+        if (Has6(guest))
         {
             AddAddress(Own6(guest));
         }
@@ -75,6 +79,11 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     public void GuestRemoved(Guest guest)
     {
         _budgets.Remove((int)guest.Id);
+        if (_carriesLoopback)
+        {
+            return; // The other guests' as well.
+        }
+
         if (guest.Address4 != 0)
         {
             _stack.RemoveAddress(Own4(guest));
@@ -90,6 +99,9 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     {
         // Frames wait: Poll, which every turn calls, takes them.
     }
+
+    /// <summary>What requests send is stamped with the time of this turn, not of the one before the loop slept.</summary>
+    public void Begin() => _stack.SetTime(Now);
 
     public uint Poll()
     {

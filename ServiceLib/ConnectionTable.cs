@@ -14,6 +14,7 @@ public sealed unsafe class ConnectionTable
 
     private const uint SlabCount = 64;
     private readonly Connection** _byId;
+    private readonly uint[] _ids;
     private readonly uint _queueSets;
     private readonly nuint _bytes;
     private Connection* _free;
@@ -22,6 +23,7 @@ public sealed unsafe class ConnectionTable
     public ConnectionTable(uint queueSets, int stateBytes)
     {
         _queueSets = queueSets;
+        _ids = new uint[queueSets];
         _bytes = ((nuint)sizeof(Connection) + (nuint)stateBytes + 127) & ~(nuint)127;
         nint space = Libc.Map(0, (nuint)queueSets * MaxIds * (nuint)sizeof(Connection*), Libc.PROT_READ | Libc.PROT_WRITE,
             Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE, -1, 0);
@@ -35,6 +37,9 @@ public sealed unsafe class ConnectionTable
 
     /// <summary>Connections now.</summary>
     public uint Count { get; private set; }
+
+    /// <summary>All ids of a queue set that were ever in use are below this.</summary>
+    public uint IdsOf(uint queueSet) => _ids[queueSet];
 
     /// <summary>The connection, or null.</summary>
     public Connection* Find(uint queueSet, uint id) => id < MaxIds ? _byId[((nuint)queueSet * MaxIds) + id] : null;
@@ -57,6 +62,7 @@ public sealed unsafe class ConnectionTable
         c->FirstHandle = HandleTable.None;
         c->State = c + 1;
         _byId[((nuint)queueSet * MaxIds) + id] = c;
+        _ids[queueSet] = id < _ids[queueSet] ? _ids[queueSet] : id + 1;
         Count++;
         return c;
     }

@@ -68,6 +68,11 @@ public unsafe interface INetworkStack
     /// <summary>An fd that the stack put into the host's epoll set is ready.</summary>
     void Ready(ulong data, uint events);
 
+    /// <summary>A turn begins, perhaps after a long sleep: a stack that has a clock of its own tells the time.</summary>
+    void Begin()
+    {
+    }
+
     /// <summary>Once per turn, for stacks with work outside fds (timers, links). Returns the amount of work found.</summary>
     uint Poll();
 

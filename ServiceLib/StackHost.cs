@@ -20,6 +20,7 @@ public sealed unsafe partial class StackHost
 
     private const ulong EngineToken = ulong.MaxValue;
     private const ulong BellToken = ulong.MaxValue - 1;
+    private const ulong ReportToken = ulong.MaxValue - 2;
 
     private readonly INetworkStack _stack;
     private readonly NsmChannel _channel;
@@ -34,6 +35,7 @@ public sealed unsafe partial class StackHost
     private uint _waiters;
     private uint _turn;
     private bool _engineSpoke;
+    private ReportSocket? _reports;
     private volatile bool _stop;
     private HostExit _exit;
 
@@ -67,6 +69,21 @@ public sealed unsafe partial class StackHost
 
     /// <summary>Most bytes of RX chunk capacity out per connection, while the guest's pool has plenty.</summary>
     public uint ReceiveLimit { get; set; } = 512 << 10;
+
+    /// <summary>Answers questions about connections on that socket, which stays the caller's.</summary>
+    public void Report(ReportSocket socket)
+    {
+        _reports = socket;
+        socket.Watch(Epoll, ReportToken);
+    }
+
+    internal uint QueueSets => (uint)_sets.Length;
+
+    internal uint IdsOf(uint queueSet) => _connections.IdsOf(queueSet);
+
+    internal Connection* FindConnection(uint queueSet, uint id) => _connections.Find(queueSet, id);
+
+    internal uint LoopOf(Connection* c) => c->QueueSet % _channel.Layout.Counts.Loops;
 
     /// <summary>Ends the loop; from any thread.</summary>
     public void Stop()
@@ -112,6 +129,7 @@ public sealed unsafe partial class StackHost
     public uint Turn(bool poll)
     {
         uint work = 0;
+        _stack.Begin();
         for (uint q = 0; q < (uint)_sets.Length; q++)
         {
             work += Drain(q);
@@ -215,6 +233,9 @@ public sealed unsafe partial class StackHost
                     break;
                 case EngineToken:
                     _engineSpoke = true;
+                    break;
+                case ReportToken:
+                    _reports!.Serve(Epoll, ReportToken, this, _stack);
                     break;
                 default:
                     _stack.Ready(data, _ready[i].Events);

@@ -68,7 +68,7 @@ internal static class Lists
     public static int Connections(string directory, string format, string? guest, string? nsm)
     {
         using var client = new NkdClient(directory);
-        Connection[] connections = client.Connections(guest ?? "", nsm ?? "");
+        Connection[] connections = client.Connections(guest ?? "", nsm ?? "", paths: format != "table");
         Listing.Print(Console.Out, format, connections, () => ConnectionTable(connections));
         return ExitCode.Success;
     }
@@ -159,12 +159,16 @@ internal static class Lists
         var table = new Table(
             new("GUEST"), new("PROTO"), new("LOCAL"), new("PEER"), new("STATE"), new("NSM"), new("SENT", Right: true), new("RECEIVED", Right: true), new("SEND-Q", Right: true),
             new("RECV-Q", Right: true), new("NQE", Right: true), new("AGE", Right: true, Wide: true), new("SOCKET", Right: true, Wide: true),
-            new("LOOP", Right: true, Wide: true), new("CONN", Right: true, Wide: true));
+            new("LOOP", Right: true, Wide: true), new("CONN", Right: true, Wide: true), new("CC", Wide: true), new("CWND", Right: true, Wide: true), new("SSTHRESH", Right: true, Wide: true),
+            new("RTT", Right: true, Wide: true), new("RTTVAR", Right: true, Wide: true), new("RETRANS", Right: true, Wide: true), new("MSS", Right: true, Wide: true));
         foreach (Connection c in connections.OrderBy(c => c.Guest, StringComparer.Ordinal).ThenBy(c => c.State != "listen").ThenBy(c => c.AgeSeconds))
         {
+            PathMeasures? p = c.Path;
             table.Add(
                 c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
-                Units.Size(c.ReceiveQueue), Units.Count(c.Nqes), Units.Time(c.AgeSeconds), Number(c.Socket), Number(c.Loop), Number(c.Id));
+                Units.Size(c.ReceiveQueue), Units.Count(c.Nqes), Units.Time(c.AgeSeconds), Number(c.Socket), Number(c.Loop), Number(c.Id),
+                p?.CongestionControl ?? "", Shown(p?.Cwnd), p is { Ssthresh: 0 } ? "-" : Shown(p?.Ssthresh), Milliseconds(p?.RttMicroseconds), Milliseconds(p?.RttVariationMicroseconds),
+                Shown(p?.Retransmits), Shown(p?.Mss));
         }
 
         return table;
@@ -200,6 +204,10 @@ internal static class Lists
         : string.Join(',', new[] { n.CpuMillicores > 0 ? $"cpu {n.CpuMillicores}m" : "", n.MemoryBytes > 0 ? "memory " + Units.Size(n.MemoryBytes) : "" }.Where(one => one.Length > 0));
 
     private static string Buffer(long bytes) => bytes == 0 ? "auto" : Units.Size(bytes);
+
+    private static string Shown(uint? number) => number is { } known ? Number(known) : "";
+
+    private static string Milliseconds(uint? microseconds) => microseconds is { } known ? (known / 1000.0).ToString("0.0## ms", CultureInfo.InvariantCulture) : "";
 
     private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -179,6 +179,18 @@ internal sealed class StatService(Platform platform, Registry registry)
 
         Dictionary<uint, string> nsms = state.Nsms.Values.ToDictionary(nsm => nsm.Id, nsm => nsm.Name);
         ulong now = Libc.Now;
+        var paths = new Dictionary<(uint Nsm, uint Loop, uint Id), ConnectionReport>();
+        if (request.Paths)
+        {
+            foreach ((uint id, string name) in nsms.Where(nsm => request.Nsm.Length == 0 || request.Nsm == nsm.Value))
+            {
+                foreach (ConnectionReport report in NsmReports.Of(platform.Directory.Root, id))
+                {
+                    paths[(id, report.Loop, report.Id)] = report;
+                }
+            }
+        }
+
         var found = new List<Connection>();
         for (uint loop = 0; loop < header.Loops; loop++)
         {
@@ -216,6 +228,7 @@ internal sealed class StatService(Platform platform, Registry registry)
                     Id = id,
                     Socket = row.GuestSocket,
                     AgeSeconds = Seconds(now, row.Opened),
+                    Path = paths.TryGetValue((row.Nsm, loop, id), out ConnectionReport report) && report.Guest == row.Guest ? Describe(in report) : null,
                 });
             }
         }
@@ -245,6 +258,24 @@ internal sealed class StatService(Platform platform, Registry registry)
         return address.IsIPv4MappedToIPv6 ? $"{address.MapToIPv4()}:{Number(port)}"
             : domain == Libc.AF_INET && low == 0 && high == 0 ? $"0.0.0.0:{Number(port)}"
             : $"[{address}]:{Number(port)}";
+    }
+
+    private static unsafe PathMeasures Describe(in ConnectionReport report)
+    {
+        const uint NeverSet = int.MaxValue;
+        ConnectionReport copy = report;
+        return new PathMeasures
+        {
+            CongestionControl = SeqPacket.Get(new ReadOnlySpan<byte>(copy.Congestion, ConnectionReport.NameBytes)),
+            Cwnd = report.Cwnd,
+            Ssthresh = report.Ssthresh >= NeverSet ? 0 : report.Ssthresh,
+            RttMicroseconds = report.Rtt,
+            RttVariationMicroseconds = report.RttVar,
+            RtoMicroseconds = report.Rto,
+            Retransmits = report.Retransmits,
+            Mss = report.Mss,
+            DeliveryRate = report.DeliveryRate,
+        };
     }
 
     private static string Number(uint number) => number.ToString(CultureInfo.InvariantCulture);

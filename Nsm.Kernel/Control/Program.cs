@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using NetKernel.Channel;
+using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Kernel;
@@ -50,6 +51,8 @@ internal static class Program
         Sys.RaiseFileLimit();
         using NsmChannel channel = NsmChannel.Attach(settings.RunDirectory, settings.Id);
         StackHost host = new(channel, new KernelStack(settings));
+        using ReportSocket reports = ReportSocket.Listen(ReportAnswer.PathOf(settings.RunDirectory, settings.Id));
+        host.Report(reports);
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         HostExit exit = host.Run(new IdleStrategy(spins: 0, yields: 20));

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using NetKernel.Channel;
+using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Mtcp;
@@ -20,7 +21,7 @@ internal static class Program
           --interface NAME       network interface to use, through AF_PACKET (default: eth0); the guests' addresses are taken from the kernel there
           --tap NAME             make this TAP interface instead
           --congestion NAME      congestion control of connections that choose none: cubic (default), reno, dctcp, bbr
-          --mode bridge          accepted, because nkd says it; host is refused
+          --mode bridge          accepted, because nkd says it; host is refused; private: no interface at all, every guest has 127.0.0.1 and ::1 (tests)
           --rcvbuf BYTES         largest receive buffer of a connection (default: 6291456)
           --route PREFIX[,GW]    a route, repeatable (default: 198.18.0.0/16 and 2001:2::/64 on the link)
 
@@ -51,10 +52,12 @@ internal static class Program
 
     private static int Run(Settings settings)
     {
-        using Device device = settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface);
+        using Device device = settings.CarriesLoopback ? NoDevice.Open() : settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface);
         using MtcpStack stack = new(settings, device);
         using NsmChannel channel = NsmChannel.Attach(settings.RunDirectory, settings.Id);
         StackHost host = new(channel, stack);
+        using ReportSocket reports = ReportSocket.Listen(ReportAnswer.PathOf(settings.RunDirectory, settings.Id));
+        host.Report(reports);
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         HostExit exit = host.Run(new IdleStrategy(spins: 0, yields: 20));

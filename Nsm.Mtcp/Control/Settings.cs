@@ -21,13 +21,16 @@ internal sealed class Settings
     /// <summary>A TAP interface to make instead; empty: none.</summary>
     public string Tap { get; private set; } = "";
 
+    /// <summary>There is no link: every guest has 127.0.0.1 and ::1, which are its NSM's (private mode, for tests).</summary>
+    public bool CarriesLoopback { get; private set; }
+
     public CongestionControl Congestion { get; private set; } = CongestionControl.Find("cubic")!;
 
     /// <summary>Largest receive buffer of a connection, bytes.</summary>
     public uint ReceiveBuffer { get; private set; } = 6 << 20;
 
     /// <summary>What takes guests' addresses from the kernel; null when the interface is our own.</summary>
-    public AddressTaker? Taker => Tap.Length > 0 ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
+    public AddressTaker? Taker => Tap.Length > 0 || CarriesLoopback ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
 
     public Route[] Routes { get; private set; } = [];
 
@@ -72,6 +75,9 @@ internal sealed class Settings
                 case "--sndbuf":
                     throw new ArgumentException("--sndbuf is not for this NSM: what a guest sends stays in the guest's own pool until it is acknowledged");
                 case "--mode" when value == "bridge":
+                    break;
+                case "--mode" when value == "private":
+                    settings.CarriesLoopback = true;
                     break;
                 case "--mode":
                     throw new ArgumentException($"--mode {value}: this NSM needs an interface of its own, which only bridge mode (root) gives it");

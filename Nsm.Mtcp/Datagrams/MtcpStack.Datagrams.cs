@@ -84,8 +84,8 @@ internal sealed unsafe partial class MtcpStack : IUdpUser
         }
 
         bool any6 = s->U6 != null && !address.IsV4;
-        bool has4 = guest.Address4 != 0 && (s->U6 == null || (flags & NqeFlags.V6Only) == 0);
-        bool has6 = guest.HasIPv6 && s->U6 != null;
+        bool has4 = Has4(guest) && (s->U6 == null || (flags & NqeFlags.V6Only) == 0);
+        bool has6 = Has6(guest) && s->U6 != null;
         bool bind4 = has4 && (any || address == Own4(guest));
         bool bind6 = has6 && (any ? any6 : address == Own6(guest));
         if (!bind4 && !bind6)
@@ -185,7 +185,7 @@ internal sealed unsafe partial class MtcpStack : IUdpUser
     {
         Guest guest = _host.GuestOf(c);
         UdpSocket* u = s->Peer != null ? s->Peer : s->U6 != null && s->U6->LocalPort != 0 ? s->U6 : s->U4;
-        return u->LocalPort != 0 ? EndpointOf(u->Local, u->LocalPort) : EndpointOf(s->U6 != null && guest.HasIPv6 ? Own6(guest) : Own4(guest), 0);
+        return u->LocalPort != 0 ? EndpointOf(u->Local, u->LocalPort) : EndpointOf(s->U6 != null && Has6(guest) ? Own6(guest) : Own4(guest), 0);
     }
 
     /// <summary>The half that reaches a peer, bound if need be. Returns an errno.</summary>
@@ -204,9 +204,14 @@ internal sealed unsafe partial class MtcpStack : IUdpUser
             return EACCES; // There is no SO_BROADCAST here.
         }
 
-        if (peer.IsLoopback || peer.IsAny || (v4 ? guest.Address4 == 0 : !guest.HasIPv6))
+        if ((peer.IsLoopback && !_carriesLoopback) || peer.IsAny || (v4 ? !Has4(guest) : !Has6(guest)))
         {
             return Libc.ENETUNREACH; // Loopback stays in the guest.
+        }
+
+        if (!peer.IsMulticast && !_stack.Reaches(peer))
+        {
+            return Libc.ENETUNREACH; // A resolver whose server cannot be reached must hear it now, not after its time-outs.
         }
 
         u = v4 ? s->U4 : s->U6;

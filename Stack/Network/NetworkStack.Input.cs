@@ -190,7 +190,7 @@ public sealed unsafe partial class NetworkStack
     }
 
     private bool IsValidSource(in Address source, bool fromSelf) =>
-        !source.IsMulticast && !source.IsBroadcast && !source.IsAny && !source.IsLoopback && (fromSelf || !_addresses.Contains(source));
+        !source.IsMulticast && !source.IsBroadcast && !source.IsAny && (fromSelf || (!source.IsLoopback && !_addresses.Contains(source)));
 
     private void ReceiveV6(byte* p, uint length, bool fromSelf, ref Packet packet)
     {
@@ -216,7 +216,7 @@ public sealed unsafe partial class NetworkStack
         bool discovery = packet.Source.IsNone || packet.Destination.IsMulticast;
 
         // RFC 4291, 2.5.5.2: mapped addresses never travel.
-        if (packet.Source.IsV4 || packet.Source.IsMulticast || packet.Source.IsLoopback || (!fromSelf && _addresses.Contains(packet.Source)))
+        if (packet.Source.IsV4 || packet.Source.IsMulticast || (!fromSelf && (packet.Source.IsLoopback || _addresses.Contains(packet.Source))))
         {
             Counters.Drop(DropReason.IpBadSource);
             return;

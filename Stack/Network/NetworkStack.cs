@@ -82,14 +82,16 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     /// <summary>Whether the stack answers for it.</summary>
     public bool IsLocal(in Address address) => _addresses.Contains(address);
 
+    /// <summary>Whether there is a route to an address, or it is one of ours.</summary>
+    public bool Reaches(in Address address) => IsLocal(address) || Routes.TryNextHop(address, out _);
+
+    /// <summary>Tells the time, and nothing else: before calls that send.</summary>
+    public void SetTime(long now) => Now = now > Now ? now : Now;
+
     /// <summary>Tells the time and fires what is due.</summary>
     public void Advance(long now)
     {
-        if (now > Now)
-        {
-            Now = now;
-        }
-
+        SetTime(now);
         Wheel.Advance(Now);
     }
 

@@ -92,7 +92,8 @@ internal static class TcbFlag
         Embryo = 0x8000000,      // in its listener's list of half-open ones
         PushPending = 0x10000000,
         V6Only = 0x20000000,
-        QuickAck = 0x40000000;   // TCP_QUICKACK
+        QuickAck = 0x40000000,   // TCP_QUICKACK
+        Deferred = 0x80000000;   // acknowledged our SYN, and its listener waits for data
 }
 
 /// <summary>What the one retransmission timer of a connection waits for.</summary>
@@ -218,6 +219,9 @@ public unsafe struct Tcb
     /// <summary>TCP_KEEPCNT; probes out now.</summary>
     public byte KeepCount;
     internal byte KeepProbes;
+
+    /// <summary>TCP_DEFER_ACCEPT of a listener, in timeouts of a SYN-ACK.</summary>
+    internal byte DeferAccept;
 
     /// <summary>TCP_SYNCNT.</summary>
     public byte SynCount;

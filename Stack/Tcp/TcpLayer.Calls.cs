@@ -334,6 +334,7 @@ public sealed unsafe partial class TcpLayer
         to->KeepIdle = from->KeepIdle;
         to->KeepInterval = from->KeepInterval;
         to->KeepCount = from->KeepCount;
+        to->DeferAccept = from->DeferAccept;
         to->SynCount = from->SynCount;
         to->UserTimeout = from->UserTimeout;
         to->UserMss = from->UserMss;

@@ -223,6 +223,11 @@ public sealed unsafe partial class TcpLayer
                 return;
             }
 
+            if (Defers(t, in s))
+            {
+                return;
+            }
+
             Synchronised(t, ref s);
             return;
         }

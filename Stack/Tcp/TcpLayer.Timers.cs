@@ -127,6 +127,11 @@ public sealed unsafe partial class TcpLayer
     {
         if (t->State is TcpState.SynSent or TcpState.SynReceived)
         {
+            if (StillDefers(t))
+            {
+                return;
+            }
+
             int most = t->State == TcpState.SynSent ? t->SynCount : SynAckRetries;
             if (t->SynRetries >= most || UserTimedOut(t))
             {

@@ -10,7 +10,7 @@ internal sealed class GuestNet : INet, IDisposable
 
     public GuestNet(string nsmKind)
     {
-        _nk = NkInstance.Up("matrix");
+        _nk = NsmKinds.Up(nsmKind);
         string nsm = NsmKinds.Provide(_nk, nsmKind);
         foreach (string guest in Machines.Guests)
         {

@@ -36,6 +36,38 @@ public sealed class ConnectionScripts
         +0 error 0
         """);
 
+    /// <summary>TCP_DEFER_ACCEPT: the bare ACK is not enough; data is, and so is the ACK of the last SYN-ACK.</summary>
+    [Fact]
+    public void DeferredAcceptWaitsForData() => PacketScript.Run("""
+        +0 listen 80
+        +0 defer 5
+        +0 < S 0:0 win 65535 mss 1460
+        +0 > SA 0:0 ack 1 mss 1460
+        +0.1 < . 1:0 ack 1 win 65535
+        +0 acceptable 0
+        +1.5 none
+        +0.5 < P. 1:10 ack 1 win 65535
+        +0 acceptable 1
+        +0 accept
+        +0 state Established
+        +0 read 10
+        """);
+
+    [Fact]
+    public void DeferredAcceptEndsWithoutData() => PacketScript.Run("""
+        +0 listen 80
+        +0 defer 3
+        +0 < S 0:0 win 65535 mss 1460
+        +0 > SA 0:0 ack 1 mss 1460
+        +0.1 < . 1:0 ack 1 win 65535
+        +0 acceptable 0
+        +2.9 > SA 0:0 ack 1 mss 1460
+        +0.1 < . 1:0 ack 1 win 65535
+        +0 acceptable 1
+        +0 accept
+        +0 state Established
+        """);
+
     [Fact]
     public void ActiveOpen() => PacketScript.Run("""
         +0 connect

@@ -6,7 +6,7 @@ namespace NetKernel.Stack.Tests;
 /// <summary>
 /// Plays one peer of a stack from a script: what it sends, what the stack must send and when, and what the program on the stack does in between. One line each:
 /// <code>
-/// TIME listen PORT | connect | accept | write N [more] | read N | pull | shutdown | close | abort | state NAME | error N | mss N | nodelay | cork | uncork | quickack
+/// TIME listen PORT | connect | accept | acceptable N | write N [more] | read N | pull | shutdown | close | abort | state NAME | error N | mss N | defer SECONDS | nodelay | cork | uncork | quickack
 /// TIME &lt; FLAGS SEQ:LENGTH [ack N] [win N] [mss N] [ws N] [sackok] [ts VALUE ECHO] [sack A-B ...] [ce]      the peer sends
 /// TIME &gt; FLAGS SEQ:LENGTH [ack N] [win N] [mss N] [ws N] [sackok] [ts] [sack A-B ...] [dev MS]               the stack must have sent, at that time
 /// TIME none                                                                                                  nothing was sent since
@@ -165,6 +165,12 @@ internal sealed unsafe class PacketScript : IDisposable
             case "count":
                 Assert.Equal(uint.Parse(words[1], CultureInfo.InvariantCulture), _host.Tcp.Count);
                 return;
+            case "acceptable":
+                Assert.Equal(uint.Parse(words[1], CultureInfo.InvariantCulture), _listener!.Tcb->Acceptable);
+                return;
+            case "defer":
+                TcpLayer.SetDeferAccept(_listener!.Tcb, int.Parse(words[1], CultureInfo.InvariantCulture));
+                break;
             case "nodelay":
                 _host.Tcp.SetNoDelay(_conn!.Tcb, true);
                 break;
