@@ -102,4 +102,7 @@ internal enum MtcpFlags
     /// <summary>IPV6_MTU_DISCOVER is "do" or "probe"; IPV6_DONTFRAG is on. Either forbids fragments.</summary>
     DiscoversMtu6 = 256,
     DontFragment6 = 512,
+
+    /// <summary>SO_OOBINLINE.</summary>
+    UrgentInLine = 1024,
 }

@@ -226,15 +226,20 @@ internal sealed unsafe partial class MtcpStack
             HandUnlessHeld(c, s);
         }
 
+        bool broken = t->State == TcpState.Closed && t->Error != 0;
+        if (broken)
+        {
+            _host.FailSends(c, t->Error); // Also when nobody reads: a program may be waiting to write.
+            s->Told = c->SendTail;
+        }
+
         if (t->Unread != 0 || s->Open.Start != null)
         {
             return; // What had arrived comes first.
         }
 
-        if (t->State == TcpState.Closed && t->Error != 0)
+        if (broken)
         {
-            _host.FailSends(c, t->Error);
-            s->Told = c->SendTail;
             _host.Reset(c, t->Error);
         }
         else if (t->AtEnd)

@@ -8,7 +8,7 @@ namespace NetKernel.Nsm.Mtcp;
 /// <content>Which options a guest may set and read, by level and name. Everything else is ENOPROTOOPT.</content>
 internal sealed unsafe partial class MtcpStack
 {
-    private const int SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_KEEPALIVE = 9, SO_LINGER = 13, SO_RCVLOWAT = 18, SO_MAX_PACING_RATE = 47;
+    private const int SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_KEEPALIVE = 9, SO_OOBINLINE = 10, SO_LINGER = 13, SO_RCVLOWAT = 18, SO_MAX_PACING_RATE = 47;
     private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_DEFER_ACCEPT = 9, TCP_INFO = 11,
         TCP_QUICKACK = 12, TCP_CONGESTION = 13, TCP_USER_TIMEOUT = 18, TCP_NOTSENT_LOWAT = 25;
     private const int IPPROTO_IP = 0, IPPROTO_IPV6 = 41, IP_TOS = 1, IP_TTL = 2, IPV6_UNICAST_HOPS = 16, IPV6_TCLASS = 67;
@@ -63,6 +63,7 @@ internal sealed unsafe partial class MtcpStack
             (Libc.SOL_SOCKET, SO_SNDBUF) => s->SendBuffer != 0 ? s->SendBuffer : 1 << 20,
             (Libc.SOL_SOCKET, SO_RCVBUF) => _tcp.ReceiveBufferOf(t),
             (Libc.SOL_SOCKET, SO_KEEPALIVE) => keepAlive ? 1 : 0,
+            (Libc.SOL_SOCKET, SO_OOBINLINE) => s->Has(MtcpFlags.UrgentInLine) ? 1 : 0,
             (Libc.SOL_SOCKET, SO_LINGER) => (uint)s->LingerOn | ((long)s->LingerSeconds << 32),
             (Libc.SOL_SOCKET, SO_RCVLOWAT) => 1,
             (Libc.SOL_SOCKET, SO_MAX_PACING_RATE) => t->MaxPacingRate == 0 ? uint.MaxValue : (long)t->MaxPacingRate,
@@ -120,6 +121,9 @@ internal sealed unsafe partial class MtcpStack
 
                 s->LingerOn = number != 0 ? 1 : 0;
                 s->LingerSeconds = (int)(value >> 32);
+                return 0;
+            case (Libc.SOL_SOCKET, SO_OOBINLINE):
+                s->Flags = number != 0 ? s->Flags | MtcpFlags.UrgentInLine : s->Flags & ~MtcpFlags.UrgentInLine; // It is in line in any case.
                 return 0;
             case (Libc.SOL_SOCKET, SO_SNDBUF):
                 s->SendBuffer = number < 2304 ? 4608 : number > 1 << 29 ? 1 << 30 : 2 * number; // socket(7): doubled

@@ -35,22 +35,36 @@ public sealed class PrivateFixture : IDisposable
         return nk;
     });
 
+    private readonly Lazy<NkInstance> _mtcp = new(() =>
+    {
+        // Without shared memory, or the user-space stack would see nothing of these guests.
+        NkInstance nk = NkInstance.Up("private-m", "--mode", "private", "--shared-memory", "off");
+        Assert.True(nk.Nk("nsm", "create", "m0", "--kind", "mtcp").Succeeded);
+        nk.CreateGuest("a", "m0");
+        nk.CreateGuest("native");
+        return nk;
+    });
+
     /// <summary>Brought up when a test first asks for it.</summary>
     public NkInstance Nk => _nk.Value;
 
     /// <summary>Runs a program natively and through NetKernel at the same time, on a loopback of its own each.</summary>
-    public (CommandResult Native, CommandResult Ours) RunBoth(TimeSpan time, params string[] command)
+    public (CommandResult Native, CommandResult Ours) RunBoth(TimeSpan time, params string[] command) => RunBoth("kernel", time, command);
+
+    /// <summary>The same over an NSM of that kind, kernel or mtcp.</summary>
+    public (CommandResult Native, CommandResult Ours) RunBoth(string kind, TimeSpan time, params string[] command)
     {
-        using GuestProcess native = Nk.StartNatively("native", command);
-        using GuestProcess ours = Nk.StartOnLoopback("a", command);
+        NkInstance nk = kind == "kernel" ? Nk : _mtcp.Value;
+        using GuestProcess native = nk.StartNatively("native", command);
+        using GuestProcess ours = nk.StartOnLoopback("a", command);
         return (native.Wait(time), ours.Wait(time));
     }
 
     public void Dispose()
     {
-        if (_nk.IsValueCreated)
+        foreach (Lazy<NkInstance> nk in new[] { _nk, _mtcp }.Where(nk => nk.IsValueCreated))
         {
-            _nk.Value.Dispose();
+            nk.Value.Dispose();
         }
     }
 }

@@ -67,6 +67,28 @@ public sealed class MtcpTests : IDisposable
         Assert.All(refused, pair => Assert.Equal(DatagramOptions.Default(pair.Guest), pair.Guest.Split(", ")[1]));
     }
 
+    /// <summary>nk conn list -o json has what the stack measures, of this stack and of the kernel's.</summary>
+    [Fact]
+    public void Connections_are_listed_with_their_paths()
+    {
+        _nk.CreateGuest("ka", "kernel0");
+        _nk.CreateGuest("kb", "kernel0");
+        foreach ((string client, string server) in new[] { ("a", "b"), ("ka", "kb") })
+        {
+            const int Port = 7005;
+            using GuestProcess listening = _nk.Start(server, "python3", "-c", $"import socket\ns = socket.create_server(('0.0.0.0', {Port}))\nprint('ready', flush=True)\nc, _ = s.accept()\nc.recv(1)\nc.send(b'x')\nprint('sent', flush=True)\nc.recv(1)");
+            Programs.AwaitLine(listening, "ready");
+            using GuestProcess connected = _nk.Start(client, "python3", "-c", $"import socket, time\nc = socket.create_connection(('{_nk.Ipv4(server)}', {Port}))\nc.send(b'x')\nc.recv(1)\nprint('ready', flush=True)\nc.recv(1)");
+            Programs.AwaitLine(connected, "ready");
+            System.Text.Json.JsonElement[] rows = [.. _nk.List("conn", "list", "--guest", client).EnumerateArray()];
+            System.Text.Json.JsonElement path = Assert.Single(rows, row => row.GetProperty("state").GetString() == "established").GetProperty("path");
+            Assert.Equal("cubic", path.GetProperty("congestionControl").GetString());
+            Assert.InRange(path.GetProperty("cwnd").GetInt32(), 2, 1000);
+            Assert.InRange(path.GetProperty("rttMicroseconds").GetInt32(), 1, 10_000_000);
+            Assert.InRange(path.GetProperty("mss").GetInt32(), 500, 65535);
+        }
+    }
+
     public void Dispose() => _nk.Dispose();
 
     private static string[] Server(string address, int port, string program = "semantics.py") => ["python3", Programs.Path(program), "server", address, $"{port}"];

@@ -57,24 +57,29 @@ internal sealed class NativeMachine : Machine
     public override CpuUse PlatformCpu() => default;
 }
 
-/// <summary>NetKernel: a guest, whose network is CoreEngine and the NSM.</summary>
+/// <summary>NetKernel: a guest, whose network is CoreEngine and an NSM.</summary>
 internal sealed class GuestMachine : Machine
 {
-    private const string Guest = "server";
     private readonly NkInstance _instance;
+    private readonly string _guest, _nsm;
 
-    public GuestMachine(NkInstance instance)
-        : base("NetKernel", AddressOf(instance)) => _instance = instance;
-
-    public override GuestProcess Start(IEnumerable<string> command) => _instance.Start(Guest, command);
-
-    public override bool WaitForListener(int port, TimeSpan timeout) => _instance.WaitForListener(Guest, port, timeout);
-
-    public override CpuUse PlatformCpu() => new(0, 0, ProcessCpu.Seconds(_instance.EnginePid), ProcessCpu.Seconds(_instance.NsmPid()));
-
-    private static string AddressOf(NkInstance instance)
+    public GuestMachine(NkInstance instance, string name = "NetKernel", string guest = "server", string nsm = "kernel0")
+        : base(name, AddressOf(instance, guest, nsm))
     {
-        instance.CreateGuest(Guest);
-        return instance.Ipv4(Guest);
+        _instance = instance;
+        _guest = guest;
+        _nsm = nsm;
+    }
+
+    public override GuestProcess Start(IEnumerable<string> command) => _instance.Start(_guest, command);
+
+    public override bool WaitForListener(int port, TimeSpan timeout) => _instance.WaitForListener(_guest, port, timeout);
+
+    public override CpuUse PlatformCpu() => new(0, 0, ProcessCpu.Seconds(_instance.EnginePid), ProcessCpu.Seconds(_instance.NsmPid(_nsm)));
+
+    private static string AddressOf(NkInstance instance, string guest, string nsm)
+    {
+        instance.CreateGuest(guest, nsm);
+        return instance.Ipv4(guest);
     }
 }

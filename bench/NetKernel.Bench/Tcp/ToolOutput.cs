@@ -54,6 +54,15 @@ internal static partial class ToolOutput
         return new Reading([Find(WrkRate(), output, "wrk")], Find(WrkRequests(), output, "wrk"));
     }
 
+    /// <summary>Mtcp/short.c: connections per second; work in connections. Any that failed make the run a failure.</summary>
+    public static Reading Short(string output)
+    {
+        Match match = ShortLine().Match(output);
+        return !match.Success ? throw new RunFailure("short gave no figures")
+            : match.Groups[3].Value != "0" ? throw new RunFailure($"short: {match.Groups[3].Value} connections failed")
+            : new Reading([Positive(Number(match.Groups[1].Value), "short")], Positive(Number(match.Groups[2].Value), "short"));
+    }
+
     /// <summary>redis-benchmark --csv of one test: requests per second; the caller knows how many it asked for.</summary>
     public static Reading Redis(string output, double requests)
     {
@@ -78,6 +87,9 @@ internal static partial class ToolOutput
         value > 0 && double.IsFinite(value) ? value : throw new RunFailure(program + " moved nothing");
 
     private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+
+    [GeneratedRegex(@"^([\d.]+) connections/s, (\d+) done, (\d+) failed", RegexOptions.Multiline)]
+    private static partial Regex ShortLine();
 
     [GeneratedRegex(@"\[Total Run\].*ReceivedMessages=(\d+)")]
     private static partial Regex SockperfTotal();

@@ -6,9 +6,6 @@ namespace NetKernel.Bench.Tcp;
 /// <summary>Runs the cases of a workload: both servers stay up, the runs alternate between them, and who is first alternates too.</summary>
 internal sealed class WorkloadRunner(NkInstance instance, NativeMachine native, GuestMachine guest, BenchOptions options, CancellationToken stopping)
 {
-    // The shell's time knows the CPU of a client that has ended; timeout ends one that hangs.
-    private const string Shell = "TIMEFORMAT='nkcpu %3U %3S'; time timeout -k 1 \"$0\" \"$@\"";
-
     public List<CaseResult> Run(Workload workload)
     {
         using var theirs = new Server(workload, native, instance.Folder);
@@ -78,21 +75,9 @@ internal sealed class WorkloadRunner(NkInstance instance, NativeMachine native, 
 
     private CommandResult Client(BenchCase bench, Server server)
     {
-        int seconds = options.Seconds + 15;
-        CommandResult result = instance.Outside.Run(
-            TimeSpan.FromSeconds(seconds + 5), ["bash", "-c", Shell, Text.Invariant($"{seconds}"), .. bench.Client(server.Machine.Ipv4)]);
-        string program = bench.Client("")[0];
+        CommandResult result = ClientRun.Of(bench, server.Machine.Ipv4, options.Seconds, (time, command) => instance.Outside.Run(time, command));
         server.MustLive();
-        return result.TimedOut || result.ExitCode is 124 or 137 ? throw new RunFailure($"{program} did not end within {seconds} s")
-            : result.ExitCode != 0 ? throw new RunFailure($"{program} ended with exit code {result.ExitCode}: {Last(result)}")
-            : result;
-    }
-
-    private static string Last(CommandResult result)
-    {
-        // iperf3 -J says what went wrong inside its report.
-        string? inside = result.Output.Split('\n').FirstOrDefault(line => line.Contains("\"error\":", StringComparison.Ordinal));
-        return (inside ?? result.Tail().Split('\n').LastOrDefault(line => !line.StartsWith("nkcpu", StringComparison.Ordinal)) ?? "no output").Trim();
+        return result;
     }
 
     private static void Progress(Workload workload, CaseResult result)
