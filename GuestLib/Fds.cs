@@ -17,7 +17,7 @@ internal enum FdKind : byte
     /// <summary>A socket whose CoreEngine is gone: every call fails.</summary>
     Dead = 3,
 
-    /// <summary>A listener whose CoreEngine is gone: it waits for the next one (<see cref="Reviving"/>).</summary>
+    /// <summary>A listener or datagram socket whose CoreEngine is gone: it waits for the next one (<see cref="Reviving"/>).</summary>
     Lost = 5,
 
     /// <summary>The library's own: the program can neither use nor close it.</summary>
@@ -27,6 +27,9 @@ internal enum FdKind : byte
 internal struct FdEntry
 {
     internal FdKind Kind;
+
+    /// <summary>Of what is <see cref="FdKind.Lost"/>: a datagram socket.</summary>
+    internal bool IsDatagrams;
 
     /// <summary>Socket id, or index of the epoll set.</summary>
     internal uint Id;
@@ -71,10 +74,18 @@ internal static unsafe class Fds
     internal static SocketSlot* Ours(int fd)
     {
         SocketSlot* s = SocketOf(fd);
+        s = s == null && IsSuspended(fd) ? Reviving.Now(fd) : s;
         return s == null || (Volatile.Read(ref s->Status) & SocketStatus.Native) != 0 ? null : s;
     }
 
-    internal static bool IsDead(int fd) => KindOf(fd) == FdKind.Dead;
+    /// <summary>Whether calls on it fail, for ever or, of a datagram socket, until there is a CoreEngine.</summary>
+    internal static bool IsDead(int fd) => KindOf(fd) == FdKind.Dead || IsSuspended(fd);
+
+    /// <summary>A datagram socket that waits for a CoreEngine.</summary>
+    internal static bool IsSuspended(int fd) => KindOf(fd) == FdKind.Lost && s_entries[fd].IsDatagrams;
+
+    /// <summary>Fails a call on what <see cref="IsDead"/>.</summary>
+    internal static int FailDead(int fd) => Libc.Fail(IsSuspended(fd) ? Abi.ENETDOWN : Abi.ECONNRESET);
 
     internal static uint IdOf(int fd) => s_entries[fd].Id;
 
@@ -151,7 +162,7 @@ internal static unsafe class Fds
         }
     }
 
-    /// <summary>A listener lives again, under another id.</summary>
+    /// <summary>A socket that waited lives again, under another id.</summary>
     internal static void Revived(uint oldId, uint id)
     {
         for (int fd = 0; fd < High; fd++)
@@ -163,7 +174,7 @@ internal static unsafe class Fds
         }
     }
 
-    /// <summary>Turns every socket fd into a dead one; listeners wait.</summary>
+    /// <summary>Turns every socket fd into a dead one; listeners and datagram sockets wait.</summary>
     internal static void KillSockets()
     {
         for (int fd = 0; fd < High; fd++)
@@ -173,8 +184,12 @@ internal static unsafe class Fds
                 uint id = s_entries[fd].Id;
                 s_references[id] = 0;
                 s_held = 0;
-                bool listens = (Region.Socket(id)->Status & (SocketStatus.Listening | SocketStatus.Native)) == SocketStatus.Listening;
-                s_entries[fd].Kind = listens && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
+                SocketSlot* s = Region.Socket(id);
+                bool datagrams = Datagrams.Is(s);
+                bool waits = datagrams ? (s->Status & (SocketStatus.Native | SocketStatus.Reset)) == 0
+                    : (s->Status & (SocketStatus.Listening | SocketStatus.Native)) == SocketStatus.Listening;
+                s_entries[fd].IsDatagrams = datagrams;
+                s_entries[fd].Kind = waits && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
             }
         }
     }

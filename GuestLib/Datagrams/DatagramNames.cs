@@ -114,11 +114,12 @@ internal static unsafe class DatagramNames
         }
     }
 
+    private static int AtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard) => BindAtNsm(fd, Fds.IdOf(fd), s, low, high, port, wildcard);
+
     /// <summary>Binds at the NSM; the caller holds the ControlLock.</summary>
-    private static int AtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
+    internal static int BindAtNsm(int fd, uint id, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
     {
         Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
-        uint id = Fds.IdOf(fd);
         uint count = Control.Introduce(s, id, fd, elements);
         Nqe* bind = &elements[count];
         *bind = default;
@@ -220,8 +221,19 @@ internal static unsafe class DatagramNames
     private static int ConnectAtNsm(int fd, SocketSlot* s, ulong low, ulong high, ushort port)
     {
         DropStrays(fd, s);
+        int error = ConnectAtNsm(fd, Fds.IdOf(fd), s, low, high, port);
+        if (error == 0 && (Interlocked.And(ref s->Status, ~Datagrams.NativePeer) & Datagrams.NativePeer) != 0)
+        {
+            Unbind(fd);
+        }
+
+        return error;
+    }
+
+    /// <summary>Connects at the NSM; the caller holds the ControlLock.</summary>
+    internal static int ConnectAtNsm(int fd, uint id, SocketSlot* s, ulong low, ulong high, ushort port)
+    {
         Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
-        uint id = Fds.IdOf(fd);
         uint count = Control.Introduce(s, id, fd, elements);
         Nqe* connect = &elements[count];
         *connect = default;
@@ -241,11 +253,6 @@ internal static unsafe class DatagramNames
         s->PeerHigh = high;
         s->PeerPort = port;
         Interlocked.Or(ref s->Status, SocketStatus.Connected);
-        if ((Interlocked.And(ref s->Status, ~Datagrams.NativePeer) & Datagrams.NativePeer) != 0)
-        {
-            Unbind(fd);
-        }
-
         return 0;
     }
 

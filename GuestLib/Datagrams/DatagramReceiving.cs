@@ -31,7 +31,7 @@ internal static unsafe class DatagramReceiving
         Nqe* elements = stackalloc Nqe[(int)Batch];
         Credits credits = default;
         credits.Elements = elements;
-        nint got = One(fd, s, message, flags, ref credits);
+        nint got = One(fd, ref s, message, flags, ref credits);
         Return(s, ref credits);
         Settle();
         return got;
@@ -65,7 +65,7 @@ internal static unsafe class DatagramReceiving
         while (done < count)
         {
             int refused = Messages.CheckReceive(&messages[done].Header);
-            nint got = refused != 0 ? Libc.Fail(refused) : One(fd, s, &messages[done].Header, flags & ~Abi.MSG_WAITFORONE, ref credits);
+            nint got = refused != 0 ? Libc.Fail(refused) : One(fd, ref s, &messages[done].Header, flags & ~Abi.MSG_WAITFORONE, ref credits);
             if (got < 0)
             {
                 int errno = Libc.Errno;
@@ -107,7 +107,7 @@ internal static unsafe class DatagramReceiving
         }
     }
 
-    private static nint One(int fd, SocketSlot* s, MsgHdr* message, int flags, ref Credits credits)
+    private static nint One(int fd, ref SocketSlot* s, MsgHdr* message, int flags, ref Credits credits)
     {
         if ((flags & Abi.MSG_ERRQUEUE) != 0)
         {
@@ -158,7 +158,20 @@ internal static unsafe class DatagramReceiving
                 return got;
             }
 
-            if (Region.Dead || (status & SocketStatus.Reset) != 0)
+            if (Region.Dead)
+            {
+                SocketSlot* revived = DatagramRevival.Await(fd, flags);
+                if (revived == null)
+                {
+                    return -1;
+                }
+
+                s = revived;
+                id = Fds.IdOf(fd);
+                continue;
+            }
+
+            if ((status & SocketStatus.Reset) != 0)
             {
                 return Libc.Fail(Abi.ENETDOWN);
             }

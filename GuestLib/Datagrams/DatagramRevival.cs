@@ -58,6 +58,46 @@ internal static unsafe class DatagramRevival
         while (Volatile.Read(ref s->RxVoid) != end); // lost once more meanwhile
     }
 
+    /// <summary>
+    /// A receive on a socket whose CoreEngine is gone waits until there is another: the socket as it is then, or null with errno when the socket is non-blocking, its SO_RCVTIMEO has passed
+    /// or a signal came.
+    /// </summary>
+    internal static SocketSlot* Await(int fd, int flags)
+    {
+        const int Tries = 1000;
+        for (int i = 0; i < Tries && Region.Dead && Fds.KindOf(fd) == FdKind.Socket; i++)
+        {
+            _ = Libc.sched_yield(); // the thread that has noticed is about to say what becomes of it
+        }
+
+        TimeVal time = default;
+        uint length = 16;
+        bool timed = Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_RCVTIMEO, &time, &length) == 0 && (time.Seconds | time.Microseconds) != 0;
+        long deadline = timed ? Libc.Now() + (time.Seconds * 1_000_000_000) + (time.Microseconds * 1000) : long.MaxValue;
+        bool nonBlocking = (flags & Abi.MSG_DONTWAIT) != 0 || (Real.fcntl(fd, Abi.F_GETFL, 0) & Abi.O_NONBLOCK) != 0;
+        while (true)
+        {
+            SocketSlot* s = Fds.Ours(fd);
+            if (s != null || !Fds.IsSuspended(fd))
+            {
+                _ = s != null || !Fds.IsDead(fd) ? 0 : Libc.Fail(Abi.ENETDOWN);
+                return s;
+            }
+
+            if (nonBlocking || Libc.Now() >= deadline)
+            {
+                _ = Libc.Fail(Abi.EAGAIN);
+                return null;
+            }
+
+            TimeSpec nap = new() { Nanoseconds = Reviving.Interval };
+            if (Real.ppoll(null, 0, &nap, null) < 0 && !(Libc.Errno == Abi.EINTR && Interrupts.AllRestart()))
+            {
+                return null;
+            }
+        }
+    }
+
     /// <summary>Counts off what a SendDone gives back. What was sent before the NSM was lost may be answered after the count has started anew.</summary>
     internal static void Discount(ref uint count, uint by)
     {

@@ -28,12 +28,21 @@ internal static unsafe class Data
         return Sending.Send(fd, s, &vector, 1, flags);
     }
 
+    /// <summary>The socket behind an fd, to receive from. A datagram socket whose CoreEngine is gone is waited for; when there is none, errno says why.</summary>
+    private static SocketSlot* ToRead(int fd, int flags)
+    {
+        SocketSlot* s = Fds.Ours(fd);
+        return s == null && Fds.IsSuspended(fd) ? DatagramRevival.Await(fd, flags) : s;
+    }
+
+    private static int FailRead(int fd) => Fds.IsSuspended(fd) ? -1 : Libc.Fail(Abi.ECONNRESET);
+
     [RuntimeExport("read")]
     public static nint Read(int fd, void* buffer, nuint length)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.read(fd, buffer, length)
+        SocketSlot* s = ToRead(fd, 0);
+        return s == null ? Fds.IsDead(fd) ? FailRead(fd) : Real.read(fd, buffer, length)
             : !UserMemory.IsPlausible(buffer, length) ? Libc.Fail(Abi.EFAULT)
             : length == 0 ? 0 // the kernel does not even ask the socket
             : Receive(fd, s, buffer, length, 0);
@@ -50,8 +59,8 @@ internal static unsafe class Data
     public static nint Recv(int fd, void* buffer, nuint length, int flags)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Receive(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recv(fd, buffer, length, flags);
+        SocketSlot* s = ToRead(fd, flags);
+        return s != null ? Receive(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? FailRead(fd) : Real.recv(fd, buffer, length, flags);
     }
 
     [RuntimeExport("__recv_chk")]
@@ -65,10 +74,10 @@ internal static unsafe class Data
     public static nint RecvFrom(int fd, void* buffer, nuint length, int flags, void* address, uint* addressLength)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
+        SocketSlot* s = ToRead(fd, flags);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.recvfrom(fd, buffer, length, flags, address, addressLength);
+            return Fds.IsDead(fd) ? FailRead(fd) : Real.recvfrom(fd, buffer, length, flags, address, addressLength);
         }
 
         if (Datagrams.Is(s))
@@ -92,18 +101,18 @@ internal static unsafe class Data
     public static nint ReadV(int fd, IoVec* vectors, int count)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.readv(fd, vectors, count) : Vectors.Read(fd, s, vectors, count, 0);
+        SocketSlot* s = ToRead(fd, 0);
+        return s == null ? Fds.IsDead(fd) ? FailRead(fd) : Real.readv(fd, vectors, count) : Vectors.Read(fd, s, vectors, count, 0);
     }
 
     [RuntimeExport("recvmsg")]
     public static nint RecvMsg(int fd, MsgHdr* message, int flags)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
+        SocketSlot* s = ToRead(fd, flags);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Passing.Receive(fd, message, flags);
+            return Fds.IsDead(fd) ? FailRead(fd) : Passing.Receive(fd, message, flags);
         }
 
         int error = Messages.CheckReceive(message);
@@ -138,8 +147,8 @@ internal static unsafe class Data
     public static int RecvMMsg(int fd, MMsgHdr* messages, uint count, int flags, TimeSpec* timeout)
     {
         Real.Ensure();
-        SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Passing.ReceiveMany(fd, messages, count, flags, timeout)
+        SocketSlot* s = ToRead(fd, flags);
+        return s == null ? Fds.IsSuspended(fd) ? -1 : Passing.ReceiveMany(fd, messages, count, flags, timeout)
             : Datagrams.Is(s) ? DatagramReceiving.ReceiveMany(fd, s, messages, count, flags, timeout)
             : Vectors.ReceiveMany(fd, messages, count, flags, timeout);
     }
@@ -149,7 +158,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.write(fd, buffer, length)
+        return s == null ? Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.write(fd, buffer, length)
             : UserMemory.IsPlausible(buffer, length) ? Send(fd, s, buffer, length, 0) : Libc.Fail(Abi.EFAULT);
     }
 
@@ -158,7 +167,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Send(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.send(fd, buffer, length, flags);
+        return s != null ? Send(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.send(fd, buffer, length, flags);
     }
 
     [RuntimeExport("sendto")]
@@ -168,7 +177,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Addresses.Unreachable(fd, Real.sendto(fd, buffer, length, flags, address, addressLength));
+            return Fds.IsDead(fd) ? Fds.FailDead(fd) : Addresses.Unreachable(fd, Real.sendto(fd, buffer, length, flags, address, addressLength));
         }
 
         int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
@@ -182,7 +191,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Real.writev(fd, vectors, count) : Vectors.Write(fd, s, vectors, count, 0);
+        return s == null ? Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.writev(fd, vectors, count) : Vectors.Write(fd, s, vectors, count, 0);
     }
 
     [RuntimeExport("sendmsg")]
@@ -192,7 +201,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Libc.Fail(Abi.ECONNRESET) : Addresses.Unreachable(fd, Passing.Send(fd, message, flags));
+            return Fds.IsDead(fd) ? Fds.FailDead(fd) : Addresses.Unreachable(fd, Passing.Send(fd, message, flags));
         }
 
         int error = Messages.CheckSend(message);
@@ -215,7 +224,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Passing.SendMany(fd, messages, count, flags)
+        return s == null ? Fds.IsSuspended(fd) ? Fds.FailDead(fd) : Passing.SendMany(fd, messages, count, flags)
             : Datagrams.Is(s) ? DatagramSending.SendMany(fd, s, messages, count, flags) : Vectors.SendMany(fd, messages, count, flags);
     }
 

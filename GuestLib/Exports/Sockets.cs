@@ -11,7 +11,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.bind(fd, address, length)
+        return s == null ? Fds.IsSuspended(fd) ? Fds.FailDead(fd) : Real.bind(fd, address, length)
             : Datagrams.Is(s) ? DatagramNames.Bind(fd, s, address, length) : Opening.Bind(fd, s, address, length);
     }
 
@@ -42,12 +42,12 @@ internal static unsafe class Sockets
             return Accepting.Accept(fd, s, address, length, flags);
         }
 
-        if (Fds.IsDead(fd))
+        if (Fds.KindOf(fd) == FdKind.Dead)
         {
             return Libc.Fail(Abi.ECONNRESET);
         }
 
-        if (Fds.KindOf(fd) == FdKind.Lost && !Accepting.AwaitRevival(fd))
+        if (Fds.KindOf(fd) == FdKind.Lost && !Fds.IsSuspended(fd) && !Accepting.AwaitRevival(fd))
         {
             return -1;
         }
@@ -112,7 +112,7 @@ internal static unsafe class Sockets
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Real.getpeername(fd, address, length);
+            return Fds.IsSuspended(fd) ? Fds.FailDead(fd) : Real.getpeername(fd, address, length);
         }
 
         if (Datagrams.Is(s))
@@ -136,7 +136,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Real.setsockopt(fd, level, name, value, length)
+        return s == null ? Fds.IsSuspended(fd) ? Fds.FailDead(fd) : Real.setsockopt(fd, level, name, value, length)
             : Datagrams.Is(s) ? DatagramOptions.Set(fd, s, level, name, value, length) : Options.Set(fd, s, level, name, value, length);
     }
 
@@ -145,7 +145,7 @@ internal static unsafe class Sockets
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        if (s == null && Fds.IsDead(fd) && level == Abi.SOL_SOCKET && name == Abi.SO_ERROR && value != null && length != null && *length >= 4)
+        if (s == null && Fds.KindOf(fd) == FdKind.Dead && level == Abi.SOL_SOCKET && name == Abi.SO_ERROR && value != null && length != null && *length >= 4)
         {
             *(int*)value = Abi.ECONNRESET;
             *length = 4;
