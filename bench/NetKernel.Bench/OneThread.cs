@@ -49,7 +49,7 @@ internal sealed unsafe class OneThread
         _bell = (LoopBell*)(_region + ControlLayout.LoopBellOf(0));
         _loop.AddNsm(nsm);
         _loop.AddGuest(_guest);
-        _loop.Route(_guest, 1);
+        _loop.Route(_guest, 1, 0);
         _bell->Pending = ProcessMask.Of(0);
         Nqe* seen = stackalloc Nqe[2];
         for (uint socket = 0; socket < Connections; socket++)
