@@ -33,7 +33,9 @@ public sealed unsafe partial class StackHost
     private Guest?[] _guests = new Guest?[64];
     private Connection* _firstFinished;
     private uint _waiters;
+    private readonly ControlHeader* _header;
     private uint _turn;
+    private uint _turns;
     private bool _engineSpoke;
     private ReportSocket? _reports;
     private volatile bool _stop;
@@ -55,6 +57,7 @@ public sealed unsafe partial class StackHost
         _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((Batch + 1) * Nqe.Length, 64);
         _ready = (Libc.EpollEvent*)System.Runtime.InteropServices.NativeMemory.Alloc(EpollEvents, (nuint)sizeof(Libc.EpollEvent));
         _self = (ProcessSlot*)(channel.Region + channel.Layout.ProcessOf(0));
+        _header = (ControlHeader*)channel.Region;
         Epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
         Watch(channel.Socket, EngineToken);
         Watch(channel.Bell, BellToken);
@@ -128,6 +131,7 @@ public sealed unsafe partial class StackHost
     /// </summary>
     public uint Turn(bool poll)
     {
+        Volatile.Write(ref _header->Turns, ++_turns);
         uint work = 0;
         _stack.Begin();
         for (uint q = 0; q < (uint)_sets.Length; q++)

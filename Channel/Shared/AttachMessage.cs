@@ -156,7 +156,8 @@ public enum AttachOp : uint
     /// </summary>
     NextGuest = 7,
 
-    /// <summary>What NSM follows the id in Nsm? Answered with Nsm, Name, Slot = process id of the attached one, 0 when none is; ENOENT: none.</summary>
+    /// <summary>What NSM follows the id in Nsm? Answered with Nsm, Name, Slot = process id of the attached one, 0 when none is, Flags = how often in a row it was found not to have turned since it was asked
+    /// about before (each time it is woken to do so); ENOENT: none.</summary>
     NextNsm = 8,
 
     /// <summary>
@@ -181,6 +182,9 @@ public enum AttachOp : uint
 
     /// <summary>What NSM above the id in Nsm serves the Guest? Answered with Nsm, Slot = connections there, listeners not counted, Flags = sockets of the guest on the move; ENOENT: none.</summary>
     NextUse = 13,
+
+    /// <summary>Answered when every switching loop has been round.</summary>
+    Ping = 14,
 
     // --- CoreEngine to the control plane, unasked ---
 

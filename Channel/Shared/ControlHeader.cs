@@ -70,6 +70,9 @@ public unsafe struct ControlHeader
     /// <summary>CoreEngine's monotonic clock in nanoseconds, at least every 100 ms while it is awake and on every wake-up.</summary>
     [FieldOffset(192)] public ulong Heartbeat;
 
+    /// <summary>An NSM's region: raised with each turn of its loop; when it sleeps, a ring of its bell makes a turn. Written by the NSM.</summary>
+    [FieldOffset(3136)] public uint Turns;
+
     /// <summary>One more than the highest socket id ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
     [FieldOffset(3072)] public uint SocketHigh;
 

@@ -57,6 +57,9 @@ internal sealed class EngineClient : IDisposable
 
     public void AddNsm(NsmRecord nsm) => Ask(Named(new AttachMessage { Op = AttachOp.AddNsm, Nsm = nsm.Id }, nsm.Name));
 
+    /// <summary>Returns when every switching loop has been round.</summary>
+    public void Ping() => Ask(new AttachMessage { Op = AttachOp.Ping });
+
     public void RemoveNsm(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveNsm, Nsm = id });
 
     public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode) => Ask(Named(Message(guest, nsm, hostMode) with { Slot = tenant }, guest.Name));

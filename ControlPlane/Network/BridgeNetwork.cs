@@ -46,14 +46,13 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         {
             _steering = FindSteering();
         }
+    }
 
-        foreach (NsmRecord nsm in declared.Nsms.Values.Where(nsm => nsm.NamespacePath is not null))
-        {
-            // What a nkd that was killed half-way through a guest's removal has left on the interface. Guests that are may be here by policy, or be about to leave.
-            HashSet<string> wanted = [.. declared.Guests.Values.SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
-            IpTool.BatchQuietly(
-                NamedSpaces.OfNsm(instance, nsm.Name), [.. Addresses(nsm).Where(one => !wanted.Contains(one.Split('/')[0])).Select(one => $"addr del {one} dev eth0")]);
-        }
+    public void KeepOnly(NsmRecord nsm, IEnumerable<GuestRecord> guests)
+    {
+        HashSet<string> wanted = [.. guests.SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
+        IpTool.BatchQuietly(
+            NamedSpaces.OfNsm(instance, nsm.Name), [.. Addresses(nsm).Where(one => !wanted.Contains(one.Split('/')[0])).Select(one => $"addr del {one} dev eth0")]);
     }
 
     public void AddNsm(NsmRecord nsm)

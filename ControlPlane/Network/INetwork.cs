@@ -21,8 +21,7 @@ internal interface INetwork
     void Remove();
 
     /// <summary>
-    /// After a restart of nkd: finds the places that are there and notes them in the records, removes those of guests and NSMs that are not declared, and
-    /// takes addresses from NSMs whose guests are gone.
+    /// After a restart of nkd: finds the places that are there and notes them in the records, removes those of guests and NSMs that are not declared.
     /// </summary>
     void TakeOver(Snapshot declared);
 
@@ -44,6 +43,11 @@ internal interface INetwork
 
     /// <summary>Takes a guest's addresses from an NSM; what nobody knows goes to another from now on.</summary>
     void Unserve(GuestRecord guest, NsmRecord nsm, NsmRecord? now) => PrepareMove();
+
+    /// <summary>Takes addresses from an NSM that are not these guests'.</summary>
+    void KeepOnly(NsmRecord nsm, IEnumerable<GuestRecord> guests)
+    {
+    }
 
     /// <summary>
     /// What arrives for a guest anew goes to these NSMs from now on, by protocol and port, the rest (the last of them) included; connections that have begun go on as before. Those that

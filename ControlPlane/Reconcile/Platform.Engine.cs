@@ -87,7 +87,6 @@ internal sealed partial class Platform
 
             foreach (GuestRecord guest in registry.Now.Guests.Values)
             {
-                guest.Uses = [];
                 guest.IsMade = false;
                 Tell(Registry.GuestKind, guest.Name);
             }
@@ -206,6 +205,12 @@ internal sealed partial class Platform
 
             Tell(Registry.GuestKind, guest.Name);
         }
+
+        // What a nkd or an engine that was killed half-way through a move has left.
+        foreach (NsmRecord nsm in declared.Nsms.Values)
+        {
+            network.KeepOnly(nsm, declared.Guests.Values.Where(guest => guest.Uses.ContainsKey(nsm.Id)));
+        }
     }
 
     /// <summary>An engine that lives but does not answer is killed, and started again by its supervisor.</summary>
@@ -218,7 +223,8 @@ internal sealed partial class Platform
 
         try
         {
-            _ = engine.NextGuest(uint.MaxValue - 1);
+            engine.Ping();
+            CheckNsms(engine);
             return 0;
         }
         catch (EngineException e) when (e.Errno == Channel.Host.Libc.ETIMEDOUT)

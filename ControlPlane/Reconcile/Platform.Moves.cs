@@ -30,6 +30,18 @@ internal sealed partial class Platform
         }
     }
 
+    /// <summary>After a change of what policies or NSMs there are: guests that follow the policies are declared where these say now, and all are served as is declared.</summary>
+    public async Task FollowPoliciesAsync()
+    {
+        Declaration[] moved = CanMove ? [.. GuestRules.Followers(registry.Now)] : [];
+        if (moved.Length > 0)
+        {
+            await registry.CommitAsync(moved);
+        }
+
+        PlaceGuests();
+    }
+
     /// <summary>Makes a guest be served as is declared; what cannot be is noted at the guest, and tried again.</summary>
     public void PlaceGuest(GuestRecord guest, uint drainSeconds = 0)
     {

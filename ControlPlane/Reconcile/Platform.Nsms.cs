@@ -9,6 +9,8 @@ namespace NetKernel.ControlPlane.Reconcile;
 /// <summary>NSMs on the machine. All of this is called under the registry's lock.</summary>
 internal sealed partial class Platform
 {
+    private const uint MaxMissed = 5;
+
     private readonly Dictionary<uint, Supervised> _nsmProcesses = [];
 
     public Supervised? ProcessOf(NsmRecord nsm)
@@ -109,6 +111,34 @@ internal sealed partial class Platform
         List<int> strays = [.. running.Where(part => !part.IsEngine && !kept.Contains(part.Pid)).Select(part => part.Pid)];
         ProcessesInside.End(() => [.. strays.Where(pid => RunningPart.Describe(pid, directory.Root) is not null)]);
     }
+
+    /// <summary>An NSM that lives but does not turn (stopped, or in a loop without end) is shown as stuck, and after a while killed and so started again. CoreEngine wakes each for that, once a look.</summary>
+    private void CheckNsms(EngineClient engine)
+    {
+        for (uint at = 0; engine.NextNsm(at) is { } there; at = there.Nsm)
+        {
+            if (registry.Now.NsmOf(there.Nsm) is not { } nsm || ProcessOf(nsm) is not { Pid: > 0 } process || there.Slot != process.Pid)
+            {
+                continue;
+            }
+
+            if (nsm.Missed != there.Flags)
+            {
+                nsm.Missed = there.Flags;
+                Tell(Registry.NsmKind, nsm.Name);
+            }
+
+            if (there.Flags >= MaxMissed)
+            {
+                LogStuck(nsm.Name, process.Pid, LookEvery.TotalSeconds * there.Flags);
+                nsm.Missed = 0;
+                _ = ProcessesInside.SendSignal(process.Pid, 9);
+            }
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "NSM {Nsm} (pid {Pid}) has not turned for {Seconds} s: it is ended, and started again")]
+    private partial void LogStuck(string nsm, int pid, double seconds);
 
     private void KeepNsm(NsmRecord nsm, PidFd? running)
     {

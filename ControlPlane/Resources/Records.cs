@@ -95,6 +95,12 @@ internal sealed class NsmRecord(Nsm declared)
     /// <summary>Drained: until when they may last (Environment.TickCount64).</summary>
     public long DrainedBy { get; set; } = GuestRecord.Unlimited;
 
+    /// <summary>Looks in a row at which it had not turned since the one before.</summary>
+    public uint Missed { get; set; }
+
+    /// <summary>From so many on it is said to be stuck.</summary>
+    public const uint Stuck = 2;
+
     /// <summary>Why its quotas are not in force; null: they are.</summary>
     public string? QuotaProblem { get; set; }
 }

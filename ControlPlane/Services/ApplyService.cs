@@ -135,7 +135,7 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
             }
         }
 
-        platform.PlaceGuests();
+        await platform.FollowPoliciesAsync();
     }
 
     private sealed record Plan(List<Declaration> Declarations, List<Change> Changes);

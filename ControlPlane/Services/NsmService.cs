@@ -64,6 +64,16 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
 
         if (await ReadyAsync(record))
         {
+            await registry.Changes.WaitAsync();
+            try
+            {
+                await platform.FollowPoliciesAsync(); // policies may have waited for it
+            }
+            finally
+            {
+                registry.Changes.Release();
+            }
+
             return Describe(record, default);
         }
 
@@ -167,6 +177,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
 
             await registry.CommitAsync(new Declaration(Registry.NsmKind, name, null));
             await platform.UnmakeNsmAsync(nsm);
+            await platform.FollowPoliciesAsync();
         }
         finally
         {
@@ -192,6 +203,11 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         Supervised? process = platform.ProcessOf(nsm);
         shown.State = nsm.Ready && platform.EngineUp ? NsmState.Ready
             : process?.Running == true ? NsmState.Starting : NsmState.Down;
+        if (shown.State == NsmState.Ready && nsm.Missed >= NsmRecord.Stuck)
+        {
+            shown.State = NsmState.Stuck;
+        }
+
         if (nsm.Declared.Drained)
         {
             shown.State = process is null ? NsmState.Drained : NsmState.Draining;
@@ -199,7 +215,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         }
 
         shown.Reason = nsm.Declared.Drained ? (process is null ? "" : $"{nsm.ConnectionsLeft} connections left")
-            : shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
+            : shown.State == NsmState.Stuck ? "its loop does not turn; it is started again soon" : shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
         shown.Pid = process?.Pid ?? 0;
         shown.Restarts = process?.Restarts ?? 0;
         shown.NamespacePath = nsm.NamespacePath ?? "";

@@ -88,19 +88,11 @@ internal sealed class PolicyService(Registry registry, Platform platform)
         }
     }
 
-    /// <summary>Declares a policy, or its end, with the guests that it moves, and brings that into force. Call under the lock.</summary>
+    /// <summary>Declares a policy, or its end, and brings that into force. Call under the lock.</summary>
     private async Task CommitAsync(string name, Policy? policy)
     {
-        Snapshot now = registry.Now;
-        Snapshot then = now with { Policies = policy is null ? now.Policies.Remove(name) : now.Policies.SetItem(name, policy) };
-        List<Declaration> changes = [new(Registry.PolicyKind, name, policy)];
-        if (platform.CanMove)
-        {
-            changes.AddRange(GuestRules.Followers(then));
-        }
-
-        await registry.CommitAsync(changes);
-        platform.PlaceGuests();
+        await registry.CommitAsync(new Declaration(Registry.PolicyKind, name, policy));
+        await platform.FollowPoliciesAsync();
     }
 
     public Policy Describe(Policy policy)

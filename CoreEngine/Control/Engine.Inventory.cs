@@ -41,6 +41,7 @@ internal sealed unsafe partial class Engine
         answer.Op = message.Op;
         answer.Nsm = next.Id;
         answer.Slot = next.Peer is { } connection ? (uint)Math.Max(0, SeqPacket.PeerPid(connection.Fd, out _)) : 0;
+        answer.Flags = next.Look();
         SeqPacket.Put(new Span<byte>(answer.Name, 40), next.Name);
         Reply(peer, answer, 0, "");
     }

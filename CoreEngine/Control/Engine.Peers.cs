@@ -24,7 +24,7 @@ internal sealed unsafe partial class Engine
             AttachOp.ControlHello => peer.Nsm == null,
             AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
                 or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits
-                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse => peer.IsControlPlane,
+                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping => peer.IsControlPlane,
             AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
             AttachOp.GuestAdded or AttachOp.GuestRemoved => peer.Nsm != null,
             _ => false,
@@ -78,6 +78,10 @@ internal sealed unsafe partial class Engine
                 break;
             case AttachOp.NextUse:
                 TellNextUse(peer, ref message);
+                break;
+            case AttachOp.Ping:
+                OnLoops(_ => { });
+                Reply(peer, message, 0, "");
                 break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);

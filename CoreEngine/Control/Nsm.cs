@@ -8,6 +8,8 @@ internal sealed unsafe class Nsm(uint id, string name)
 {
     private SharedRegion? _region;
     private int _bell = -1;
+    private uint _turnsSeen = uint.MaxValue;
+    private uint _missed;
 
     public uint Id { get; } = id;
 
@@ -22,6 +24,24 @@ internal sealed unsafe class Nsm(uint id, string name)
     public NsmPort[] Ports { get; private set; } = [];
 
     public int[] Bells { get; private set; } = [];
+
+    /// <summary>
+    /// How often in a row it was found not to have turned since the look before. Each look rings its bell: whoever sleeps turns for that, and whoever does not for the next look is stuck.
+    /// </summary>
+    public uint Look()
+    {
+        if (_region == null)
+        {
+            return 0;
+        }
+
+        uint turns = Volatile.Read(ref ((ControlHeader*)_region.Start)->Turns);
+        _missed = turns == _turnsSeen ? _missed + 1 : 0;
+        _turnsSeen = turns;
+        ulong one = 1;
+        _ = Libc.WriteFast(_bell, &one, sizeof(ulong));
+        return _missed;
+    }
 
     /// <summary>Makes the region; the caller hands the ports to the loops.</summary>
     public void Attach(EnginePeer peer, uint loops, StatsFile stats)
@@ -75,6 +95,8 @@ internal sealed unsafe class Nsm(uint id, string name)
         Bells = [];
         Ports = [];
         Asked.Clear();
+        _turnsSeen = uint.MaxValue;
+        _missed = 0;
         Peer!.Nsm = null;
         Peer = null;
     }

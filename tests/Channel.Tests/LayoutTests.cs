@@ -19,7 +19,7 @@ public class LayoutTests
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
             + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 _loopBells 256 SocketHigh 3072 OptionsTaken 3080 TxTaken 3088 DatagramOptionsTaken 3096 "
-            + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112"
+            + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112 Turns 3136"
         },
         {
             typeof(SocketSlot),
@@ -31,7 +31,7 @@ public class LayoutTests
         {
             typeof(AttachMessage),
             "Op 0 Error 4 Version 8 Guest 12 Nsm 16 Slot 20 Flags 24 Fds 28 Address4 32 Address6Low 40 Address6High 48 Name 56 Pool 96 "
-            + "NetworkNamespace 120 Text 128 Limits 128"
+            + "NetworkNamespace 120 Text 128 Limits 128 Rule 128"
         },
         { typeof(SharedSet), "State 0 Version 4 Lock 8 Holders 64 Users 96" },
         { typeof(SharedWatch), "Owner 0 Serial 8 Fd 12 Socket 16 Flags 20 Inode 24 Events 32 Data 40 Told 48" },

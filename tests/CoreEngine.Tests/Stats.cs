@@ -26,12 +26,15 @@ internal sealed unsafe class Stats : IDisposable
     public ConnectionRow Row(uint id, uint loop = 0) => *(ConnectionRow*)(_region.Start + Header->ConnectionOf(loop, id));
 
     /// <summary>Rows in use.</summary>
-    public int Rows(uint loop = 0)
+    public int Rows(uint loop = 0) => Rows(row => row.State != ConnectionState.Free, loop);
+
+    /// <summary>Rows of which something is true.</summary>
+    public int Rows(Func<ConnectionRow, bool> which, uint loop = 0)
     {
         int rows = 0;
         for (uint id = 0; id < Header->Connections; id++)
         {
-            rows += Row(id, loop).State == ConnectionState.Free ? 0 : 1;
+            rows += which(Row(id, loop)) ? 1 : 0;
         }
 
         return rows;

@@ -95,6 +95,19 @@ public sealed class MoveTests : IDisposable
         Assert.Equal(["kernel0 80", "kernel0 80", "kernel0 81"], PortsAt());
     }
 
+    [RootFact]
+    public void An_NSM_that_is_stopped_is_seen_and_started_again()
+    {
+        Serve();
+        int pid = _nk.NsmPid();
+        _ = GuestProcess.SendSignal(pid, 19);
+        Assert.True(NkInstance.WaitFor(() => StateOf("kernel0") == "stuck", TimeSpan.FromSeconds(30)), StateOf("kernel0"));
+        Assert.True(NkInstance.WaitFor(() => _nk.NsmPid() != pid && _nk.NsmReady(), TimeSpan.FromSeconds(60)), StateOf("kernel0"));
+        using GuestProcess client = Connect(_nk.Ipv4("web"));
+        Progress(client);
+        Assert.Equal("open", End(client).GetProperty("long").GetString());
+    }
+
     private void Serve()
     {
         string configuration = Path.Combine(_nk.Folder, "nginx.conf");
