@@ -16,6 +16,13 @@ internal static class ExitCode
 
     /// <summary>nk run: there is no such program.</summary>
     public const int NotFound = 127;
+
+    /// <summary>For the manual.</summary>
+    public static readonly (int Code, string Meaning)[] Meanings =
+    [
+        (Success, "success"), (Failure, "it could not be done; standard error says why"), (Usage, "the command line is wrong"),
+        (CannotRun, "nk run: the program cannot be run, or not be covered"), (NotFound, "nk run: there is no such program"),
+    ];
 }
 
 /// <summary>One line for standard error, and the exit code.</summary>

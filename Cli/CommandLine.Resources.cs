@@ -287,25 +287,4 @@ internal static partial class CommandLine
         group.Subcommands.Add(client);
         return group;
     }
-
-    private static Command Completion()
-    {
-        var shell = new Argument<string>("shell") { Description = "bash" };
-        shell.AcceptOnlyFromAmong("bash");
-        Command completion = Command("completion", "a script for the shell: source <(nk completion bash)", [], _ =>
-        {
-            Console.Out.Write(
-                """
-                _nk() {
-                    local IFS=$'\n'
-                    COMPREPLY=($(compgen -W "$(nk "[suggest:$COMP_POINT]" "$COMP_LINE" 2>/dev/null)" -- "${COMP_WORDS[COMP_CWORD]}"))
-                }
-                complete -F _nk nk
-
-                """);
-            return ExitCode.Success;
-        });
-        completion.Arguments.Add(shell);
-        return completion;
-    }
 }

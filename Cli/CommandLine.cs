@@ -77,6 +77,7 @@ internal static partial class CommandLine
         root.Subcommands.Add(Top());
         root.Subcommands.Add(Certificate());
         root.Subcommands.Add(Completion());
+        root.Subcommands.Add(Manual(root));
         root.Subcommands.Add(Stat());
         root.Subcommands.Add(WithFormat("doctor", "say whether this machine is fit, and how to mend what is not", (parse, format) => Doctor.Run(Where(parse, local: true), format)));
         var keep = new Option<bool>("--keep-logs") { Description = "leave the temporary folder for a look" };

@@ -12,7 +12,9 @@ internal sealed class LimitOptions
     private readonly Option<string?> _operations = new("--limit-ops") { Description = "requests per second", HelpName = "RATE" };
     private readonly Option<string?> _connections = new("--limit-conns") { Description = "open connections", HelpName = "N" };
 
-    public Option[] All => [_send, _receive, _operations, _connections];
+    private readonly Option<string?> _pool = new("--limit-pool") { Description = "bytes of its pool, as 64M; of a guest only when it is made", HelpName = "BYTES" };
+
+    public Option[] All => [_send, _receive, _operations, _connections, _pool];
 
     /// <summary>Null when none was given.</summary>
     public Limits? Of(ParseResult parse) => !Paths(parse).Any() ? null : new Limits
@@ -21,13 +23,14 @@ internal sealed class LimitOptions
         ReceiveBytesPerSecond = Number("--limit-receive", parse.GetValue(_receive)),
         OperationsPerSecond = Number("--limit-ops", parse.GetValue(_operations)),
         OpenConnections = Number("--limit-conns", parse.GetValue(_connections)),
+        PoolBytes = (ulong)Commands.Changes.Bytes("--limit-pool", parse.GetValue(_pool)),
     };
 
     /// <summary>The fields that were given.</summary>
     public IEnumerable<string> Paths(ParseResult parse) => new (Option<string?> Option, string Path)[]
     {
         (_send, "limits.send_bytes_per_second"), (_receive, "limits.receive_bytes_per_second"), (_operations, "limits.operations_per_second"),
-        (_connections, "limits.open_connections"),
+        (_connections, "limits.open_connections"), (_pool, "limits.pool_bytes"),
     }.Where(one => parse.GetValue(one.Option) is not null).Select(one => one.Path);
 
     // Rates are decimal, as networks count.

@@ -27,6 +27,8 @@ internal static class Daemon
     {
         using RunDirectory directory = RunDirectory.Open(options.RunDirectory, options.Instance);
         using InstanceLock? instance = TakeInstance(options, directory);
+        // There is nothing to read again: settings are read at the start, and a restart disturbs no traffic.
+        using var hangUp = System.Runtime.InteropServices.PosixSignalRegistration.Create(System.Runtime.InteropServices.PosixSignal.SIGHUP, context => context.Cancel = true);
         if (options.Daemon)
         {
             Terminal.LeaveSession();

@@ -1,6 +1,13 @@
 using NetKernel.ControlPlane;
 using NetKernel.ControlPlane.Services;
 
+if (args is ["--help" or "-h"] or ["--manual"])
+{
+    string version = typeof(NkdOptions).Assembly.GetName().Version!.ToString(3);
+    Console.Out.Write(args[0] == "--manual" ? NetKernel.ControlPlane.Configuration.Manual.Page(version) : NetKernel.ControlPlane.Configuration.Manual.Help);
+    return 0;
+}
+
 try
 {
     return await Daemon.RunAsync(NkdOptions.Parse(args));

@@ -57,7 +57,7 @@ public unsafe struct AttachMessage
     /// <summary>A reason for a person to read, UTF-8, zero-terminated.</summary>
     [FieldOffset(128)] public fixed byte Text[128];
 
-    /// <summary>SetLimits: in the place of Text.</summary>
+    /// <summary>SetLimits, and of AddGuest PoolBytes: in the place of Text.</summary>
     [FieldOffset(128)] public LimitsMessage Limits;
 
     /// <summary>SetRule: in the place of Text.</summary>
@@ -123,6 +123,9 @@ public struct LimitsMessage
 
     /// <summary>Entries of the connection table.</summary>
     [FieldOffset(48)] public ulong OpenConnections;
+
+    /// <summary>AddGuest: bytes of chunks of the guest's pool, both directions. Nothing to SetLimits: a pool's size never changes.</summary>
+    [FieldOffset(56)] public ulong PoolBytes;
 }
 
 /// <summary>Values of <see cref="AttachMessage.Op"/>. An answer repeats the op of its request.</summary>

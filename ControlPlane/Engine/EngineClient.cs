@@ -62,7 +62,8 @@ internal sealed class EngineClient : IDisposable
 
     public void RemoveNsm(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveNsm, Nsm = id });
 
-    public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode) => Ask(Named(Message(guest, nsm, hostMode) with { Slot = tenant }, guest.Name));
+    public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode) => Ask(Named(
+        Message(guest, nsm, hostMode) with { Slot = tenant, Limits = new LimitsMessage { PoolBytes = PoolBytes(guest) } }, guest.Name));
 
     /// <summary>The guest with the lowest id above this one; null when there is none.</summary>
     public AttachMessage? NextGuest(uint id) => Next(new AttachMessage { Op = AttachOp.NextGuest, Guest = id });
@@ -96,8 +97,11 @@ internal sealed class EngineClient : IDisposable
     {
         AttachMessage wanted = Message(guest, there.Nsm, hostMode);
         return NameIn(there) == guest.Name && there.Address4 == wanted.Address4 && there.Address6Low == wanted.Address6Low
-            && there.Address6High == wanted.Address6High && there.NetworkNamespace == guest.NamespaceInode;
+            && there.Address6High == wanted.Address6High && there.NetworkNamespace == guest.NamespaceInode
+            && (PoolBytes(guest) == 0 || there.Pool.Tx.Bytes + there.Pool.Rx.Bytes <= PoolBytes(guest));
     }
+
+    private static ulong PoolBytes(GuestRecord guest) => guest.Declared.Limits?.PoolBytes ?? 0;
 
     public static unsafe string NameIn(AttachMessage message) => SeqPacket.Get(MemoryMarshal.CreateReadOnlySpan(ref message.Name[0], 40));
 

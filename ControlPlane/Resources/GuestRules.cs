@@ -32,6 +32,7 @@ internal static class GuestRules
             throw new ServiceException(FailureCode.ResourceExhausted, $"tenant {tenant} may have {owner.MaxGuests} guests: delete one", "guest.tenant", "tenant/" + tenant);
         }
 
+        LimitRules.CheckPools(owner, now, new Guest { Name = wanted.Name, Tenant = tenant, Limits = wanted.Limits });
         var guest = new Guest
         {
             Name = wanted.Name,

@@ -8,6 +8,7 @@ namespace NetKernel.ControlPlane.Resources;
 internal static class LimitRules
 {
     private const ulong Most = 1ul << 60;
+    private const ulong LeastPool = 16 << 20; // CoreEngine's PoolSize.Least
 
     /// <summary>Fails, naming the field below <paramref name="field"/>, for what could not be enforced.</summary>
     public static void Check(string field, Limits? limits)
@@ -17,14 +18,57 @@ internal static class LimitRules
             return;
         }
 
-        if (limits.PoolBytes != 0)
+        if (limits.PoolBytes is not 0 and < LeastPool)
         {
-            throw ServiceException.Invalid(field + ".pool_bytes", "limits of pool memory cannot be enforced yet: leave pool_bytes out");
+            throw ServiceException.Invalid(field + ".pool_bytes", $"a pool has at least {LeastPool} bytes; 0: no limit");
         }
 
         CheckRate(field, "send_bytes_per_second", limits.SendBytesPerSecond, "send_burst_bytes", limits.SendBurstBytes);
         CheckRate(field, "receive_bytes_per_second", limits.ReceiveBytesPerSecond, "receive_burst_bytes", limits.ReceiveBurstBytes);
         CheckRate(field, "operations_per_second", limits.OperationsPerSecond, "operations_burst", limits.OperationsBurst);
+    }
+
+    /// <summary>A guest's pool is made with it, and is never larger or smaller afterwards.</summary>
+    public static void CheckPoolStays(Guest before, Guest after)
+    {
+        if ((before.Limits?.PoolBytes ?? 0) != (after.Limits?.PoolBytes ?? 0))
+        {
+            throw new ServiceException(
+                FailureCode.FailedPrecondition, $"the pool of guest {before.Name} was made with it, and keeps its size: delete the guest, and make it with another limit",
+                "guest.limits.pool_bytes", "guest/" + before.Name);
+        }
+    }
+
+    /// <summary>Fails if the pools of a tenant's guests, one to be made among them perhaps, are more than the tenant may have together, or one of them has no limit of its own.</summary>
+    public static void CheckPools(Tenant tenant, Snapshot now, Guest? another = null)
+    {
+        ulong most = tenant.Limits?.PoolBytes ?? 0;
+        if (most == 0)
+        {
+            return;
+        }
+
+        ulong sum = 0;
+        IEnumerable<Guest> all = now.Guests.Values.Select(guest => guest.Declared).Where(guest => guest.Tenant == tenant.Name);
+        foreach (Guest guest in another is null ? all : all.Append(another))
+        {
+            ulong bytes = guest.Limits?.PoolBytes ?? 0;
+            if (bytes == 0)
+            {
+                throw new ServiceException(
+                    FailureCode.FailedPrecondition, $"tenant {tenant.Name} has a limit of pool memory, so each of its guests needs one of its own: {guest.Name} has none",
+                    another is null ? "tenant.limits.pool_bytes" : "guest.limits.pool_bytes", "guest/" + guest.Name);
+            }
+
+            sum += Math.Min(bytes, Most);
+        }
+
+        if (sum > most)
+        {
+            throw new ServiceException(
+                FailureCode.ResourceExhausted, $"tenant {tenant.Name} may have {most} bytes of pools, and {sum} are asked for",
+                another is null ? "tenant.limits.pool_bytes" : "guest.limits.pool_bytes", "tenant/" + tenant.Name);
+        }
     }
 
     /// <summary>As CoreEngine takes them; null: no limits.</summary>

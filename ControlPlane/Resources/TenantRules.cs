@@ -33,6 +33,7 @@ internal static class TenantRules
 
         GuestRules.CheckLabels("tenant.labels", wanted.Labels);
         LimitRules.Check("tenant.limits", wanted.Limits);
+        LimitRules.CheckPools(wanted, now);
         uint id = before?.Id ?? Registry.FreeNumber(MaxTenants, number => now.Tenants.Values.Any(tenant => tenant.Id == number));
         return id == 0
             ? throw new ServiceException(FailureCode.ResourceExhausted, $"no more than {MaxTenants} tenants: delete one")

@@ -239,6 +239,7 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
 
         Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels" } }, GuestService.Changeable);
         GuestRules.CheckMutable(after);
+        LimitRules.CheckPoolStays(before, after);
         after.Nsm = one.Nsm.Length > 0 ? GuestRules.NsmNamed(one.Nsm, now).Name : before.Nsm;
         if (after.Nsm != before.Nsm)
         {

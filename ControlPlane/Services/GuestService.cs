@@ -75,6 +75,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             Masks.CheckVersion("guest/" + before.Name, request.Guest!.ResourceVersion, before.ResourceVersion);
             Guest after = Masks.Merge("guest", before, request.Guest, request.UpdateMask, Changeable);
             GuestRules.CheckMutable(after);
+            LimitRules.CheckPoolStays(before, after);
             if (after.Nsm != before.Nsm)
             {
                 caller.MustBeOperator("moving a guest to another NSM");

@@ -14,6 +14,7 @@ internal sealed unsafe partial class Engine
             : message.Nsm is 0 or >= SwitchLoop.MaxNsms ? $"NSM ids are 1 to {SwitchLoop.MaxNsms - 1}"
             : !Guest.IsName(name) ? "a guest's name is 1 to 39 letters, digits, '-', '_' and '.', not starting with a dot"
             : !Guest.IsPool(message.Pool) ? "a pool needs chunks both ways, at most a million each"
+            : message.Limits.PoolBytes is not 0 and < PoolSize.Least ? $"a limit of pool memory is at least {PoolSize.Least} bytes"
             : null;
         if (problem != null)
         {

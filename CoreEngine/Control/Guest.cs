@@ -57,7 +57,7 @@ internal sealed unsafe class Guest
             pool.Rx.Large = Math.Min(pool.Rx.Large * RegionFlags.RxParts, 1 << 20);
         }
 
-        Pool = pool;
+        Pool = request.Limits.PoolBytes == 0 ? pool : PoolSize.Within(pool, request.Limits.PoolBytes);
         Layout = new ControlLayout(ControlLayout.GuestDefault(Pool, loops));
 
         _pool = SharedRegion.Create($"nk-pool-{name}", Pool.Length, hugePages, map: false);

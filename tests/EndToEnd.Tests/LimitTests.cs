@@ -48,6 +48,25 @@ public sealed class LimitTests : IDisposable
         Assert.True(rest.Succeeded, rest.ToString());
     }
 
+    [Theory]
+    [InlineData("send")]
+    [InlineData("receive")]
+    public void A_guest_with_the_smallest_pool_moves_any_amount_through_it(string mode)
+    {
+        CommandResult made = _nk.Nk("guest", "create", "small", "--limit-pool", "16M");
+        Assert.True(made.Succeeded, made.ToString());
+        string pool = Directory.GetFiles($"/proc/{_nk.EnginePid}/fd").First(fd => new FileInfo(fd).LinkTarget?.StartsWith("/memfd:nk-pool-small", StringComparison.Ordinal) == true);
+        using (FileStream region = File.OpenRead(pool))
+        {
+            Assert.InRange(region.Length, 1, 18 << 20); // and its header
+        }
+
+        using GuestProcess server = _nk.Outside.Start("python3", Programs.Path("volume.py"), "server", "0.0.0.0", "7041");
+        Programs.AwaitLine(server, "ready");
+        CommandResult moved = _nk.Run("small", Long, "python3", Programs.Path("volume.py"), mode, "198.18.0.250", "7041", Volume.ToString(CultureInfo.InvariantCulture));
+        Assert.True(moved.Succeeded, moved.ToString());
+    }
+
     private static string[] Client(string mode) => ["python3", Programs.Path("volume.py"), mode, "198.18.0.250", "7040", Volume.ToString(CultureInfo.InvariantCulture)];
 
     private void Limit(string mode, int rate)

@@ -1,0 +1,53 @@
+using System.Net.Sockets;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using NetKernel.Api.V1;
+
+namespace NetKernel.ControlPlane.Tests;
+
+/// <summary>NSMs over the API.</summary>
+public sealed class NsmApiTests : NkdOverItsSocket
+{
+    public static TheoryData<Nsm, StatusCode, string, string> WrongNsms => new()
+    {
+        { new Nsm { Name = "kernel0" }, StatusCode.AlreadyExists, "exists already", "nsm.name" },
+        { new Nsm { Name = "x", Kind = "dpdk" }, StatusCode.InvalidArgument, "nk-nsm-dpdk is not installed", "nsm.kind" },
+        { new Nsm { Name = "x", Kind = "../x" }, StatusCode.InvalidArgument, "no NSMs of kind", "nsm.kind" },
+        { new Nsm { Name = "x", CongestionControl = "vegas" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "nsm.congestion_control" },
+        { new Nsm { Name = "x", CongestionControl = "dctcp" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "nsm.congestion_control" },
+        { new Nsm { Name = "x", Kind = "mtcp", CongestionControl = "vegas" }, StatusCode.InvalidArgument, "one of cubic, reno, dctcp, bbr", "nsm.congestion_control" },
+        { new Nsm { Name = "x", Kind = "mtcp", SendBuffer = 65536 }, StatusCode.InvalidArgument, "has no send buffer", "nsm.send_buffer" },
+        { new Nsm { Name = "x", Kind = "mtcp", InitialWindow = 20 }, StatusCode.InvalidArgument, "RFC 6928", "nsm.initial_window" },
+        { new Nsm { Name = "x", SendBuffer = -1 }, StatusCode.InvalidArgument, "buffer sizes", "nsm.send_buffer" },
+        { new Nsm { Name = "x", MemoryBytes = 5 }, StatusCode.InvalidArgument, "quota of memory", "nsm.memory_bytes" },
+    };
+
+    [Theory]
+    [MemberData(nameof(WrongNsms))]
+    public async Task Wrong_nsms_get_a_reason_and_the_field(Nsm nsm, StatusCode code, string reason, string field) =>
+        await Fails(Nsms.CreateNsmAsync(new CreateNsmRequest { Nsm = nsm }).ResponseAsync, code, reason, field);
+
+    [Fact]
+    public async Task NSMs_are_made_and_deleted_but_not_from_under_their_guests()
+    {
+        Nsm made = await Nsms.CreateNsmAsync(new CreateNsmRequest { Nsm = new Nsm { Name = "second", CongestionControl = "reno", SendBuffer = 65536 } });
+        Assert.Equal((2u, NsmState.Ready, "kernel"), (made.Id, made.State, made.Kind));
+        _ = await Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", Nsm = "second" } });
+        await Fails(Nsms.DeleteNsmAsync(new DeleteNsmRequest { Name = "second" }).ResponseAsync, StatusCode.FailedPrecondition, "serves 1 guests (a)");
+        _ = await Guests.DeleteGuestAsync(new DeleteGuestRequest { Name = "a" });
+        _ = await Nsms.DeleteNsmAsync(new DeleteNsmRequest { Name = "second" });
+        _ = Assert.Single((await Nsms.ListNsmsAsync(new ListNsmsRequest())).Nsms);
+    }
+
+    [Fact]
+    public async Task What_an_nsm_gets_at_its_start_changes_by_starting_it_again()
+    {
+        Nsm before = await Nsms.GetNsmAsync(new GetNsmRequest { Name = "kernel0" });
+        var request = new UpdateNsmRequest { Nsm = new Nsm { Name = "kernel0", SendBuffer = 65536 }, UpdateMask = new FieldMask { Paths = { "send_buffer" } } };
+        await Fails(Nsms.UpdateNsmAsync(request).ResponseAsync, StatusCode.FailedPrecondition, "allow_restart");
+        request.AllowRestart = true;
+        Nsm after = await Nsms.UpdateNsmAsync(request);
+        Assert.Equal((65536, NsmState.Ready), (after.SendBuffer, after.State));
+        Assert.NotEqual(before.Pid, after.Pid);
+    }
+}
