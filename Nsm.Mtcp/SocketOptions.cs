@@ -10,7 +10,7 @@ internal sealed unsafe partial class MtcpStack
 {
     private const int SO_ERROR = 4, SO_SNDBUF = 7, SO_RCVBUF = 8, SO_KEEPALIVE = 9, SO_OOBINLINE = 10, SO_LINGER = 13, SO_RCVLOWAT = 18, SO_MAX_PACING_RATE = 47;
     private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_DEFER_ACCEPT = 9, TCP_INFO = 11,
-        TCP_QUICKACK = 12, TCP_CONGESTION = 13, TCP_USER_TIMEOUT = 18, TCP_NOTSENT_LOWAT = 25;
+        TCP_QUICKACK = 12, TCP_CONGESTION = 13, TCP_USER_TIMEOUT = 18, TCP_FASTOPEN = 23, TCP_NOTSENT_LOWAT = 25;
     private const int IPPROTO_IP = 0, IPPROTO_IPV6 = 41, IP_TOS = 1, IP_TTL = 2, IPV6_UNICAST_HOPS = 16, IPV6_TCLASS = 67;
     private const int ENOPROTOOPT = 92, CongestionBytes = 16;
 
@@ -78,6 +78,7 @@ internal sealed unsafe partial class MtcpStack
             (IPPROTO_TCP, TCP_USER_TIMEOUT) => t->UserTimeout,
             (IPPROTO_TCP, TCP_DEFER_ACCEPT) => TcpLayer.DeferAcceptOf(t),
             (IPPROTO_TCP, TCP_NOTSENT_LOWAT) => s->NotSentLow,
+            (IPPROTO_TCP, TCP_FASTOPEN) => t->FastOpenMost,
             (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS) => t->Tos,
             (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => t->Ttl,
             _ => null,
@@ -174,6 +175,9 @@ internal sealed unsafe partial class MtcpStack
             case (IPPROTO_TCP, TCP_NOTSENT_LOWAT):
                 s->NotSentLow = (uint)number; // The guest library obeys it: it keeps back what goes beyond.
                 return 0;
+            case (IPPROTO_TCP, TCP_FASTOPEN):
+                t->FastOpenMost = (ushort)Math.Min(number, ushort.MaxValue);
+                return 0;
             case (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS):
                 t->Tos = (byte)(number & 0xFC);
                 return 0;
@@ -191,7 +195,7 @@ internal sealed unsafe partial class MtcpStack
         TCP_MAXSEG => number is 0 or (>= 88 and <= 32767), // 0: as if it had never been set
         TCP_KEEPIDLE or TCP_KEEPINTVL => number is >= 1 and <= 32767,
         TCP_KEEPCNT or TCP_SYNCNT => number is >= 1 and <= 127,
-        TCP_USER_TIMEOUT => number >= 0,
+        TCP_USER_TIMEOUT or TCP_FASTOPEN => number >= 0,
         _ => true,
     };
 

@@ -106,6 +106,19 @@ internal enum RetransmitTimer : byte
     Persist,
 }
 
+/// <summary>Where F-RTO (RFC 5682) stands after a timeout.</summary>
+internal enum ForwardRto : byte
+{
+    /// <summary>Not in use: what is lost is sent again.</summary>
+    Idle,
+
+    /// <summary>The first unacknowledged segment was sent again; its acknowledgement decides (3.1, step 2).</summary>
+    Asked,
+
+    /// <summary>New data goes before what may be lost (step 3).</summary>
+    NewFirst,
+}
+
 /// <summary>Which timer fired.</summary>
 internal enum TcbTimer
 {
@@ -171,6 +184,20 @@ public unsafe struct Tcb
     internal long RackTime, RackRtt;
     internal uint RackEnd, RackDsackRound, TlpEnd;
     internal byte RackWindowMult, RackPersist;
+
+    /// <summary>Forward RTO-recovery (RFC 5682): which step follows.</summary>
+    internal ForwardRto Forward;
+
+    // --- Fast Open (RFC 7413) ---
+
+    /// <summary><see cref="FastOpenBit"/>.</summary>
+    internal byte FastOpen;
+
+    /// <summary>Bytes of data in our SYN.</summary>
+    internal ushort FastOpenBytes;
+
+    /// <summary>TCP_FASTOPEN of a listener: how many connections opened by cookies may wait for their confirmation, of the whole stack; 0: no Fast Open.</summary>
+    public ushort FastOpenMost;
 
     // --- delivery rate (for BBR, TCP_INFO, pacing) ---
     internal ulong Delivered, DeliveredCe;

@@ -46,7 +46,7 @@ public sealed unsafe partial class TcpLayer
     /// <summary>The state of a connection as Linux tells it. What is not measured here (busy times, segments out of order) is 0.</summary>
     public TcpInfo Info(Tcb* t)
     {
-        const byte Timestamps = 1, Sack = 2, Scale = 4, Ecn = 8;
+        const byte Timestamps = 1, Sack = 2, Scale = 4, Ecn = 8, SynData = 32;
         uint mss = t->Mss == 0 ? 536u : t->Mss;
         long since(long time) => time == 0 ? 0 : (Now - time) / 1000;
         TcpInfo i = default;
@@ -56,7 +56,7 @@ public sealed unsafe partial class TcpLayer
         i.Probes = t->KeepProbes;
         i.Backoff = t->Backoff;
         i.Options = (byte)((t->IsFlag(TcbFlag.Timestamps) ? Timestamps : 0) | (t->IsFlag(TcbFlag.Sack) ? Sack : 0)
-            | (t->IsFlag(TcbFlag.WindowScale) ? Scale : 0) | (t->IsFlag(TcbFlag.Ecn) ? Ecn : 0));
+            | (t->IsFlag(TcbFlag.WindowScale) ? Scale : 0) | (t->IsFlag(TcbFlag.Ecn) ? Ecn : 0) | (IsSynDataTaken(t) ? SynData : 0));
         i.WindowScale = (byte)(t->SndScale | (t->RcvScale << 4));
         i.AppLimited = t->AppLimitedAt != 0 ? (byte)1 : (byte)0;
         i.Rto = (uint)(t->Rto << t->Backoff);

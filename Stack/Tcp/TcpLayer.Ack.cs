@@ -34,6 +34,9 @@ public struct AckSample
     public ulong PriorDelivered;
 
     internal long PriorTime, SendElapsed, NewestSent;
+
+    /// <summary>Something sent before the last timeout, and once only, has arrived (RFC 5682, 3.1, step 3 b).</summary>
+    internal bool OriginalArrived;
 }
 
 /// <content>Acknowledgements: windows, what they free, round trips (RFC 9293, 3.10.7.4, fifth; RFC 6298).</content>
@@ -114,7 +117,7 @@ public sealed unsafe partial class TcpLayer
     /// <summary>Everything before <paramref name="ack"/> has arrived.</summary>
     private void Acknowledge(Tcb* t, uint ack, in TcpSegment s, ref AckSample sample)
     {
-        bool onlyRetransmitted = true;
+        bool onlyRetransmitted = true, anyRetransmitted = false;
         long newest = -1;
         while (t->TxFirst != null && Seq.Before(t->TxFirst->Start, ack))
         {
@@ -149,6 +152,7 @@ public sealed unsafe partial class TcpLayer
                 onlyRetransmitted = false;
             }
 
+            anyRetransmitted |= x->Is(TxSegment.EverRetransmitted);
             t->TxFirst = x->Next;
             if (t->TxFirst != null)
             {
@@ -162,6 +166,8 @@ public sealed unsafe partial class TcpLayer
             _segments.Give(x);
         }
 
+        // Without SACK what was acknowledged together with a retransmission may have waited for it at the peer.
+        sample.OriginalArrived &= t->IsFlag(TcbFlag.Sack) || !anyRetransmitted;
         uint bytes = ack - t->SndUna;
         sample.Acked = bytes;
         if (newest >= 0)
@@ -197,6 +203,7 @@ public sealed unsafe partial class TcpLayer
         t->DeliveredTime = Now;
         t->DeliveredSegments++;
         sample.Delivered += x->Length;
+        sample.OriginalArrived |= !x->Is(TxSegment.EverRetransmitted) && Seq.AtMost(x->End, t->HighSeq);
         RackSample(t, x, in s);
         if (x->Sent >= sample.NewestSent)
         {

@@ -145,7 +145,15 @@ public sealed unsafe partial class TcpLayer
             t->Flags |= TcbFlag.Ecn;
         }
 
-        SendSyn(t);
+        if (Defers(t))
+        {
+            t->FastOpen |= FastOpenBit.Deferred;
+        }
+        else
+        {
+            SendSyn(t);
+        }
+
         return 0;
     }
 
@@ -182,6 +190,9 @@ public sealed unsafe partial class TcpLayer
 
         switch (t->State)
         {
+            case TcpState.SynSent:
+                SendDeferred(t);
+                break;
             case TcpState.SynReceived:
             case TcpState.Established:
                 t->Flags |= TcbFlag.FinQueued;
@@ -340,6 +351,7 @@ public sealed unsafe partial class TcpLayer
         to->UserMss = from->UserMss;
         to->UserReceiveBuffer = from->UserReceiveBuffer;
         to->MaxPacingRate = from->MaxPacingRate;
+        to->FastOpenMost = from->FastOpenMost;
     }
 
     private void SetFlag(Tcb* t, uint flag, bool on)

@@ -126,7 +126,8 @@ public sealed unsafe partial class TcpLayer
     /// <summary>SYN, or SYN-ACK, with all options (RFC 9293, 3.1; RFC 7323; RFC 2018; RFC 3168, 6.1.1).</summary>
     private void SendSyn(Tcb* t)
     {
-        bool answer = t->State == TcpState.SynReceived;
+        bool early = (t->FastOpen & FastOpenBit.Early) != 0;
+        bool answer = t->State == TcpState.SynReceived || early;
         byte* p = _stack.TransportHeader;
         byte* options = p + Field.TcpLength;
         byte* at = options;
@@ -154,6 +155,7 @@ public sealed unsafe partial class TcpLayer
             at += 4;
         }
 
+        at = PutFastOpen(t, options, at, answer, out uint most);
         byte flags = answer ? (byte)(TcpFlag.Syn | TcpFlag.Ack) : TcpFlag.Syn;
         bool wantEcn = _options.RequestEcn || CongestionControl.Of(t).NeedsEcn;
         if (answer ? t->IsFlag(TcbFlag.Ecn) : wantEcn && t->SynRetries < 2)
@@ -165,20 +167,34 @@ public sealed unsafe partial class TcpLayer
         uint window = InitialWindow(t);
         if (answer)
         {
-            t->RcvAdv = t->RcvNxt + window;
+            t->RcvAdv = early ? Seq.Max(t->RcvAdv, t->RcvNxt + window) : t->RcvNxt + window;
             t->LastAckSent = t->RcvNxt;
         }
 
-        t->SndNxt = t->Iss + 1;
+        const int MostPieces = 16;
+        Extent* pieces = stackalloc Extent[MostPieces];
+        uint count = 0, data = 0;
+        most = Math.Min(most, t->WriteSeq - (t->Iss + 1));
+        if (most != 0 && t->User != null)
+        {
+            count = _user.Gather(t, 0, most, pieces, MostPieces, out data);
+            t->FastOpenBytes = (ushort)data;
+            t->BytesSent += data;
+            t->DataSegmentsOut += data != 0 ? 1u : 0;
+        }
+
+        // Data in a SYN that is lost goes again when the connection is open; its acknowledgement may still come.
+        t->SndNxt = early ? t->SndNxt : t->Iss + 1 + t->FastOpenBytes;
         t->LastSent = Now;
         t->SegmentsOut++;
-        SendRaw(t->Local, t->Remote, t->LocalPort, t->RemotePort, t->Iss, answer ? t->RcvNxt : 0, flags, (ushort)window, (uint)(at - options), t->Tos, t->Ttl);
+        SendRaw(t->Local, t->Remote, t->LocalPort, t->RemotePort, t->Iss, answer ? t->RcvNxt : 0, flags, (ushort)window, (uint)(at - options), t->Tos, t->Ttl,
+            pieces, count, data);
         StartRetransmit(t, RetransmitTimer.Timeout, t->Rto << t->Backoff);
     }
 
-    /// <summary>A segment without data whose options lie behind the header already.</summary>
+    /// <summary>A segment of no connection, or a SYN, whose options lie behind the header already.</summary>
     private void SendRaw(in Address local, in Address remote, ushort localPort, ushort remotePort, uint seq, uint ack, byte flags, ushort window,
-        uint optionBytes, byte tos, byte ttl)
+        uint optionBytes, byte tos, byte ttl, Extent* pieces = null, uint pieceCount = 0, uint bytes = 0)
     {
         byte* p = _stack.TransportHeader;
         Wire.U16(p + Field.TcpSource, localPort);
@@ -192,6 +208,9 @@ public sealed unsafe partial class TcpLayer
         OutFrame frame = default;
         frame.Header = p;
         frame.HeaderLength = Field.TcpLength + optionBytes;
+        frame.Payload = pieces;
+        frame.PayloadCount = pieceCount;
+        frame.PayloadLength = bytes;
         _counters.SegmentsOut++;
         _ = _stack.SendIp(local, remote, Protocol.Tcp, (byte)(tos & 0xFC), ttl, mayFragment: false, Field.TcpChecksum, ref frame);
     }

@@ -139,9 +139,10 @@ public sealed unsafe partial class TcpLayer
             : Seq.After(s.End, t->RcvNxt) && (Seq.Before(s.Seq, t->RcvAdv) || s.Seq == t->RcvNxt);
         if (!acceptable)
         {
-            if (t->State == TcpState.SynReceived && s.Has(TcpFlag.Syn) && !s.Has(TcpFlag.Rst) && s.Seq == t->Irs)
+            bool early = (t->FastOpen & FastOpenBit.Early) != 0;
+            if ((t->State == TcpState.SynReceived || early) && s.Has(TcpFlag.Syn) && !s.Has(TcpFlag.Rst) && s.Seq == t->Irs)
             {
-                if (s.Has(TcpFlag.Ack) && s.Ack == t->SndNxt)
+                if (!early && s.Has(TcpFlag.Ack) && Seq.After(s.Ack, t->Iss) && Seq.AtMost(s.Ack, t->SndNxt))
                 {
                     Synchronised(t, ref s); // Simultaneous open: the peer's SYN-ACK.
                     return;
@@ -232,11 +233,17 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        if (!IsAckPlausible(t, in s))
+        bool unconfirmed = (t->FastOpen & FastOpenBit.Early) != 0;
+        if (!IsAckPlausible(t, in s) || (unconfirmed && Seq.AtMost(s.Ack, t->Iss)))
         {
             _counters.Drop(DropReason.TcpBadAck);
             Challenge(t);
             return;
+        }
+
+        if (unconfirmed)
+        {
+            Confirm(t);
         }
 
         TakeAck(t, ref s);
@@ -253,7 +260,8 @@ public sealed unsafe partial class TcpLayer
     /// <summary>The handshake is over: our SYN is acknowledged.</summary>
     private void Synchronised(Tcb* t, ref TcpSegment s)
     {
-        t->SndUna = t->Iss + 1;
+        uint early = LearnFastOpen(t, in s);
+        t->SndUna = t->Iss + 1 + early;
         t->SndNxt = t->SndUna;
         t->HighSeq = t->FackSeq = t->SmallEnd = t->SndUna;
         t->SndWnd = s.Has(TcpFlag.Syn) ? s.Window : (uint)s.Window << t->SndScale; // RFC 7323, 2.2
@@ -280,6 +288,15 @@ public sealed unsafe partial class TcpLayer
         t->TuneTime = Now;
         t->TuneSeq = t->RcvNxt;
         t->QuickAcks = 16;
+        if (early != 0)
+        {
+            t->BytesAcked += early;
+            if (t->User != null)
+            {
+                _user.Acked(t, early);
+            }
+        }
+
         if (t->IsFlag(TcbFlag.KeepAlive))
         {
             StartLife(t, t->KeepIdle * 1_000_000L);

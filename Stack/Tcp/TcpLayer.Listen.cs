@@ -65,6 +65,11 @@ public sealed unsafe partial class TcpLayer
         InitSending(t, leastIss != 0 && Seq.Before(iss, leastIss) ? leastIss : iss);
         InitReceiving(t);
         TakeSyn(t, in s);
+        if (TakeFastOpen(listener, t, ref s))
+        {
+            return;
+        }
+
         t->State = TcpState.SynReceived;
         t->Flags |= TcbFlag.Embryo;
         listener->Embryos.Add(t);

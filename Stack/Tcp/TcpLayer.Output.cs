@@ -29,7 +29,7 @@ public sealed unsafe partial class TcpLayer
             }
 
             uint pipe = t->Pipe;
-            TxSegment* lost = t->LostBytes != 0 ? NextLost(t) : null;
+            TxSegment* lost = t->LostBytes != 0 && t->Forward != ForwardRto.NewFirst ? NextLost(t) : null;
             if (lost != null)
             {
                 // After a timeout, and at the start of a recovery, the first goes whatever the window says.

@@ -22,6 +22,11 @@ public sealed unsafe partial class TcpLayer
             Undo(t);
         }
 
+        if (t->Forward != ForwardRto.Idle && t->CaState == CaState.Loss)
+        {
+            JudgeTimeout(t, in sample, duplicate);
+        }
+
         if (!sack && duplicate && t->DupAcks < 255)
         {
             t->DupAcks++;
@@ -41,6 +46,7 @@ public sealed unsafe partial class TcpLayer
 
             t->Cwnd = t->Cwnd < t->Mss ? t->Mss : t->Cwnd;
             t->CaState = CaState.Open;
+            t->Forward = ForwardRto.Idle;
             t->Flags &= ~TcbFlag.Undo;
             t->DupAcks = 0;
             control.StateChanged(t, CaState.Open);
@@ -94,7 +100,10 @@ public sealed unsafe partial class TcpLayer
         }
         else if (sample.Acked != 0 && t->IsFlag(TcbFlag.CwndLimited))
         {
-            control.Acked(t, in sample);
+            // What SACK told of before has made room already: the ACK that ends a recovery is no burst (RFC 5681, 3.1: a segment per round trip).
+            AckSample growth = sample;
+            growth.Acked = Math.Min(sample.Acked, sample.Delivered);
+            control.Acked(t, in growth);
         }
 
         Pace(t, control);
@@ -190,8 +199,10 @@ public sealed unsafe partial class TcpLayer
     private void EnterLoss(Tcb* t)
     {
         CongestionControl control = CongestionControl.Of(t);
+        t->Forward = ForwardRto.Idle;
         if (t->CaState is CaState.Open or CaState.Disorder || Seq.AtLeast(t->SndUna, t->HighSeq))
         {
+            t->Forward = ForwardRto.Asked; // RFC 5682, 3.1: not for a timeout within a recovery
             t->PriorCwnd = t->Cwnd;
             t->PriorSsthresh = t->Ssthresh;
             t->Ssthresh = control.SlowStartThreshold(t);
@@ -235,8 +246,34 @@ public sealed unsafe partial class TcpLayer
             || (dsack && t->UndoRetrans == 0);
     }
 
+    /// <summary>
+    /// F-RTO (RFC 5682, 3.1, and 2.1 without SACK): after a timeout new data goes first, where there is any. What was sent only once and arrives shows that nothing was lost, and the
+    /// timeout is undone; a duplicate, or SACK of the new data alone, shows that it was.
+    /// </summary>
+    private static void JudgeTimeout(Tcb* t, in AckSample sample, bool duplicate)
+    {
+        if (sample.OriginalArrived && t->IsFlag(TcbFlag.Undo))
+        {
+            Undo(t);
+        }
+        else if (duplicate || sample.Acked == 0)
+        {
+            t->Forward = sample.Delivered != 0 || duplicate ? ForwardRto.Idle : t->Forward;
+        }
+        else if (t->Forward == ForwardRto.Asked && Seq.Before(t->SndUna, t->HighSeq))
+        {
+            bool canSend = Seq.After(t->WriteSeq, t->SndNxt) && Seq.After(t->SndUna + t->SndWnd, t->SndNxt);
+            t->Forward = canSend ? ForwardRto.NewFirst : ForwardRto.Idle;
+        }
+        else
+        {
+            t->Forward = ForwardRto.Idle;
+        }
+    }
+
     private static void Undo(Tcb* t)
     {
+        t->Forward = ForwardRto.Idle;
         for (TxSegment* x = t->TxFirst; x != null; x = x->Next)
         {
             if (x->Is(TxSegment.Lost) && !x->Is(TxSegment.Retransmitted))

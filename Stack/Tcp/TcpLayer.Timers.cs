@@ -146,6 +146,22 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
+        if ((t->FastOpen & FastOpenBit.Early) != 0)
+        {
+            // The SYN-ACK first; what was sent behind it goes again when it has arrived.
+            if (t->SynRetries >= SynAckRetries)
+            {
+                End(t, Errno.TimedOut);
+                return;
+            }
+
+            t->SynRetries++;
+            t->Backoff++;
+            _counters.Timeouts++;
+            SendSyn(t);
+            return;
+        }
+
         if (t->TxFirst == null)
         {
             return;

@@ -32,6 +32,7 @@ public sealed unsafe partial class TcpLayer : IDisposable
         _mask = System.Numerics.BitOperations.RoundUpToPowerOf2(_options.MaxConnections) - 1;
         _buckets = (Tcb**)NativeMemory.AllocZeroed(_mask + 1, (nuint)sizeof(Tcb*));
         _bound = (Tcb**)NativeMemory.AllocZeroed(BoundBuckets, (nuint)sizeof(Tcb*));
+        _fastOpen = new FastOpenCache(_random);
         _timeWaits = new TimeWaitTable(_options.MaxTimeWait, _random);
     }
 
@@ -77,6 +78,11 @@ public sealed unsafe partial class TcpLayer : IDisposable
             _pending = t->PendingNext;
             t->PendingNext = null;
             t->Flags &= ~TcbFlag.Pending;
+            if (t->State == TcpState.SynSent && t->WriteSeq != t->Iss + 1)
+            {
+                SendDeferred(t);
+            }
+
             Output(t);
             if (t->IsFlag(TcbFlag.AckNow))
             {
@@ -224,6 +230,7 @@ public sealed unsafe partial class TcpLayer : IDisposable
         _stack.Wheel.Cancel(&t->LifeTimer);
         _stack.Wheel.Cancel(&t->PaceTimer);
         t->TimerMode = RetransmitTimer.Idle;
+        ForgetEarly(t);
         Unpend(t);
         t->Flags &= ~TcbFlag.AckNow;
         Leave(t);

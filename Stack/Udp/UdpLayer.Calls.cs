@@ -7,6 +7,9 @@ public sealed unsafe partial class UdpLayer
 {
     private const ushort FirstEphemeral = 32768, EphemeralPorts = 28232; // Linux's default range, 32768-60999
 
+    /// <summary>Sockets that may share an address and port (SO_REUSEPORT, SO_REUSEADDR): each datagram to it looks at all of them.</summary>
+    private const uint MostSharing = 256;
+
     /// <summary>rmem_default in socket(7).</summary>
     public const uint DefaultReceiveLimit = 212_992;
 
@@ -52,6 +55,11 @@ public sealed unsafe partial class UdpLayer
             return Errno.AddressInUse;
         }
 
+        if (Sharing(local, port) >= MostSharing)
+        {
+            return Errno.NoBuffers;
+        }
+
         s->Local = local;
         s->LocalPort = port;
         s->ReuseAddress = reuseAddress;
@@ -60,6 +68,17 @@ public sealed unsafe partial class UdpLayer
         s->Next = *bucket;
         *bucket = s;
         return 0;
+    }
+
+    private uint Sharing(in Address local, ushort port)
+    {
+        uint count = 0;
+        for (UdpSocket* s = *BucketOf(local, port); s != null; s = s->Next)
+        {
+            count += s->LocalPort == port && s->Local == local ? 1u : 0;
+        }
+
+        return count;
     }
 
     /// <summary>Gives the port back, and the peer.</summary>

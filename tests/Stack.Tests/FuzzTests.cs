@@ -5,16 +5,13 @@ public sealed unsafe class FuzzTests
 {
     /// <summary>Frames of a real exchange, changed at random, go into live stacks next to the true ones; the exchange still ends well.</summary>
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
+    [MemberData(nameof(Seeds))]
     public void MutatedFramesDoNoHarm(int seed)
     {
         using Simulation sim = new(seed);
         Host a = sim.Add("198.18.0.1", "2001:2::1"), b = sim.Add("198.18.0.2", "2001:2::2");
         TransferTests.Exchange(sim, a, b, TransferTests.Bytes(30_000, 1), TransferTests.Bytes(30_000, 2), v6: seed % 2 == 0);
-        List<byte[]> corpus = [.. sim.Capture.Select(c => c.Frame), .. Seeds(a, b)];
+        List<byte[]> corpus = [.. sim.Capture.Select(c => c.Frame), .. Others(a, b)];
         Random random = new(seed);
         Conn listener = b.Listen(80);
         Conn listener6 = b.Listen(80, v6: true);
@@ -109,7 +106,108 @@ public sealed unsafe class FuzzTests
         Assert.Equal(1ul, b.Stack.Counters.CookiesTaken);
     }
 
-    private static IEnumerable<byte[]> Seeds(Host a, Host b)
+    /// <summary>
+    /// A flood of SYNs and blind resets, data and SYNs at guessed numbers, while a connection carries data both ways and new ones are made: they go on, memory stays bounded, and
+    /// afterwards nothing is left.
+    /// </summary>
+    [Fact]
+    public void AnAttackDisturbsNobody()
+    {
+        using Simulation sim = new(9);
+        Host a = sim.Add("198.18.0.1", "2001:2::1"), b = sim.Add("198.18.0.2", "2001:2::2");
+        TransferTests.Exchange(sim, a, b, TransferTests.Bytes(1000, 1), TransferTests.Bytes(1000, 1), v6: false);
+        byte[] syn = sim.Capture.First(c => c.Frame[12] == 8 && c.Frame[13] == 0 && c.Frame[47] == TcpFlag.Syn).Frame;
+        byte[] data = sim.Capture.First(c => c.Frame.Length > 1000 && c.Frame[29] == 1).Frame;
+        Conn victim = b.Listen(90, backlog: 64);
+        Random random = new(2);
+        long attacks = 0, last = 0;
+        uint most = 0;
+        sim.KeepsCapture = false;
+        sim.AfterStep = () =>
+        {
+            if (sim.Now - last < 200)
+            {
+                return; // Five bursts per millisecond: what they bring about is a step of its own.
+            }
+
+            last = sim.Now;
+            for (int i = 0; i < 300; i++, attacks++)
+            {
+                // From anywhere to the listener, or as if from a to the connection that is open, ports known.
+                bool flood = random.Next(2) == 0;
+                byte[] frame = (byte[])(flood || random.Next(2) == 0 ? syn : data).Clone();
+                Conn? target = flood ? null : b.Sockets.Values.FirstOrDefault(c => c.Tcb->State == TcpState.Established);
+                if (target == null)
+                {
+                    frame[28] = (byte)random.Next(1, 256);
+                    frame[29] = (byte)random.Next(3, 256);
+                    frame[34] = (byte)random.Next(1, 256);
+                    frame[36] = 0;
+                    frame[37] = 90;
+                }
+                else
+                {
+                    fixed (byte* p = frame)
+                    {
+                        Wire.U16(p + 34, target.Tcb->RemotePort);
+                        Wire.U16(p + 36, target.Tcb->LocalPort);
+                    }
+
+                    frame[47] = random.Next(3) switch { 0 => TcpFlag.Rst, 1 => TcpFlag.Syn, _ => frame[47] };
+                }
+
+                random.NextBytes(frame.AsSpan(38, 8)); // sequence number and acknowledgement
+                fixed (byte* p = frame)
+                {
+                    *(ushort*)(p + 24) = 0;
+                    *(ushort*)(p + 24) = Checksum.Finish(Checksum.Sum(p + 14, 20));
+                }
+
+                sim.Inject(b, frame, good: true);
+            }
+
+            most = Math.Max(most, b.Tcp.Count);
+        };
+        for (int round = 0; round < 3; round++)
+        {
+            // New connections to another port, and bulk on them.
+            Conn listener = b.Listen(80);
+            Conn client = a.Dial(b, 80);
+            Conn? server = null;
+            sim.Until(() => (server ??= b.Accept(listener)) != null, what: "a connection under attack");
+            byte[] forth = TransferTests.Bytes(300_000, round), back = TransferTests.Bytes(200_000, round + 10);
+            Assert.Equal(forth.Length, client.Write(forth));
+            Assert.Equal(back.Length, server!.Write(back));
+            sim.Until(() => server.Received.Count == forth.Length && client.Received.Count == back.Length, what: "bulk under attack");
+            Assert.True(forth.AsSpan().SequenceEqual(server.Received.ToArray()) && back.AsSpan().SequenceEqual(client.Received.ToArray()));
+            Assert.Equal((0, 0), (client.Tcb->Error, server.Tcb->Error));
+            client.Abort();
+            server.Abort();
+            listener.Close();
+        }
+
+        sim.AfterStep = null;
+        Assert.True(attacks > 5_000, $"{attacks} attacks");
+        Assert.True(most <= 64 + 16, $"{most} connections");
+        Assert.True(b.Stack.Counters.CookiesSent > 1000);
+        victim.Close();
+        sim.Pass(400_000_000);
+        Assert.Equal((0u, (0u, 0u)), (b.Tcp.Count, b.Tcp.Held));
+    }
+
+    /// <summary>Seeds of the mutation: a few, or (NK_LONG) many.</summary>
+    public static TheoryData<int> Seeds()
+    {
+        TheoryData<int> seeds = [];
+        for (int i = 1; i <= (Environment.GetEnvironmentVariable("NK_LONG") is { Length: > 0 } ? 300 : 8); i++)
+        {
+            seeds.Add(i);
+        }
+
+        return seeds;
+    }
+
+    private static IEnumerable<byte[]> Others(Host a, Host b)
     {
         // An echo request, a fragment, an ICMP error, IPv6 with extension headers, discovery; the checksums do not matter here.
         string to = Convert.ToHexString(BitConverter.GetBytes(b.Mac).AsSpan(0, 6)), from = Convert.ToHexString(BitConverter.GetBytes(a.Mac).AsSpan(0, 6));

@@ -49,6 +49,11 @@ internal sealed unsafe class Simulation : IDisposable
 
     public List<(long Time, byte[] Frame)> Capture { get; } = [];
 
+    /// <summary>Long runs do without.</summary>
+    public bool KeepsCapture { get; set; } = true;
+
+    public Host OtherThan(Host host) => _hosts[0] == host ? _hosts[1] : _hosts[0];
+
     public Host Add(string address4, string address6, StackOptions? options = null, uint mtu = 1500, uint gso = 0, bool offload = false)
     {
         Host host = new(this, options ?? new StackOptions { MaxConnections = 1024, MaxTimeWait = 1024, MaxSegments = 1 << 16, MaxBlocks = 1 << 13 },
@@ -59,7 +64,11 @@ internal sealed unsafe class Simulation : IDisposable
 
     public void Send(Host from, byte[] frame, uint gso, bool good)
     {
-        Capture.Add((Now, frame));
+        if (KeepsCapture)
+        {
+            Capture.Add((Now, frame));
+        }
+
         Impairment i = from.Impairment;
         Host to = _hosts[0] == from ? _hosts[1] : _hosts[0];
         if (i.Drop?.Invoke(frame) == true || _random.NextDouble() < i.Loss)
@@ -310,7 +319,10 @@ internal sealed unsafe class Host : ILink, ITcpUser
         return Adopt(t);
     }
 
-    public Conn? Accept(Conn listener)
+    /// <summary>The other end's host.</summary>
+    public Host PeerOf(Conn c) => _simulation.OtherThan(c.Host);
+
+    public Conn? Accept(Conn listener, bool discard = false)
     {
         Tcb* t = TcpLayer.Accept(listener.Tcb);
         if (t == null)
@@ -319,6 +331,7 @@ internal sealed unsafe class Host : ILink, ITcpUser
         }
 
         Conn c = Adopt(t);
+        c.Discards = discard;
         Tcp.Pull(t); // What came before somebody was there.
         return c;
     }
@@ -369,6 +382,26 @@ internal sealed unsafe class Conn
 
     public long InFlight => _written - _acked;
 
+    /// <summary>What arrives is counted, not kept.</summary>
+    public bool Discards { get; set; }
+
+    /// <summary>Bytes that arrived.</summary>
+    public long Taken { get; private set; }
+
+    /// <summary>There is always more to send.</summary>
+    public bool IsEndless { get; set; }
+
+    /// <summary>Writes until the buffer of this test is full.</summary>
+    public void Fill()
+    {
+        long room = (1 << 22) - InFlight;
+        if (room > 1 << 16)
+        {
+            _written += room;
+            Host.Tcp.Write(Tcb, (uint)room, more: false);
+        }
+    }
+
     public TcpState State => Tcb->State;
 
     /// <summary>Writes as much as the buffer of this test holds; returns how much.</summary>
@@ -416,7 +449,12 @@ internal sealed unsafe class Conn
     internal uint Take(byte* data, uint length)
     {
         uint take = (uint)Math.Min(Appetite, length);
-        Received.AddRange(new ReadOnlySpan<byte>(data, (int)take).ToArray());
+        Taken += take;
+        if (!Discards)
+        {
+            Received.AddRange(new ReadOnlySpan<byte>(data, (int)take).ToArray());
+        }
+
         Appetite -= Appetite == long.MaxValue ? 0 : take;
         return take;
     }
@@ -425,6 +463,10 @@ internal sealed unsafe class Conn
     {
         _acked += bytes;
         Assert.True(_acked <= _written, "more acknowledged than written");
+        if (IsEndless)
+        {
+            Fill();
+        }
     }
 
     internal uint Gather(uint offset, uint length, Extent* pieces, uint most, out uint found)

@@ -12,6 +12,9 @@ internal sealed unsafe class Dctcp(byte index) : CongestionControl(index)
         public ulong Acked, Marked;
     }
 
+    /// <summary>alpha, 0 to 1, of a connection that uses this.</summary>
+    public static double AlphaOf(Tcb* t) => (double)((State*)t->Control)->Alpha / Max;
+
     public override string Name => "dctcp";
 
     public override bool EchoesExactly => true;

@@ -187,6 +187,7 @@ public sealed class ConnectionScripts
         +0 read 0
         +0 < . 1:100 ack 1 win 512
         +0 none
+        +0 read 0
         +0 < . 1:100 ack 1 win 512 ts 200 last
         +0 > . 1:0 ack 101 ts 200
         """);
