@@ -145,7 +145,7 @@ public sealed unsafe partial class TcpLayer
             t->Flags |= TcbFlag.Ecn;
         }
 
-        if (Defers(t))
+        if (WaitsForData(t))
         {
             t->FastOpen |= FastOpenBit.Deferred;
         }

@@ -40,7 +40,7 @@ public sealed unsafe partial class TcpLayer
     public static bool IsSynDataTaken(Tcb* t) => (t->FastOpen & FastOpenBit.Used) != 0;
 
     /// <summary>Whether the SYN of a connection waits for data.</summary>
-    private bool Defers(Tcb* t)
+    private bool WaitsForData(Tcb* t)
     {
         byte* cookie = stackalloc byte[FastOpenCache.MaxCookie];
         return (t->FastOpen & FastOpenBit.Wanted) != 0 && _fastOpen.Find(t->Remote, Now, cookie, out _) != 0;

@@ -130,6 +130,12 @@ internal sealed unsafe class KernelScript : IDisposable
                 _listener.Bind(new IPEndPoint(Local, _segments.Port));
                 _listener.Listen(words.Length > 2 ? Number(words[2]) : 128);
                 break;
+            case "defer":
+                Set(_listener!, 9, Number(words[1]));
+                break;
+            case "acceptable":
+                Assert.Equal(Number(words[1]) != 0, _listener!.Poll(Number(words[1]) != 0 ? Patience * 1000 : 0, SelectMode.SelectRead));
+                break;
             case "fastopen":
                 Set(_listener!, 23, Number(words[1]));
                 break;
