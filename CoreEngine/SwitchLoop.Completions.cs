@@ -35,6 +35,11 @@ internal sealed unsafe partial class SwitchLoop
                 guest.Counters->NqesToGuest++;
                 Complete(guest, connection->QueueSet, e, loud: true);
                 break;
+            case Op.Connecting when connection->State == ConnectionState.Connecting:
+                SetLocal(_table.Rows + id, e);
+                guest.Counters->NqesToGuest++;
+                Complete(guest, connection->QueueSet, e, loud: false);
+                break;
             case Op.AcceptDone when (connection->Flags & ConnectionFlags.AcceptPending) != 0:
                 AcceptDone(nsm, guest, id, connection, e);
                 break;
@@ -103,6 +108,8 @@ internal sealed unsafe partial class SwitchLoop
 
                 break;
             case Op.ConnectDone when connection->State == ConnectionState.Connecting:
+                Nqe bound = (connection->Flags & ConnectionFlags.HasMemory) != 0 ? _table.Memories[id].Bind : default;
+                SetLocal(row, &bound);
                 SetState(connection, id, ConnectionState.Open);
                 break;
             default:

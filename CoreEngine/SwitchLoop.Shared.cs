@@ -245,6 +245,11 @@ internal sealed unsafe partial class SwitchLoop
             case Op.ListenDone:
                 DropTwin(connection);
                 break;
+            case Op.Connecting when second->Control == Op.Connect:
+                SetLocal(_table.Rows + first, e);
+                guest.Counters->NqesToGuest++;
+                Complete(guest, connection->QueueSet, e, loud: false);
+                break;
             case Op.ConnectDone when second->Control == Op.Connect && e->Size == 0:
                 TakeOver(guest, first, connection, id, second, e);
                 break;

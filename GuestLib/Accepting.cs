@@ -181,6 +181,30 @@ internal static unsafe class Accepting
         return true;
     }
 
+    /// <summary>
+    /// TCP_DEFER_ACCEPT: what the connection waited for lies at the NSM, and is here in a moment: accept(2) returns when it can be read. Bounded, because a connection
+    /// whose time was up comes without any.
+    /// </summary>
+    private static void AwaitData(int listenerFd, SocketSlot* accepted, uint listener, uint id)
+    {
+        const long Longest = 10_000_000; // nanoseconds
+        if (!Options.IsOn(Orphans.HalfOf(listenerFd, listener), Abi.IPPROTO_TCP, Abi.TCP_DEFER_ACCEPT))
+        {
+            return; // switched off again
+        }
+
+        long deadline = Libc.Now() + Longest;
+        while (Volatile.Read(ref accepted->RxTail) == accepted->RxHead && (Volatile.Read(ref accepted->Status) & (SocketStatus.PeerClosed | SocketStatus.Reset)) == 0
+            && !Region.Dead && Libc.Now() < deadline)
+        {
+            uint ticket = Draining.Ticket();
+            if (!Draining.All() && Volatile.Read(ref accepted->RxTail) == accepted->RxHead)
+            {
+                _ = Waiting.Hold(id, deadline, ticket);
+            }
+        }
+    }
+
     /// <summary>Takes the first announced connection; -2 when there is none any more.</summary>
     private static int Take(int listenerFd, SocketSlot* s, uint listener, void* address, uint* length, int flags)
     {
@@ -248,6 +272,11 @@ internal static unsafe class Accepting
         {
             _ = Closing.Close(fd);
             return Libc.Fail(Abi.ECONNABORTED);
+        }
+
+        if ((s->OptionMask & (1ul << OptionTable.DeferAccept)) != 0)
+        {
+            AwaitData(listenerFd, accepted, listener, id);
         }
 
         error = address == null ? 0 : Addresses.Put(s->Domain, entry.PeerLow, entry.PeerHigh, (ushort)entry.PeerPort, address, length);

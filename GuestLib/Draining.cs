@@ -194,6 +194,9 @@ internal static unsafe class Draining
             case Op.ConnectDone:
                 Connected(s, nqe);
                 break;
+            case Op.Connecting:
+                Named(s, nqe);
+                return; // who wants to know looks by oneself
             case Op.AcceptDone:
                 Accepted(s, nqe);
                 break;
@@ -413,6 +416,18 @@ internal static unsafe class Draining
         Changed(s);
     }
 
+    /// <summary>A connect is under way from that address and port.</summary>
+    private static void Named(SocketSlot* s, Nqe* nqe)
+    {
+        if ((Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0)
+        {
+            s->LocalLow = nqe->OpData;
+            s->LocalHigh = nqe->DataPtr;
+            s->LocalPort = nqe->Aux;
+            Interlocked.Or(ref s->Status, Status.Named); // Release: pairs with getsockname's look.
+        }
+    }
+
     private static void Accepted(SocketSlot* s, Nqe* nqe)
     {
         if (nqe->Size == 0)
@@ -450,6 +465,9 @@ internal static class Status
 
     /// <summary>SO_LINGER is on: close(2) waits.</summary>
     internal const uint Lingers = 1 << 22;
+
+    /// <summary>The slot has the local address of the last attempt to connect.</summary>
+    internal const uint Named = 1 << 23;
 
     /// <summary>Bound by the program (Connect keeps the address).</summary>
     internal const uint ExplicitBound = 1 << 19;

@@ -345,8 +345,22 @@ internal static unsafe class Opening
 
         if (Addresses.IsLoopback(low, high) || Region.IsOwnAddress(low, high))
         {
-            BecomeNative(fd, s);
-            return Real.connect(fd, address, length);
+            if (nonBlocking)
+            {
+                BecomeNative(fd, s);
+                return Real.connect(fd, address, length);
+            }
+
+            // One that was refused may try another address, one that is not the guest's.
+            int result = Real.connect(fd, address, length);
+            if (result == 0 || Libc.Errno is Abi.EINPROGRESS or Abi.EINTR)
+            {
+                int errno = Libc.Errno;
+                BecomeNative(fd, s);
+                Libc.Errno = errno;
+            }
+
+            return result;
         }
 
         if (Addresses.IsWildcard(low, high))
@@ -374,6 +388,7 @@ internal static unsafe class Opening
         s->PeerHigh = high;
         s->PeerPort = port;
         s->Error = 0;
+        Interlocked.And(ref s->Status, ~Status.Named);
         Interlocked.Or(ref s->Status, SocketStatus.Connecting);
         bool sent = Rings.Job(s->QueueSet, elements, count + 1);
         Locks.Leave(ref s->ControlLock);
@@ -384,7 +399,13 @@ internal static unsafe class Opening
     private static int ConnectFailed(SocketSlot* s)
     {
         int error = Interlocked.Exchange(ref s->Error, 0);
-        Interlocked.And(ref s->Status, ~Status.ConnectFailed);
+        uint status = Interlocked.And(ref s->Status, ~Status.ConnectFailed);
+        if ((status & Status.ExplicitBound) == 0 || (status & SocketStatus.WildcardBound) != 0)
+        {
+            s->LocalLow = 0; // the port stays to be seen, as the kernel has it
+            s->LocalHigh = s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0;
+        }
+
         return Libc.Fail(error == 0 ? Abi.ECONNABORTED : error);
     }
 

@@ -34,7 +34,8 @@ internal static unsafe class Readiness
         {
             // shutdown(2) leaves its mark on these too.
             uint shut = (status & SocketStatus.ShutRead) != 0 ? Abi.EPOLLIN | Abi.EPOLLRDNORM | Abi.EPOLLRDHUP : 0;
-            return (status & SocketStatus.Connecting) != 0 ? shut : shut | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP;
+            uint error = s->Error != 0 ? Abi.EPOLLERR : 0; // of a connection that was given up (AF_UNSPEC)
+            return (status & SocketStatus.Connecting) != 0 ? shut : shut | error | Abi.EPOLLOUT | Abi.EPOLLWRNORM | Abi.EPOLLHUP;
         }
 
         uint events = 0;

@@ -78,6 +78,11 @@ internal sealed unsafe partial class KernelStack
         }
 
         SetBindFlags(s->Fd, flags);
+        if (address.Port == 0)
+        {
+            _ = Sys.SetInt(s->Fd, Sys.IPPROTO_IP, Sys.IP_BIND_ADDRESS_NO_PORT, 0); // as an attempt to connect left it
+        }
+
         if (s->Family == Libc.AF_INET6)
         {
             // Explicitly both ways: net.ipv6.bindv6only may be set here, and the guest has decided for itself.

@@ -98,6 +98,12 @@ internal sealed unsafe partial class KernelStack : INetworkStack
             error = -Sys.Listen(s->Fd, backlog);
         }
 
+        if (error == Libc.EINVAL && s->Phase == Phase.Bound)
+        {
+            Disconnect(s->Fd); // an attempt to connect that failed is still in the kernel's books
+            error = -Sys.Listen(s->Fd, backlog);
+        }
+
         if (error == 0 && s->Fd4 >= 0)
         {
             error = -Sys.Listen(s->Fd4, backlog);
@@ -134,6 +140,7 @@ internal sealed unsafe partial class KernelStack : INetworkStack
         };
         if (error == Libc.EINPROGRESS)
         {
+            _host.Connecting(c, SockAddr.LocalOf(s->Fd));
             return;
         }
 

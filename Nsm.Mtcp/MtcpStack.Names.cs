@@ -126,6 +126,7 @@ internal sealed unsafe partial class MtcpStack
         {
             s->Phase = Phase.Connecting;
             s->Told = c->SendHead;
+            _host.Connecting(c, EndpointOf(s->T->Local, s->T->LocalPort));
         }
 
         return error;

@@ -26,10 +26,13 @@ public sealed unsafe partial class SharedMemStack
             Phase.Listening => EISCONN,
             _ => StartConnect(s, in address),
         };
-        if (error != Libc.EINPROGRESS)
+        if (error == Libc.EINPROGRESS)
         {
-            _host.CompleteAddress(c, Op.ConnectDone, error, error == 0 ? s->Local : default);
+            _host.Connecting(c, s->Local);
+            return;
         }
+
+        _host.CompleteAddress(c, Op.ConnectDone, error, error == 0 ? s->Local : default);
     }
 
     /// <inheritdoc/>

@@ -35,7 +35,7 @@ public unsafe interface INetworkStack
     /// <summary>Listen; answered by <see cref="StackHost.CompleteAddress"/>.</summary>
     void Listen(Connection* c, int backlog);
 
-    /// <summary>Connect; answered by <see cref="StackHost.CompleteAddress"/> when established or failed.</summary>
+    /// <summary>Connect; answered by <see cref="StackHost.CompleteAddress"/> when established or failed, or by <see cref="StackHost.Connecting"/> and later that.</summary>
     void Connect(Connection* c, in Endpoint address, NqeFlags flags);
 
     /// <summary>Puts the value into <paramref name="value"/> (at most <paramref name="room"/> bytes) and its length into <paramref name="length"/>. Returns an errno.</summary>

@@ -19,6 +19,9 @@ public sealed unsafe partial class StackHost
         e->Size = (uint)error;
     }
 
+    /// <summary>Instead of completing Connect at once: it is under way, from that address. The program may ask for it (getsockname(2)).</summary>
+    public void Connecting(Connection* c, in Endpoint local) => local.To(Complete(c, Op.Connecting));
+
     /// <summary>The stack has taken that many bytes of the queued Sends: those that are done are completed.</summary>
     public void Sent(Connection* c, ulong bytes)
     {

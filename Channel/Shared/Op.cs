@@ -109,6 +109,11 @@ public enum Op : byte
     /// <summary>Completion of <see cref="Accept"/>: local address, Aux = local port, Size = errno.</summary>
     AcceptDone = 0x80 | Accept,
 
+    /// <summary>
+    /// A <see cref="Connect"/> of a SOCK_STREAM socket is under way: local address, Aux = local port. Not its answer, which comes later; nobody is woken for it.
+    /// </summary>
+    Connecting = 0xC0 | Connect,
+
     /// <summary>Nothing of the socket remains; its ids may be used again.</summary>
     Closed = 0x80 | Close,
 }

@@ -83,26 +83,32 @@ internal static unsafe class Sockets
             return DatagramNames.GetSockName(fd, s, address, length);
         }
 
-        uint status = s == null ? 0 : Volatile.Read(ref s->Status);
-        if ((status & (SocketStatus.Bound | SocketStatus.Connected)) == 0)
-        {
-            return Real.getsockname(fd, address, length);
-        }
-
-        // An accepted connection's local address comes with AcceptDone.
-        while ((status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->LocalPort) == 0 && !Region.Dead
-            && (Volatile.Read(ref s->Status) & SocketStatus.Reset) == 0 && !Sending.IsLost(s))
+        // The local address of an accepted connection comes with AcceptDone, that of one under way with Connecting. Both are quiet: they do not ring, so look again by oneself.
+        while (s != null && LacksName(s))
         {
             uint ticket = Draining.Ticket();
-            if (!Draining.All() && Volatile.Read(ref s->LocalPort) == 0)
+            if (!Draining.All() && LacksName(s))
             {
-                // AcceptDone is quiet: it does not ring, so look again by oneself.
                 _ = Waiting.Hold(Fds.IdOf(fd), Libc.Now() + 200_000, ticket);
             }
         }
 
+        uint status = s == null ? 0 : Volatile.Read(ref s->Status);
+        if ((status & (SocketStatus.Bound | SocketStatus.Connected | Status.Named)) == 0)
+        {
+            return Real.getsockname(fd, address, length);
+        }
+
         int error = Addresses.Put(s->Domain, s->LocalLow, s->LocalHigh, s->LocalPort, address, length);
         return error == 0 ? 0 : Libc.Fail(error);
+    }
+
+    private static bool LacksName(SocketSlot* s)
+    {
+        uint status = Volatile.Read(ref s->Status);
+        return !Region.Dead && ((status & SocketStatus.Connected) != 0
+            ? Volatile.Read(ref s->LocalPort) == 0 && (status & SocketStatus.Reset) == 0 && !Sending.IsLost(s)
+            : (status & (SocketStatus.Connecting | Status.Named)) == SocketStatus.Connecting);
     }
 
     [RuntimeExport("getpeername")]

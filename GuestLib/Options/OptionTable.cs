@@ -59,7 +59,7 @@ internal static class OptionTable
     /// <summary>The rows of IPv6 among the first; the NSM does not have them on a connection that came by IPv4.</summary>
     internal const ulong Six = 0x1Ful << (Told - 5);
 
-    internal const int KeepAlive = 0, SendBuffer = 1, ReceiveBuffer = 2, Linger = 3, NotSentLowWater = 4, ReuseAddress = Told, ReusePort = Told + 1,
+    internal const int KeepAlive = 0, SendBuffer = 1, ReceiveBuffer = 2, Linger = 3, NotSentLowWater = 4, DeferAccept = 13, ReuseAddress = Told, ReusePort = Told + 1,
         ReceiveLowWater = Told + 2, ReceiveTimeout = Told + 3, SendTimeout = Told + 4, ReceiveTimeoutNew = Told + 5, SendTimeoutNew = Told + 6, V6Only = Told + 7, BindNoPort = Told + 8;
 
     /// <summary>Bit of a socket that has an option set without effect on TCP.</summary>
@@ -77,7 +77,7 @@ internal static class OptionTable
     /// <summary>Level, name, <see cref="OptionSet"/>, <see cref="OptionGet"/>, errno when refused.</summary>
     private static ReadOnlySpan<byte> Rows => new byte[]
     {
-        // Told to the NSM; the order of the first five and the number of rows are named above.
+        // Told to the NSM; the places of some and the number of rows are named above.
         Sock, 9, W, I, 0, // SO_KEEPALIVE
         Sock, 7, W, I, 0, // SO_SNDBUF
         Sock, 8, W, I, 0, // SO_RCVBUF

@@ -125,6 +125,31 @@ public sealed unsafe class ForwardingTests : IDisposable
         }
     }
 
+    /// <summary>Rows show it, and the guest is told without being woken, as often as it connects.</summary>
+    [Fact]
+    public void A_connect_under_way_tells_its_address_quietly()
+    {
+        _guest.Claim(4, 0);
+        _guest.Subscribe(0);
+        _guest.Post(0, RingKind.Job, Make.Socket(4));
+        uint id = _nsm.Expect(Op.Socket, RingKind.Job).Socket;
+        _nsm.Post(RingKind.Completion, Make.Nqe(Op.Connecting, id, 3, 4, aux: 40000)); // makes no sense, and is dropped
+        _guest.Post(0, RingKind.Job, Make.Nqe(Op.Connect, 4, 1, 2, aux: 80));
+        _ = _nsm.Expect(Op.Connect, RingKind.Job);
+        _ = _guest.DoorbellsRung();
+        _guest.ProcessOf(0)->Asleep = 1;
+        _nsm.Post(RingKind.Completion, Make.Nqe(Op.Connecting, id, 3, 4, aux: 40001));
+        Nqe[] one = new Nqe[1];
+        Waiting.Until(() => _guest.TryTake(0, RingKind.Completion, one) == 1, "Connecting without doorbell");
+        Assert.Equal((Op.Connecting, 4u, 3ul, 4ul, (ushort)40001), (one[0].Op, one[0].Socket, one[0].OpData, one[0].DataPtr, one[0].Aux));
+        Assert.Equal((1u, 0), (_guest.ProcessOf(0)->Asleep, _guest.DoorbellsRung()));
+        using Stats stats = _host.Stats();
+        Assert.Equal((ConnectionState.Connecting, (ushort)40001), (stats.Row(id).State, stats.Row(id).LocalPort));
+        _nsm.Post(RingKind.Completion, Make.Nqe(Op.ConnectDone, id, size: 111));
+        Assert.Equal(Op.ConnectDone, _guest.Take(0, RingKind.Completion).Op);
+        Assert.Equal((ConnectionState.Open, (ushort)0), (stats.Row(id).State, stats.Row(id).LocalPort));
+    }
+
     [Fact]
     public void Quiet_completions_ring_only_for_who_waits_for_space()
     {

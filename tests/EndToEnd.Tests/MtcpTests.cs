@@ -32,6 +32,17 @@ public sealed class MtcpTests : IDisposable
         }
     }
 
+    /// <summary>programs/connecting.py, likewise.</summary>
+    [Fact]
+    public void A_socket_has_its_name_while_it_connects()
+    {
+        string expected = Programs.RunNatively(ConnectingTests.Server("127.0.0.1", 0), at => ConnectingTests.Client("127.0.0.1", at));
+        using GuestProcess server = _nk.Outside.Start(ConnectingTests.Server("0.0.0.0", 7005));
+        Programs.AwaitLine(server, "ready");
+        CommandResult client = _nk.Run("a", TimeSpan.FromSeconds(60), ConnectingTests.Client(_nk.Outside.Ipv4, 7005));
+        Assert.Equal(expected, client.Output + client.Error);
+    }
+
     /// <summary>programs/datagrams.py, likewise.</summary>
     [Fact]
     public void Datagrams_do_what_the_kernels_do()

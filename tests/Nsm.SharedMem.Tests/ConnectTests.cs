@@ -80,8 +80,10 @@ public sealed class ConnectTests
         FakeSocket given = nsm.First.Socket(); // answered behind it in the same ring: the late one has been seen by then
         Assert.Equal(Libc.ECONNREFUSED, given.Connect(SharedMemNsm.Address2, 9));
         Assert.Equal(2, listener.Announced.Count);
+        Assert.Equal(SharedMemNsm.Address1, late.ConnectsFrom?.Address.ToString());
         FakeSocket server = listener.Accept(out _);
-        Assert.Equal(0, (int)late.Complete(Op.ConnectDone).Size);
+        Nqe done = late.Complete(Op.ConnectDone);
+        Assert.Equal((0u, late.ConnectsFrom!.Port), (done.Size, (int)done.Aux));
         server.Close();
     }
 

@@ -47,6 +47,9 @@ public sealed class FakeSocket
     /// <summary>PeerClosed came.</summary>
     public bool PeerClosed { get; private set; }
 
+    /// <summary>The address of the attempt to connect that is, or was, under way.</summary>
+    public IPEndPoint? ConnectsFrom { get; private set; }
+
     /// <summary>errno of Reset; 0: none came.</summary>
     public int ResetError { get; private set; }
 
@@ -282,6 +285,10 @@ public sealed class FakeSocket
                 SendsOut--;
                 SendError = (int)e.OpData;
                 Guest.FreeTxAt(e.DataPtr);
+                break;
+            case Op.Connecting:
+                _ = Address(e, out IPEndPoint from);
+                ConnectsFrom = from;
                 break;
             case Op.Closed:
                 IsClosed = true;

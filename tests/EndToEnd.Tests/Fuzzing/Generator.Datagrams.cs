@@ -51,7 +51,8 @@ internal sealed partial class Generator
             bool isLocal = address.Contains($"/{process.Host}/", StringComparison.Ordinal) || address.Contains("lo/", StringComparison.Ordinal)
                 || address.Contains($"m:{process.Host}/", StringComparison.Ordinal);
             bool isBound = fd.Bound.Length > 0 && !fd.Bound.Contains("/lo/", StringComparison.Ordinal);
-            if (isLocal && isBound || (fd.PeerIsLocal ?? isLocal) != isLocal)
+            bool isUnread = fd.UnreadSends > 0 && fd.UnreadIsLocal != isLocal;
+            if ((isLocal && isBound) || (fd.PeerIsLocal ?? isLocal) != isLocal || isUnread)
             {
                 return;
             }

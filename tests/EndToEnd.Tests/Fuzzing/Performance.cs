@@ -65,7 +65,7 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
 
             // Asked before the step is made: what it sets free may have returned by the time it is through, or not yet.
             bool isBurst = !step.IsObserved && i + 1 < script.Steps.Count && IsBurst(step, script.Steps[i + 1]);
-            Execute(i, step);
+            Execute(i, isBurst ? step : AtOnce(step));
             if (isBurst)
             {
                 observations.Add(null);
@@ -89,6 +89,9 @@ internal sealed partial class Performance(Stage stage, Script script, Pace pace,
     private bool IsBurst(Step step, Step next) =>
         Gives(step.Call) && Gives(next.Call) && step.Actor == next.Actor && step.Arguments[0] == next.Arguments[0]
         && !HasEnded(step) && !_pending.Keys.Any(other => Takes(script.Steps[other].Call));
+
+    // What waits for more is sent when it pleases: where nothing follows at once, nothing waits.
+    private static Step AtOnce(Step step) => step with { Arguments = [.. step.Arguments.Select(argument => argument.Replace("more+", "", StringComparison.Ordinal))] };
 
     // To a peer that is gone the first may be sent, and the second meets the reset. A receiver that waits may take the first alone.
     private bool HasEnded(Step step) =>
