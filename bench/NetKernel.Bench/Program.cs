@@ -2,7 +2,7 @@ using NetKernel.Bench;
 using NetKernel.Bench.Tcp;
 
 // bench NAME [options]: one class per benchmark. A benchmark prints a markdown table to standard output and how it goes to standard error.
-Benchmark[] benchmarks = [new SwitchBenchmark(), new SocketLoopsBenchmark(), new TcpBenchmark(), new NetKernel.Bench.Mtcp.MtcpBenchmark(), new IdleBenchmark(), new ChurnBenchmark(), new StartBenchmark(), new ApiBenchmark(), new NetKernel.Bench.SharedMem.SharedMemBenchmark(), new NetKernel.Bench.Isolation.IsolationBenchmark()];
+Benchmark[] benchmarks = [new SwitchBenchmark(), new SocketLoopsBenchmark(), new TcpBenchmark(), new NetKernel.Bench.Mtcp.MtcpBenchmark(), new IdleBenchmark(), new ChurnBenchmark(), new StartBenchmark(), new ApiBenchmark(), new NetKernel.Bench.SharedMem.SharedMemBenchmark(), new NetKernel.Bench.Isolation.IsolationBenchmark(), new NetKernel.Bench.Impaired.ImpairedBenchmark()];
 
 if (args is ["relay", ..])
 {
