@@ -24,10 +24,13 @@ internal sealed unsafe partial class SwitchLoop
         }
     }
 
-    /// <summary>Connections of a guest at an NSM, those included that it has announced and nobody has accepted; listeners are not counted.</summary>
+    /// <summary>
+    /// Connections of a guest at an NSM, those included that it has announced and nobody has accepted. Listeners and datagram sockets are not counted: they go on elsewhere when it is left.
+    /// </summary>
     public uint CountUse(uint guest, uint nsm)
     {
-        const ConnectionFlags Not = ConnectionFlags.Listening | ConnectionFlags.Ghost | ConnectionFlags.Second | ConnectionFlags.Elder | ConnectionFlags.Unmade;
+        const ConnectionFlags Not = ConnectionFlags.Listening | ConnectionFlags.Ghost | ConnectionFlags.Second | ConnectionFlags.Elder | ConnectionFlags.Unmade
+            | ConnectionFlags.Datagram;
         uint count = 0;
         for (uint id = 0; id < _table.High; id++)
         {

@@ -183,7 +183,7 @@ public enum AttachOp : uint
     /// </summary>
     SetRule = 12,
 
-    /// <summary>What NSM above the id in Nsm serves the Guest? Answered with Nsm, Slot = connections there, listeners not counted, Flags = sockets of the guest on the move; ENOENT: none.</summary>
+    /// <summary>What NSM above the id in Nsm serves the Guest? Answered with Nsm, Slot = connections there, listeners and datagram sockets not counted, Flags = sockets of the guest on the move; ENOENT: none.</summary>
     NextUse = 13,
 
     /// <summary>Answered when every switching loop has been round.</summary>

@@ -29,7 +29,8 @@ internal sealed partial class BridgeNetwork
         }
     }
 
-    public void Steer(GuestRecord guest, NsmRecord? before, IReadOnlyCollection<(byte Protocol, ushort Port, NsmRecord Nsm)> arrivals)
+    public void Steer(
+        GuestRecord guest, NsmRecord? before, IReadOnlyCollection<(byte Protocol, ushort Port, NsmRecord Nsm)> arrivals, IReadOnlyCollection<(ushort Port, NsmRecord Nsm)> bound)
     {
         if (arrivals.Count == 0)
         {
@@ -40,6 +41,11 @@ internal sealed partial class BridgeNetwork
         NsmRecord now = arrivals.Last().Nsm;
         foreach (IPAddress address in AddressesOf(guest))
         {
+            foreach ((ushort port, NsmRecord nsm) in bound)
+            {
+                steering.Hold(address, port, PlaceOf(nsm));
+            }
+
             steering.Set(address, PlaceOf(before ?? now), [.. arrivals.Select(one => new Arrival(one.Protocol, one.Port, PlaceOf(one.Nsm)))]);
         }
 

@@ -51,7 +51,8 @@ internal interface INetwork
 
     /// <summary>
     /// What arrives for a guest anew goes to these NSMs from now on, by protocol and port, the rest (the last of them) included; connections that have begun go on as before. Those that
-    /// began unseen go to the NSM that served before.
+    /// began unseen go to the NSM that served before, datagrams for a port that is bound to the NSM of its socket.
     /// </summary>
-    void Steer(GuestRecord guest, NsmRecord? before, IReadOnlyCollection<(byte Protocol, ushort Port, NsmRecord Nsm)> arrivals) => PrepareMove();
+    void Steer(
+        GuestRecord guest, NsmRecord? before, IReadOnlyCollection<(byte Protocol, ushort Port, NsmRecord Nsm)> arrivals, IReadOnlyCollection<(ushort Port, NsmRecord Nsm)> bound) => PrepareMove();
 }

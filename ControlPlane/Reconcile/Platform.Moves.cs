@@ -113,8 +113,33 @@ internal sealed partial class Platform
             Thread.Sleep(1);
         }
 
-        network.Steer(guest, before, table.Arrivals());
+        network.Steer(guest, before, table.Arrivals(), BoundDatagrams(guest));
         LogPlaced(guest.Name, string.Join(", ", table.Nsms.Select(nsm => nsm.Name)));
+    }
+
+    /// <summary>Ports that a guest's datagram sockets have, and where these are: they stay there until that NSM is left.</summary>
+    private List<(ushort Port, NsmRecord Nsm)> BoundDatagrams(GuestRecord guest)
+    {
+        var found = new List<(ushort, NsmRecord)>();
+        using Microsoft.Win32.SafeHandles.SafeFileHandle? file = new EngineStats(directory.EngineStats).Open();
+        if (file is null || EngineStats.Header(file) is not { } header)
+        {
+            return found;
+        }
+
+        for (uint loop = 0; loop < header.Loops; loop++)
+        {
+            foreach (ConnectionRow row in EngineStats.Rows<ConnectionRow>(file, header.ConnectionOf(loop, 0), header.Connections))
+            {
+                if (row.State != ConnectionState.Free && row.Guest == guest.Id && row.Type == (uint)Channel.Host.Libc.SOCK_DGRAM && row.LocalPort != 0
+                    && registry.Now.NsmOf(row.Nsm) is { } nsm)
+                {
+                    found.Add((row.LocalPort, nsm));
+                }
+            }
+        }
+
+        return found;
     }
 
     /// <summary>What CoreEngine says of a guest that was there before this nkd: which NSMs serve it.</summary>
@@ -143,7 +168,7 @@ internal sealed partial class Platform
         {
             foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Uses.Count > 1 && guest.Uses.ContainsKey(nsm)))
             {
-                network.Steer(guest, null, FlowTable.For(guest.Declared, registry.Now).Arrivals());
+                network.Steer(guest, null, FlowTable.For(guest.Declared, registry.Now).Arrivals(), []);
             }
         }
         catch (InvalidOperationException e)

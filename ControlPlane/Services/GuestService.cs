@@ -79,7 +79,12 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             if (after.Nsm != before.Nsm)
             {
                 caller.MustBeOperator("moving a guest to another NSM");
-                _ = GuestRules.NsmNamed(after.Nsm, registry.Now);
+                if (GuestRules.NsmNamed(after.Nsm, registry.Now).Declared.Drained)
+                {
+                    throw new ServiceException(
+                        FailureCode.FailedPrecondition, $"NSM {after.Nsm} is drained: `nk nsm undrain {after.Nsm}` lets it have connections", "guest.nsm", "nsm/" + after.Nsm);
+                }
+
                 after.FollowPolicy = false;
                 if (!platform.CanMove)
                 {

@@ -96,6 +96,26 @@ public sealed class MoveTests : IDisposable
     }
 
     [RootFact]
+    public void A_bound_datagram_socket_goes_with_the_guest_when_the_former_NSM_is_left()
+    {
+        const string Server = "import socket\ns=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); s.bind(('::',5300)); print('ready',flush=True)\n" +
+            "while True:\n  d,a=s.recvfrom(100); s.sendto(d,a)";
+        const string Client = "import socket,sys\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(1)\n" +
+            "for i in range(20):\n  s.sendto(b'x',(sys.argv[1],5300))\n  try: print(s.recv(9)); break\n  except TimeoutError: pass";
+        using GuestProcess server = _nk.Start("web", "python3", "-c", Server);
+        Programs.AwaitLine(server, "ready");
+        Nk("nsm", "create", "kernel1");
+        Nk("guest", "update", "web", "--nsm", "kernel1");
+        Assert.Equal(("b'x'\n", "kernel0"), (Ask(), SocketAt())); // at once, where it was
+        Assert.True(NkInstance.WaitFor(() => SocketAt() == "kernel1", TimeSpan.FromSeconds(30)), SocketAt());
+        Assert.Equal("b'x'\n", Ask());
+
+        string Ask() => _nk.Outside.Run(TimeSpan.FromSeconds(40), "python3", "-c", Client, _nk.Ipv4("web")).Output;
+
+        string SocketAt() => _nk.List("conn", "list", "--guest", "web").EnumerateArray().First(one => one.GetProperty("protocol").GetString() == "udp").GetProperty("nsm").GetString()!;
+    }
+
+    [RootFact]
     public void An_NSM_that_is_stopped_is_seen_and_started_again()
     {
         Serve();

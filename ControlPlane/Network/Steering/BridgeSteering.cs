@@ -103,6 +103,16 @@ internal sealed class BridgeSteering : IDisposable
         }
     }
 
+    /// <summary>Datagrams for a port go to the NSM whose socket has it, whatever the table says.</summary>
+    public void Hold(IPAddress address, ushort port, BridgePlace place)
+    {
+        byte[] key = new byte[SteeringProgram.FlowKey];
+        address.MapToIPv6().GetAddressBytes().CopyTo(key, 0);
+        BinaryPrimitives.WriteUInt16BigEndian(key.AsSpan(32), port);
+        key[36] = SteeringProgram.Datagrams;
+        Bpf.Update(_flows, key, place.ToBytes());
+    }
+
     /// <summary>An NSM has nothing of an address any more: what was its goes where new things go.</summary>
     public void Leave(IPAddress address, BridgePlace left, BridgePlace now)
     {

@@ -15,6 +15,9 @@ internal static class SteeringProgram
     /// <summary>In the place of the protocol: who has the connections that nobody has seen begin.</summary>
     public const byte Unseen = 255;
 
+    /// <summary>The protocol of datagrams.</summary>
+    public const byte Datagrams = Udp;
+
     // Where things lie on the stack: header of the frame (so that addresses in it are aligned), ports and flags, and the keys.
     private const int Header = -126, Word = -72, Owner = -64, Flow = -40, Value = -144;
     private const int GuestAddress = Flow, PeerAddress = Flow + 16, GuestPort = Flow + 32, PeerPort = Flow + 34, Protocol = Flow + 36;
