@@ -40,7 +40,9 @@ internal sealed partial class Generator
         if ((Chance(70) ? Holder(fd => fd.Kind == Kind.Fresh) : AnySocket()) is { } holder)
         {
             Fd? target = _fds.Find(fd => fd.Kind == Kind.Listener && fd.Family == holder.Fd.Family && Chance(50));
-            string port = target?.Bound.Split('/')[2] ?? Port(), host = target?.Host ?? Pick("A", "B", "lo");
+            string port = target?.Bound.Split('/')[2] ?? Port(), host = "";
+            string address = Chance(5) ? "unspec" : Chance(5) ? Address(10 - holder.Fd.Family, holder.Fd.Host)
+                : $"{Family(holder.Fd.Family)}/{host = target?.Host ?? Pick("A", "B", "lo")}/{port}";
             target ??= Owner(Kind.Listener, holder.Fd.Host, host, port);
             bool isLocal = target?.Host == holder.Fd.Host;
             if (target != null && (target.WaitsLocal ??= isLocal) != isLocal)
@@ -48,7 +50,6 @@ internal sealed partial class Generator
                 return;
             }
 
-            string address = Chance(5) ? "unspec" : Chance(5) ? Address(10 - holder.Fd.Family, holder.Fd.Host) : $"{Family(holder.Fd.Family)}/{host}/{port}";
             Add(holder.Process, "connect", holder.Fd.Name, address);
             if (Chance(25))
             {

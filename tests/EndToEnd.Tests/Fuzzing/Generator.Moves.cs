@@ -39,9 +39,13 @@ internal sealed partial class Generator
     /// <summary>A connection between two processes, over a new listener or one that is there.</summary>
     private void Open()
     {
+        (Process server, Fd listener) = Chance(50) && Holder(fd => fd.Kind == Kind.Listener) is { } found ? found : NewListener();
         Process client = AnyProcess();
-        (Process server, Fd listener) = Chance(50) && Holder(fd => fd.Kind == Kind.Listener && (fd.WaitsLocal ?? fd.Host == client.Host) == (fd.Host == client.Host)) is { } found
-            ? found : NewListener();
+        if (listener.WaitsLocal is bool waits && waits != (listener.Host == client.Host))
+        {
+            (server, listener) = NewListener();
+        }
+
         int family = listener.Family == 6 && listener.Bound.Contains("/any/", StringComparison.Ordinal) && Chance(30) ? 4 : listener.Family;
         Fd c = NewFd(client, Kind.Connected, family);
         string host = listener.Bound.Contains("/lo/", StringComparison.Ordinal) ? "lo" : listener.Host == client.Host && Chance(30) ? "lo" : listener.Host;
