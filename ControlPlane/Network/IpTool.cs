@@ -23,9 +23,13 @@ internal static class IpTool
     /// <summary>The same, but goes on after failures and says nothing: for cleaning up.</summary>
     public static void BatchQuietly(string? netns, params IReadOnlyCollection<string> commands)
     {
-        if (commands.Count > 0)
+        try
         {
-            _ = Run(netns, force: true, commands);
+            _ = commands.Count > 0 ? Run(netns, force: true, commands) : default;
+        }
+        catch (InvalidOperationException)
+        {
+            // The namespace is gone, and what was to be cleaned up with it.
         }
     }
 
@@ -33,12 +37,22 @@ internal static class IpTool
     public static string Json(string netns, params IReadOnlyList<string> words)
     {
         var start = new ProcessStartInfo("ip") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string word in new[] { "-n", netns, "-j" }.Concat(words))
+        foreach (string word in words.Prepend("-j"))
         {
             start.ArgumentList.Add(word);
         }
 
-        using Process process = Start(start);
+        Process? started;
+        try
+        {
+            started = Start(netns, start);
+        }
+        catch (InvalidOperationException)
+        {
+            return "[]";
+        }
+
+        using Process process = started;
         Task<string> error = process.StandardError.ReadToEndAsync();
         string answer = process.StandardOutput.ReadToEnd();
         _ = error.Result;
@@ -53,12 +67,6 @@ internal static class IpTool
     private static (int Code, string Error) Run(string? netns, bool force, IReadOnlyCollection<string> commands)
     {
         var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardError = true, RedirectStandardOutput = true };
-        if (netns is not null)
-        {
-            start.ArgumentList.Add("-n");
-            start.ArgumentList.Add(netns);
-        }
-
         if (force)
         {
             start.ArgumentList.Add("-force");
@@ -66,7 +74,7 @@ internal static class IpTool
 
         start.ArgumentList.Add("-batch");
         start.ArgumentList.Add("-");
-        using Process process = Start(start);
+        using Process process = Start(netns, start);
         foreach (string command in commands)
         {
             process.StandardInput.WriteLine(command);
@@ -79,6 +87,10 @@ internal static class IpTool
         process.WaitForExit();
         return (process.ExitCode, error);
     }
+
+    // Not by `ip -n`: that copies all mounts of the machine, one for each named namespace there is, so that the thousandth guest would take longer to make than the first.
+    private static Process Start(string? netns, ProcessStartInfo start) =>
+        NetworkNamespace.Inside(netns is null ? null : NetworkNamespace.PathOf(netns), () => Start(start));
 
     private static Process Start(ProcessStartInfo start)
     {
