@@ -100,6 +100,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         // Frames wait: Poll, which every turn calls, takes them.
     }
 
+    public bool PollsItself => true;
+
     /// <summary>What requests send is stamped with the time of this turn, not of the one before the loop slept.</summary>
     public void Begin() => _stack.SetTime(Now);
 

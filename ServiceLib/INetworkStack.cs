@@ -76,6 +76,9 @@ public unsafe interface INetworkStack
     /// <summary>Once per turn, for stacks with work outside fds (timers, links). Returns the amount of work found.</summary>
     uint Poll();
 
+    /// <summary>Poll finds whatever makes the stack's fds ready; the host need look at them only before it sleeps, and now and then.</summary>
+    bool PollsItself => false;
+
     /// <summary>How long the loop may sleep before <see cref="Poll"/> is due again, milliseconds; -1: until something happens.</summary>
     int SleepLimit() => -1;
 }

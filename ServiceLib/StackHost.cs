@@ -141,9 +141,10 @@ public sealed unsafe partial class StackHost
 
         work += RunScheduled();
 
-        // Looking at the fds costs a system call: with requests at hand every fourth turn is enough, without them every second one.
+        // Looking at the fds costs a system call: with requests at hand every fourth turn is enough, without them every second one. A stack that looks at its links by itself has
+        // nothing urgent there.
         _turn++;
-        if (poll && (_turn & (work != 0 ? 3u : 1u)) == 0)
+        if (poll && (_turn & (_stack.PollsItself ? 15u : work != 0 ? 3u : 1u)) == 0)
         {
             uint events = PollFds(0);
             if (events != 0)

@@ -5,6 +5,9 @@ public sealed unsafe partial class TcpLayer
 {
     private const long DelayedAck = 40_000; // RFC 9293, 3.8.6.3: less than 0.5 s.
 
+    /// <summary>How long the acknowledgement of a small first segment waits for the answer: longer than a program takes, and far too short to be missed by a sender with Nagle.</summary>
+    private const long RequestAck = 1_000;
+
     /// <summary>RFC 9293, 3.8.6.3: at least every second full-sized segment is acknowledged, and none later than <see cref="DelayedAck"/>.</summary>
     private void ScheduleAck(Tcb* t)
     {
@@ -13,18 +16,16 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        if (t->UnackedBytes >= 2 * t->RcvMss || t->QuickAcks != 0 || t->IsFlag(TcbFlag.QuickAck))
+        // The first ones at once, because slow start at the other end counts them; but less than a segment is mostly a request, whose answer is about to go out with the acknowledgement.
+        bool quick = t->QuickAcks != 0;
+        t->QuickAcks -= (byte)(quick ? 1 : 0);
+        if (t->UnackedBytes >= 2 * t->RcvMss || t->IsFlag(TcbFlag.QuickAck) || (quick && t->UnackedBytes >= t->RcvMss))
         {
-            if (t->QuickAcks != 0)
-            {
-                t->QuickAcks--; // The first ones at once: slow start at the other end counts them.
-            }
-
             t->Flags |= TcbFlag.AckNow;
         }
         else if (!t->AckTimer.IsArmed)
         {
-            _stack.Wheel.Set(&t->AckTimer, Now + DelayedAck);
+            _stack.Wheel.Set(&t->AckTimer, Now + (quick ? RequestAck : DelayedAck));
         }
     }
 

@@ -135,7 +135,7 @@ public sealed class ConnectionScripts
         +0.1 < . 1:0 ack 2
         +0 state FinWait2
         +0.1 < P. 1:500 ack 2
-        +0 > . 2:0 ack 501
+        +0.001 > . 2:0 ack 501
         +0 read 500
         +0 < F. 501:0 ack 2
         +0 > . 2:0 ack 502
@@ -157,7 +157,7 @@ public sealed class ConnectionScripts
     public void CloseWithUnreadData() => PacketScript.Run(Established + """
         +0 appetite 0
         +0.1 < . 1:100 ack 1
-        +0 > . 1:0 ack 101
+        +0.001 > . 1:0 ack 101
         +0 close
         +0 > R. 1:0
         """);
@@ -189,7 +189,7 @@ public sealed class ConnectionScripts
         +0 none
         +0 read 0
         +0 < . 1:100 ack 1 win 512 ts 200 last
-        +0 > . 1:0 ack 101 ts 200
+        +0.001 > . 1:0 ack 101 ts 200
         """);
 
     /// <summary>RFC 6298, 5.5 and 5.7: SYN is sent again at 1, 2, 4 ... seconds; then ETIMEDOUT.</summary>

@@ -87,6 +87,19 @@ public sealed class DataScripts
         +0 read 6000
         """);
 
+    /// <summary>RFC 9293, 3.8.6.3: a small request is acknowledged with its answer, or after a millisecond.</summary>
+    [Fact]
+    public void ARequestIsAcknowledgedWithItsAnswer() => PacketScript.Run(ConnectionScripts.Established + """
+        +0.1 < P. 1:64 ack 1
+        +0 none
+        +0.0005 write 64
+        +0 > P. 1:64 ack 65
+        +0.1 < P. 65:64 ack 65
+        +0.0009 none
+        +0.0001 > . 65:0 ack 129
+        +1 none
+        """);
+
     /// <summary>RFC 6298, 5.4 to 5.6: the first segment again, at RTO, twice RTO, with a window of one.</summary>
     [Fact]
     public void Timeouts() => PacketScript.Run(ConnectionScripts.Established + """
