@@ -29,7 +29,7 @@ public sealed class FastOpenScripts
         +0.1 < . 101:0 ack 201
         +0 early 0
         +0 < . 101:50 ack 201
-        +0 > . 201:0 ack 151
+        +0.001 > . 201:0 ack 151
         +0 read 50
         +0 shutdown
         +0 > F. 201:0 ack 151
@@ -47,7 +47,7 @@ public sealed class FastOpenScripts
         +0 > SA 0:0 ack 1 fo
         +0 early 0
         +0.1 < . 1:100 ack 1
-        +0 > . 1:0 ack 101
+        +0.001 > . 1:0 ack 101
         +0 accept
         +0 read 100
         """);

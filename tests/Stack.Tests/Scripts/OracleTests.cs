@@ -18,6 +18,7 @@ public sealed class OracleTests
         ["ConnectionScripts.Paws"] = "Linux takes segments without the timestamp that was agreed; RFC 7323, 3.2 has them dropped",
         ["DataScripts.FastRetransmitWithoutSack"] = "Linux leaves recovery with what is in flight and three segments (tcp_moderate_cwnd); RFC 6582, 3.2 has both",
         ["DataScripts.RackRecovery"] = "Linux grows by the acknowledgement that ends recovery, though the program has nothing more to send",
+        ["DataScripts.ARequestIsAcknowledgedWithItsAnswer"] = "Linux acknowledges the first segments at once, however small",
         ["DataScripts.Ecn"] = "Linux slows down twice when echoes go on in the acknowledgement of the whole window; we wait until CWR has arrived (RFC 3168, 6.1.2)",
         ["DataScripts.WindowClosesAndOpens"] = "Linux counts a segment's overhead in its buffer, and drops what is beyond",
         ["SpuriousScripts.PathMtu"] = "Linux cuts what goes again across the borders of the first segments",
