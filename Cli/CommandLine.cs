@@ -75,6 +75,7 @@ internal static partial class CommandLine
         root.Subcommands.Add(WithFormat("export", "what is declared, as nk apply takes it", (parse, format) => ApplyCommand.Export(Where(parse), format == "table" ? "yaml" : format)));
         root.Subcommands.Add(Audit());
         root.Subcommands.Add(Top());
+        root.Subcommands.Add(Usage());
         root.Subcommands.Add(Certificate());
         root.Subcommands.Add(Completion());
         root.Subcommands.Add(Manual(root));
@@ -98,13 +99,22 @@ internal static partial class CommandLine
         var subnet6 = new Option<string?>("--subnet6") { Description = "IPv6 subnet of the guests (2001:2::/64)", HelpName = "NET" };
         var state = new Option<string?>("--state-dir") { Description = "keep what is declared here, also after nk down (the run directory, which goes)", HelpName = "DIR" };
         var listen = new Option<string?>("--listen") { Description = "serve the API here too, to clients with a certificate (--tls-dir)", HelpName = "ADDRESS:PORT" };
+        var metrics = new Option<string?>("--metrics") { Description = "serve /metrics for Prometheus here, to whoever can reach it, as 127.0.0.1:9464", HelpName = "ADDRESS:PORT" };
+        var otlp = new Option<string?>("--otlp-endpoint") { Description = "send metrics and traces by OTLP, as http://127.0.0.1:4317", HelpName = "URL" };
+        var protocol = new Option<string?>("--otlp-protocol") { Description = "grpc or http/protobuf (grpc)", HelpName = "NAME" };
+        protocol.AcceptOnlyFromAmong("grpc", "http/protobuf");
+        var log = new Option<string?>("--log-format") { Description = "lines of log/nkd.log: json or text (json)", HelpName = "FORMAT" };
+        log.AcceptOnlyFromAmong("json", "text");
+        var retention = new Option<string?>("--usage-retention") { Description = "how long usage is kept in steps of 10 s, 1 min and 1 h (2h,7d,400d)", HelpName = "TIMES" };
         var config = new Option<string?>("--config") { Description = "nkd's settings (/etc/netkernel/nkd.conf, if there is one)", HelpName = "FILE" };
-        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state, listen, config], parse => UpDown.Up(
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state, listen, metrics, otlp, protocol, log, retention, config], parse => UpDown.Up(
             parse.GetValue(RunDirectory), parse.GetValue(Instance),
             [
                 ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
                 ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
                 ("--state-dir", parse.GetValue(state)), ("--listen", parse.GetValue(listen)), ("--config", parse.GetValue(config)), ("--tls-dir", parse.GetValue(TlsFolder)),
+                ("--metrics", parse.GetValue(metrics)), ("--otlp-endpoint", parse.GetValue(otlp)), ("--otlp-protocol", parse.GetValue(protocol)), ("--log-format", parse.GetValue(log)),
+                ("--usage-retention", parse.GetValue(retention)),
             ]));
     }
 

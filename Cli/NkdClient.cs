@@ -134,6 +134,20 @@ internal sealed class NkdClient : IDisposable
         return Stream(options => client.ListConnections(new ListConnectionsRequest { Guest = guest, Nsm = nsm, Paths = paths }, options)).SelectMany(batch => batch.Connections).ToArray();
     }
 
+    public GetUsageResponse Usage(GetUsageRequest request)
+    {
+        var client = new UsageService.UsageServiceClient(_channel.CreateCallInvoker());
+        return Call(options => client.GetUsage(request, options));
+    }
+
+    /// <summary>All points, and an answer that says what time they are of.</summary>
+    public (UsagePoint[] Points, QueryUsageResponse About) Usage(QueryUsageRequest request)
+    {
+        var client = new UsageService.UsageServiceClient(_channel.CreateCallInvoker());
+        QueryUsageResponse[] batches = [.. Stream(options => client.QueryUsage(request, options))];
+        return ([.. batches.SelectMany(batch => batch.Points)], batches[0]);
+    }
+
     public ApplyResponse Apply(ApplyRequest request) => Call(options => _state.Apply(request, options));
 
     public DeclaredState Export() => Call(options => _state.Export(new ExportRequest(), options));

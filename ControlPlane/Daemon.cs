@@ -3,6 +3,7 @@ using Grpc.Reflection;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using NetKernel.Api.V1;
 using NetKernel.ControlPlane.Access;
+using NetKernel.ControlPlane.Metrics;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Reconcile;
 using NetKernel.ControlPlane.Resources;
@@ -11,6 +12,7 @@ using NetKernel.ControlPlane.Services;
 using NetKernel.ControlPlane.State;
 using NetKernel.ControlPlane.Store;
 using NetKernel.ControlPlane.Supervision;
+using NetKernel.ControlPlane.Usage;
 
 namespace NetKernel.ControlPlane;
 
@@ -42,19 +44,27 @@ internal static class Daemon
         }
 
         using IStore store = OpenStore(options);
-        await using WebApplication app = Build(options, directory, store);
+        using IUsageStore usage = OpenUsage(options);
+        await using WebApplication app = Build(options, directory, store, usage);
         Platform platform = app.Services.GetRequiredService<Platform>();
         Ending ending = app.Services.GetRequiredService<Ending>();
         bool failed = true;
+        MetricsPage? page = null;
+        Telemetry? telemetry = null;
         try
         {
             await platform.StartAsync();
             await app.Services.GetRequiredService<AuditLog>().LoadAsync();
+            app.Services.GetRequiredService<UsageMeter>().Start();
             if (platform.Registry.IsNew)
             {
                 await app.Services.GetRequiredService<Services.NsmService>().CreateAsync(new Nsm { Name = FirstNsm }, validateOnly: false, allowExisting: true);
             }
 
+            Instruments instruments = app.Services.GetRequiredService<Instruments>();
+            page = options.Metrics is { } address ? await MetricsPage.StartAsync(address, instruments) : null;
+            telemetry = options.OtlpEndpoint is { } collector
+                ? Telemetry.Start(new OtlpTarget(collector, options.OtlpProtocol), options.OtlpInterval, options.Instance, instruments) : null;
             File.Delete(directory.ApiSocket);
             await app.StartAsync();
 
@@ -81,11 +91,16 @@ internal static class Daemon
         }
         finally
         {
+            await (page?.DisposeAsync() ?? ValueTask.CompletedTask);
+            telemetry?.Dispose();
+            await app.Services.GetRequiredService<UsageMeter>().StopAsync();
+
             // A start that failed takes back what it made, but never what was declared before, and nothing of what it found running.
             if (failed ? platform.HasBegun && !platform.TookOver : ending.Everything)
             {
                 await platform.StopAsync();
                 store.Dispose();
+                usage.Dispose();
                 directory.Clear(keepLogs: failed, keepState: failed && !platform.Registry.IsNew);
                 Forget(options, ending.Purge);
             }
@@ -108,19 +123,26 @@ internal static class Daemon
 
     private static void Forget(NkdOptions options, bool purge)
     {
-        string path = RunDirectory.StateFileIn(options.StateDirectory);
-        foreach (string file in purge ? new[] { path, path + "-wal", path + "-shm" } : [])
+        foreach (string path in purge ? new[] { RunDirectory.StateFileIn(options.StateDirectory), RunDirectory.UsageFileIn(options.StateDirectory) } : [])
         {
-            File.Delete(file);
+            foreach (string file in new[] { path, path + "-wal", path + "-shm" })
+            {
+                File.Delete(file);
+            }
         }
     }
 
-    private static SqliteStore OpenStore(NkdOptions options)
+    private static SqliteStore OpenStore(NkdOptions options) => OpenFile(options, () => SqliteStore.Open(RunDirectory.StateFileIn(options.StateDirectory)));
+
+    private static SqliteUsageStore OpenUsage(NkdOptions options) =>
+        OpenFile(options, () => SqliteUsageStore.Open(RunDirectory.UsageFileIn(options.StateDirectory), options.UsageLevels));
+
+    private static T OpenFile<T>(NkdOptions options, Func<T> open)
     {
         try
         {
             _ = Directory.CreateDirectory(options.StateDirectory);
-            return SqliteStore.Open(RunDirectory.StateFileIn(options.StateDirectory));
+            return open();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -149,11 +171,11 @@ internal static class Daemon
         }
     }
 
-    private static WebApplication Build(NkdOptions options, RunDirectory directory, IStore store)
+    private static WebApplication Build(NkdOptions options, RunDirectory directory, IStore store, IUsageStore usage)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Logging.AddProvider(new FileLog(Path.Combine(directory.Logs, "nkd.log")));
+        builder.Logging.AddProvider(new FileLog(Path.Combine(directory.Logs, "nkd.log"), options.LogsJson));
         builder.Logging.SetMinimumLevel(LogLevel.Information);
         builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
         ClientCertificates? overTcp = options.Listen is { } endpoint ? ClientCertificates.Load(options.TlsDirectory, endpoint) : null;
@@ -167,13 +189,14 @@ internal static class Daemon
         IServiceCollection services = builder.Services;
         services.AddSingleton(options).AddSingleton(directory).AddSingleton(new AddressPlan(options.Subnet4, options.Subnet6)).AddSingleton(NetworkOf(options)).AddSingleton(store);
         services.AddSingleton<Supervisor>().AddSingleton<Registry>().AddSingleton<Platform>().AddSingleton<Callers>().AddSingleton<AuditLog>().AddSingleton<Ending>();
+        services.AddSingleton(usage).AddSingleton(TimeProvider.System).AddSingleton<Collector>().AddSingleton<UsageMeter>().AddSingleton<UsageQueries>().AddSingleton<Instruments>().AddSingleton<UsageRpc>();
         services.AddSingleton<StatService>().AddSingleton<ApplyService>();
         services.AddSingleton<Services.GuestService>().AddSingleton<Services.NsmService>().AddSingleton<Services.TenantService>().AddSingleton<Services.PolicyService>();
         services.AddSingleton<GuestRpc>().AddSingleton<NsmRpc>().AddSingleton<TenantRpc>().AddSingleton<PolicyRpc>().AddSingleton<StateRpc>();
         services.AddSingleton<PlatformRpc>().AddSingleton<ConnectionRpc>().AddSingleton<AuditRpc>().AddSingleton<CaptureRpc>();
         services.AddSingleton<HealthServiceImpl>().AddSingleton(_ => new ReflectionServiceImpl(
             Api.V1.GuestService.Descriptor, Api.V1.NsmService.Descriptor, Api.V1.TenantService.Descriptor, Api.V1.PolicyService.Descriptor, StateService.Descriptor,
-            PlatformService.Descriptor, ConnectionService.Descriptor, AuditService.Descriptor, CaptureService.Descriptor));
+            PlatformService.Descriptor, ConnectionService.Descriptor, AuditService.Descriptor, CaptureService.Descriptor, UsageService.Descriptor));
         services.AddGrpc(grpc => grpc.Interceptors.Add<AuditLog>());
 
         WebApplication app = builder.Build();
@@ -186,6 +209,7 @@ internal static class Daemon
         app.MapGrpcService<ConnectionRpc>();
         app.MapGrpcService<AuditRpc>();
         app.MapGrpcService<CaptureRpc>();
+        app.MapGrpcService<UsageRpc>();
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcService<ReflectionServiceImpl>();
         app.MapGet("/healthz", () => "ok\n");

@@ -5,15 +5,22 @@ using System.Text.Json;
 
 namespace NetKernel.ControlPlane;
 
-/// <summary>One JSON object per line into a file: time, level, category, message, its named values, and the exception.</summary>
+/// <summary>
+/// One line each into a file: a JSON object with time, level, category, message, its named values, and the exception; or the same as text for people.
+/// </summary>
 internal sealed class FileLog : ILoggerProvider
 {
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private readonly FileStream _file;
+    private readonly bool _json;
     private readonly Lock _sync = new();
 
-    public FileLog(string path) => _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+    public FileLog(string path, bool json = true)
+    {
+        _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite | FileShare.Delete);
+        _json = json;
+    }
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName[(categoryName.LastIndexOf('.') + 1)..]);
 
@@ -37,6 +44,13 @@ internal sealed class FileLog : ILoggerProvider
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
+            if (!log._json)
+            {
+                string text = $"{DateTime.UtcNow:yyyy-MM-ddTHH:mm:ss.fffZ} {logLevel.ToString().ToLowerInvariant()} {category}: {formatter(state, exception)}{(exception is null ? "" : " " + exception)}";
+                log.Write(Encoding.UTF8.GetBytes(string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)) + "\n")); // one line, whatever a name or a path holds
+                return;
+            }
+
             using var buffer = new MemoryStream();
             using (var json = new Utf8JsonWriter(buffer, Json))
             {

@@ -46,6 +46,22 @@ internal sealed class NkdOptions
     /// <summary>CoreEngine's quota of memory in bytes; 0: none.</summary>
     public ulong EngineMemoryBytes { get; private set; }
 
+    /// <summary>How long usage is kept in steps of 10 s, 1 min and 1 h.</summary>
+    public IReadOnlyList<Usage.UsageLevel> UsageLevels { get; private set; } = Usage.Retention.Default;
+
+    /// <summary>Where the Prometheus page is; null: nowhere.</summary>
+    public System.Net.IPEndPoint? Metrics { get; private set; }
+
+    /// <summary>The OTLP collector's address; null: none.</summary>
+    public Uri? OtlpEndpoint { get; private set; }
+
+    public OpenTelemetry.Exporter.OtlpExportProtocol OtlpProtocol { get; private set; } = OpenTelemetry.Exporter.OtlpExportProtocol.Grpc;
+
+    public TimeSpan OtlpInterval { get; private set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Lines of nkd.log: JSON objects, or text for people.</summary>
+    public bool LogsJson { get; private set; } = true;
+
     public string Library { get; private set; } = "";
 
     /// <summary>Leave the terminal once everything is up, and say so in one line on standard output.</summary>
@@ -129,6 +145,33 @@ internal sealed class NkdOptions
             case "engine-memory":
                 EngineMemoryBytes = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong memory) ? memory : throw setting.Wrong("it is a number of bytes");
                 break;
+            case "usage-retention": UsageLevels = Usage.Retention.TryParse(value) ?? throw setting.Wrong(Usage.Retention.Rule); break;
+            case "metrics":
+                Metrics = System.Net.IPEndPoint.TryParse(value, out System.Net.IPEndPoint? page) && page.Port > 0
+                    ? page : throw setting.Wrong("it is ADDRESS:PORT, as 127.0.0.1:9464 or [::1]:9464");
+                break;
+            case "otlp-endpoint":
+                OtlpEndpoint = Uri.TryCreate(value, UriKind.Absolute, out Uri? collector) && collector.Scheme is "http" or "https"
+                    ? collector! : throw setting.Wrong("it is http://HOST:PORT or https://HOST:PORT");
+                if (OtlpEndpoint.UserInfo.Length > 0)
+                {
+                    throw Wrong($"{setting.Source}: otlp-endpoint has a password in it, which others can read: OTEL_EXPORTER_OTLP_HEADERS is for that"); // and is not shown here either
+                }
+
+                break;
+            case "otlp-protocol":
+                OtlpProtocol = value switch
+                {
+                    "grpc" => OpenTelemetry.Exporter.OtlpExportProtocol.Grpc,
+                    "http/protobuf" => OpenTelemetry.Exporter.OtlpExportProtocol.HttpProtobuf,
+                    _ => throw setting.Wrong("it is grpc or http/protobuf"),
+                };
+                break;
+            case "otlp-interval":
+                OtlpInterval = uint.TryParse(value, CultureInfo.InvariantCulture, out uint seconds) && seconds is >= 1 and <= 3600
+                    ? TimeSpan.FromSeconds(seconds) : throw setting.Wrong("it is a number of seconds, 1 to 3600");
+                break;
+            case "log-format": LogsJson = value is "json" or "text" ? value == "json" : throw setting.Wrong("it is json or text"); break;
             case "subnet4": Subnet4 = Subnet(setting, subnet => new AddressPlan(subnet4: subnet)); break;
             case "subnet6": Subnet6 = Subnet(setting, subnet => new AddressPlan(subnet6: subnet)); break;
             default: throw setting.Wrong("there is no such setting");

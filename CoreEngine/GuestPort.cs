@@ -15,7 +15,7 @@ internal sealed unsafe class GuestPort : IDisposable
     private readonly ulong _setsBytes;
     private readonly ulong _perSocketBytes;
 
-    public GuestPort(uint id, uint loop, byte* region, ControlLayout layout, PoolLayout pool, GuestCounters* counters, int* pipes, int bell)
+    public GuestPort(uint id, uint loop, byte* region, ControlLayout layout, PoolLayout pool, GuestCounters* counters, NsmShare* shares, int* pipes, int bell)
     {
         Id = id;
         Region = region;
@@ -27,6 +27,7 @@ internal sealed unsafe class GuestPort : IDisposable
         Tx = pool.TxHalf;
         Rx = pool.RxHalf;
         Counters = counters;
+        Shares = shares;
         Pipes = pipes;
         BellFd = bell;
         VmLow = (byte)id;
@@ -64,6 +65,10 @@ internal sealed unsafe class GuestPort : IDisposable
     public readonly PoolHalf Tx;
     public readonly PoolHalf Rx;
     public readonly GuestCounters* Counters;
+
+    /// <summary>The same by NSM id.</summary>
+    public readonly NsmShare* Shares;
+
     public readonly QueueSetPort* Sets;
     public readonly byte VmLow;
     public readonly ushort VmHigh;

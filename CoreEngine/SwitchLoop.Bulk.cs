@@ -63,6 +63,9 @@ internal sealed unsafe partial class SwitchLoop
             guest.Counters->BytesSent += bytes;
             nsm.Counters->BytesSent += bytes;
             nsm.Counters->NqesToNsm += done;
+            NsmShare* share = guest.Shares + nsmId;
+            share->BytesSent += bytes;
+            share->NqesToNsm += done;
         }
 
         return done;
@@ -139,6 +142,7 @@ internal sealed unsafe partial class SwitchLoop
             Touch(guest);
             guest.TouchedCompletion.Set(q);
             guest.Counters->NqesToGuest += done;
+            guest.Shares[nsmId].NqesFromNsm += done;
         }
 
         return done;

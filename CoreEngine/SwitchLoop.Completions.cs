@@ -101,6 +101,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.ConnectDone when ok:
                 SetLocal(row, e);
                 guest.Counters->Connects++;
+                guest.Shares[connection->Nsm].Connects++;
                 if (connection->State == ConnectionState.Connecting)
                 {
                     SetState(connection, id, ConnectionState.Established);
@@ -110,6 +111,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.ConnectDone when connection->State == ConnectionState.Connecting:
                 Nqe bound = (connection->Flags & ConnectionFlags.HasMemory) != 0 ? _table.Memories[id].Bind : default;
                 SetLocal(row, &bound);
+                WasRefused(guest, connection);
                 SetState(connection, id, ConnectionState.Open);
                 break;
             default:
@@ -135,6 +137,12 @@ internal sealed unsafe partial class SwitchLoop
             KeepOption(id, connection, asked);
             asked->Op = Op.None;
         }
+    }
+
+    private static void WasRefused(GuestPort guest, Connection* connection)
+    {
+        guest.Counters->ConnectsFailed++;
+        guest.Shares[connection->Nsm].ConnectsFailed++;
     }
 
     /// <summary>A datagram socket has a peer, or another one, or none any more; when it failed, what it had.</summary>
@@ -202,6 +210,7 @@ internal sealed unsafe partial class SwitchLoop
         {
             SetLocal(_table.Rows + id, e);
             guest.Counters->Accepts++;
+            guest.Shares[nsm.Id].Accepts++;
             Complete(guest, connection->QueueSet, e, loud: false);
             return;
         }

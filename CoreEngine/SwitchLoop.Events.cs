@@ -77,6 +77,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         connection->Errno = errno;
         guest.Counters->Resets++;
+        guest.Shares[connection->Nsm].Resets++;
         SetState(connection, id, ConnectionState.Reset);
         FailControl(guest, connection, errno);
     }

@@ -123,6 +123,7 @@ internal sealed unsafe partial class SwitchLoop
 
         guest.StagedNsms |= 1ul << (int)nsm.Id;
         nsm.Counters->NqesToNsm++;
+        guest.Shares[nsm.Id].NqesToNsm++;
         _table.Rows[id].Nqes++;
         return true;
     }

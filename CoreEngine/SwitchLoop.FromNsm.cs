@@ -101,6 +101,7 @@ internal sealed unsafe partial class SwitchLoop
 
         ConnectionRow* row = _table.Rows + id;
         row->Nqes++;
+        guest.Shares[nsm.Id].NqesFromNsm++;
         if (e->Op != Op.SendDone)
         {
             Address(e, guest, connection);
@@ -143,6 +144,8 @@ internal sealed unsafe partial class SwitchLoop
 
             ConnectionRow* row = _table.Rows + id;
             row->Nqes++;
+            NsmShare* share = guest.Shares + nsm.Id;
+            share->NqesFromNsm++;
             uint q = connection->QueueSet;
             if (e->Op == Op.Data)
             {
@@ -158,6 +161,7 @@ internal sealed unsafe partial class SwitchLoop
                 guest.Counters->BytesReceived += e->Size;
                 guest.Counters->NqesToGuest++;
                 nsm.Counters->BytesReceived += e->Size;
+                share->BytesReceived += e->Size;
                 Address(e, guest, connection);
                 Announce(guest, q, e);
             }

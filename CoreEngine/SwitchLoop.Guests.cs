@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Threading;
 
 namespace NetKernel.CoreEngine;
@@ -10,7 +11,8 @@ internal sealed unsafe partial class SwitchLoop
     {
         _guests[guest.Id] = guest;
         _guestCount++;
-        *guest.Counters = default;
+        Clear(guest);
+        guest.Counters->Since = (ulong)Stopwatch.GetTimestamp();
         guest.IsLimited = guest.Own.HasRates || guest.Tenants.HasRates;
         Volatile.Write(ref guest.Bell->Asleep, 1u);
         Watch(guest.BellFd, GuestTag | guest.Id);
@@ -64,9 +66,15 @@ internal sealed unsafe partial class SwitchLoop
 
         RemoveActive(guest);
         guest.Tenants.Closed((long)guest.Counters->Open);
-        *guest.Counters = default;
+        Clear(guest);
         _guests[id] = null;
         _guestCount--;
+    }
+
+    private static void Clear(GuestPort guest)
+    {
+        *guest.Counters = default;
+        new Span<NsmShare>(guest.Shares, (int)MaxNsms).Clear();
     }
 
     /// <summary>The NSM has confirmed that it knows nothing of the guest any more: what it said before is read and dropped, then the ids are free.</summary>

@@ -158,6 +158,7 @@ internal sealed unsafe partial class SwitchLoop
         connection->Phase = Phase.Dead;
         connection->Errno = Libc.ECONNRESET;
         guest.Counters->Resets++;
+        guest.Shares[connection->Nsm].Resets++;
         SetState(connection, id, ConnectionState.Reset);
         TellReset(guest, connection, connection->Errno, NqeFlags.Abort);
     }

@@ -258,6 +258,7 @@ internal sealed unsafe partial class SwitchLoop
                 if (e->Size is Libc.ETIMEDOUT or Libc.ECONNRESET or Libc.ECONNABORTED)
                 {
                     connection->Control = Op.None;
+                    WasRefused(guest, second);
                     SetState(connection, first, ConnectionState.Open);
                     guest.Counters->NqesToGuest++;
                     Complete(guest, connection->QueueSet, e, loud: true);
@@ -306,6 +307,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.Counters->Connects++;
+        guest.Shares[SharedNsm].Connects++;
         SetState(second, id, ConnectionState.Established);
         guest.Counters->NqesToGuest++;
         Complete(guest, second->QueueSet, e, loud: true);

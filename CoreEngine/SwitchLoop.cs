@@ -68,6 +68,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
     /// <summary>Runs until a command ends it. The thread's body.</summary>
     public void Run()
     {
+        _stats->LoopThreads[_index] = (uint)Libc.Syscall(186 /* gettid */, 0, 0, 0, 0, 0, 0);
         while (!_stop)
         {
             if (Pass())

@@ -22,6 +22,9 @@ internal sealed unsafe partial class KernelStack : INetworkStack
 
     public int StateBytes => sizeof(KernelSocket);
 
+    /// <inheritdoc/>
+    public bool HasTcp => true;
+
     public void Start(StackHost host) => _host = host;
 
     public void GuestAdded(Guest guest)

@@ -50,6 +50,9 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
 
     public int StateBytes => sizeof(MtcpSocket);
 
+    /// <inheritdoc/>
+    public bool HasTcp => true;
+
     private static long Now => Stopwatch.GetTimestamp() / 1000; // nanoseconds on Linux
 
     public void Start(StackHost host)

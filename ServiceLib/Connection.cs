@@ -61,6 +61,12 @@ public unsafe struct Connection
     /// <summary>Position in the receive ring behind its last event.</summary>
     public uint LastEvent;
 
+    /// <summary>The round of measures in which it was last measured (<see cref="MeasuresHeader.Round"/>).</summary>
+    public uint MeasuredRound;
+
+    /// <summary>Segments sent again, when it was last measured.</summary>
+    public uint Retransmits;
+
     /// <summary>The stack's state, behind this struct.</summary>
     public void* State;
 

@@ -17,6 +17,9 @@ public unsafe interface INetworkStack
     /// <summary>Bytes of its own state that the stack wants behind every <see cref="Connection"/>, zeroed at Socket and Accept.</summary>
     int StateBytes { get; }
 
+    /// <summary>Whether <see cref="GetOption"/> answers TCP_INFO with real round-trip times and retransmissions.</summary>
+    bool HasTcp => false;
+
     /// <summary>The host is attached; its epoll fd exists.</summary>
     void Start(StackHost host);
 

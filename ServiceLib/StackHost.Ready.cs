@@ -57,6 +57,7 @@ public sealed unsafe partial class StackHost
             }
 
             ran++;
+            MeasureIfDue(c);
             _stack.Run(c);
         }
 

@@ -181,6 +181,7 @@ public sealed unsafe partial class StackHost
         if (c != null)
         {
             guest.Enter(c);
+            BeginMeasures(c);
         }
 
         return c;
@@ -333,6 +334,7 @@ public sealed unsafe partial class StackHost
             return;
         }
 
+        Measure(c);
         _stack.Close(c, unread || (e->Flags & NqeFlags.Abort) != 0);
         Schedule(c);
     }

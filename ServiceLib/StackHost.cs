@@ -27,6 +27,7 @@ public sealed unsafe partial class StackHost
     private readonly QueueSet[] _sets;
     private readonly ConnectionTable _connections;
     private readonly HandleTable _handles = new();
+    private readonly MeasuresFile? _measures;
     private readonly Nqe* _batch;
     private readonly Libc.EpollEvent* _ready;
     private readonly ProcessSlot* _self;
@@ -56,6 +57,7 @@ public sealed unsafe partial class StackHost
         _connections = new ConnectionTable(sets, stack.StateBytes);
         _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((Batch + 1) * Nqe.Length, 64);
         _ready = (Libc.EpollEvent*)System.Runtime.InteropServices.NativeMemory.Alloc(EpollEvents, (nuint)sizeof(Libc.EpollEvent));
+        _measures = stack.HasTcp ? MeasuresFile.TryMake(channel.RunDirectory, channel.Id) : null;
         _self = (ProcessSlot*)(channel.Region + channel.Layout.ProcessOf(0));
         _header = (ControlHeader*)channel.Region;
         Epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);

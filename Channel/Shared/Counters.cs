@@ -4,8 +4,8 @@ namespace NetKernel.Channel;
 
 /// <summary>
 /// The head of CoreEngine's counter file (engine.stats in the run directory), which any tool may map read-only. Behind it, per loop:
-/// <see cref="GuestCounters"/> by guest id, <see cref="NsmCounters"/> by NSM id, and <see cref="ConnectionRow"/> by connection id
-/// (the connection table itself). A row of zeros is unused. Each row is written by its loop only, without locks: a reader
+/// <see cref="GuestCounters"/> by guest id, <see cref="NsmCounters"/> by NSM id, <see cref="ConnectionRow"/> by connection id
+/// (the connection table itself), and <see cref="NsmShare"/> by guest id and NSM id. A row of zeros is unused. Each row is written by its loop only, without locks: a reader
 /// sums over the loops and takes each 64-bit word as it is.
 /// </summary>
 [StructLayout(LayoutKind.Explicit, Size = Length)]
@@ -14,8 +14,8 @@ public struct CountersHeader
     /// <summary>Bytes.</summary>
     public const int Length = 4096;
 
-    /// <summary>"NKSTAT01".</summary>
-    public const ulong MagicValue = 0x31305441_54534B4E;
+    /// <summary>"NKSTAT02".</summary>
+    public const ulong MagicValue = 0x32305441_54534B4E;
 
     /// <summary><see cref="MagicValue"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -44,9 +44,13 @@ public struct CountersHeader
     /// <summary>Monotonic clock, ns, at the last sign of life.</summary>
     [FieldOffset(40)] public ulong Heartbeat;
 
+    /// <summary>Thread ids of the loops, by which the kernel tells their processor time; 0: not running yet.</summary>
+    [FieldOffset(64)] public unsafe fixed uint LoopThreads[ControlHeader.MaxLoops];
+
     /// <summary>Bytes of all rows of one loop.</summary>
     public readonly ulong LoopBytes =>
-        ((ulong)Guests * GuestCounters.Length) + ((ulong)Nsms * NsmCounters.Length) + ((ulong)Connections * ConnectionRow.Length);
+        ((ulong)Guests * GuestCounters.Length) + ((ulong)Nsms * NsmCounters.Length) + ((ulong)Connections * ConnectionRow.Length)
+        + ((ulong)Guests * Nsms * NsmShare.Length);
 
     /// <summary>Offset of a guest's row.</summary>
     public readonly ulong GuestOf(uint loop, uint guest) => Length + (LoopBytes * loop) + ((ulong)guest * GuestCounters.Length);
@@ -56,6 +60,9 @@ public struct CountersHeader
 
     /// <summary>Offset of a connection's row.</summary>
     public readonly ulong ConnectionOf(uint loop, uint connection) => NsmOf(loop, Nsms) + ((ulong)connection * ConnectionRow.Length);
+
+    /// <summary>Offset of a guest's shares of the NSMs, one <see cref="NsmShare"/> per NSM id.</summary>
+    public readonly ulong SharesOf(uint loop, uint guest) => ConnectionOf(loop, Connections) + ((ulong)guest * Nsms * NsmShare.Length);
 
     /// <summary>Bytes of the file.</summary>
     public readonly ulong TotalLength => Length + (LoopBytes * Loops);
@@ -106,6 +113,44 @@ public struct GuestCounters
 
     /// <summary>Live processes now (loop 0 only).</summary>
     [FieldOffset(96)] public ulong Processes;
+
+    /// <summary>Connects that ended with an error.</summary>
+    [FieldOffset(104)] public ulong ConnectsFailed;
+
+    /// <summary>Monotonic clock, ns, when these counters began at zero: of two readings with the same value the second is the first and more.</summary>
+    [FieldOffset(112)] public ulong Since;
+}
+
+/// <summary>What one loop has counted for one guest through one NSM: what that NSM has done for it.</summary>
+[StructLayout(LayoutKind.Explicit, Size = Length)]
+public struct NsmShare
+{
+    /// <summary>Bytes.</summary>
+    public const int Length = 64;
+
+    /// <summary>NQEs given to the NSM.</summary>
+    [FieldOffset(0)] public ulong NqesToNsm;
+
+    /// <summary>NQEs taken from the NSM.</summary>
+    [FieldOffset(8)] public ulong NqesFromNsm;
+
+    /// <summary>Bytes the guest sent through it.</summary>
+    [FieldOffset(16)] public ulong BytesSent;
+
+    /// <summary>Bytes the guest received through it.</summary>
+    [FieldOffset(24)] public ulong BytesReceived;
+
+    /// <summary>Connections opened by connect.</summary>
+    [FieldOffset(32)] public ulong Connects;
+
+    /// <summary>Connections accepted.</summary>
+    [FieldOffset(40)] public ulong Accepts;
+
+    /// <summary>Connects that ended with an error.</summary>
+    [FieldOffset(48)] public ulong ConnectsFailed;
+
+    /// <summary>Connections that ended with an error.</summary>
+    [FieldOffset(56)] public ulong Resets;
 }
 
 /// <summary>What one loop has counted for one NSM.</summary>

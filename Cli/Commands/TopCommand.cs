@@ -37,26 +37,27 @@ internal static class TopCommand
             return new Line(
                 guest.Tenant, guest.Name, Rate(guest.BytesSent, was?.BytesSent), Rate(guest.BytesReceived, was?.BytesReceived),
                 Rate(guest.NqesFromGuest + guest.NqesToGuest, was?.NqesFromGuest + was?.NqesToGuest), Rate(guest.Connects + guest.Accepts, was?.Connects + was?.Accepts),
-                guest.Open, guest.Processes);
+                Rate(Cpu(guest), was is null ? null : Cpu(was)) / 1e9, guest.Open, guest.Processes);
         }).ToList();
 
         var tenants = new Table(
             new("TENANT"), new("GUESTS", Right: true), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("NQE/s", Right: true), new("NEW/s", Right: true),
-            new("CONNS", Right: true), new("PROCS", Right: true));
+            new("CPU", Right: true), new("CONNS", Right: true), new("PROCS", Right: true));
         foreach (IGrouping<string, Line> of in lines.GroupBy(line => line.Tenant).OrderByDescending(of => of.Sum(line => line.Sent + line.Received)))
         {
             tenants.Add(
                 of.Key, Number(of.Count()), Units.Size(of.Sum(l => l.Sent)), Units.Size(of.Sum(l => l.Received)), Units.Count(of.Sum(l => l.Nqes)),
-                Units.Count(of.Sum(l => l.New)), Number(of.Sum(l => (double)l.Open)), Number(of.Sum(l => (double)l.Processes)));
+                Units.Count(of.Sum(l => l.New)), Units.Percent(of.Sum(l => l.Cpu)), Number(of.Sum(l => (double)l.Open)), Number(of.Sum(l => (double)l.Processes)));
         }
 
         var guests = new Table(
             new("GUEST"), new("TENANT"), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("NQE/s", Right: true), new("NEW/s", Right: true),
-            new("CONNS", Right: true), new("PROCS", Right: true));
+            new("CPU", Right: true), new("CONNS", Right: true), new("PROCS", Right: true));
         foreach (Line line in lines.OrderByDescending(line => line.Sent + line.Received).ThenByDescending(line => line.Nqes).Take(rows))
         {
             guests.Add(
-                line.Guest, line.Tenant, Units.Size(line.Sent), Units.Size(line.Received), Units.Count(line.Nqes), Units.Count(line.New), Number(line.Open), Number(line.Processes));
+                line.Guest, line.Tenant, Units.Size(line.Sent), Units.Size(line.Received), Units.Count(line.Nqes), Units.Count(line.New), Units.Percent(line.Cpu),
+                Number(line.Open), Number(line.Processes));
         }
 
         string more = lines.Count > rows ? $"... and {lines.Count - rows} more\n" : "";
@@ -65,7 +66,9 @@ internal static class TopCommand
         double Rate(ulong value, ulong? was) => was is { } from && value >= from ? (value - from) / seconds : 0;
     }
 
+    private static ulong Cpu(GuestCounters guest) => guest.EngineCpuNanoseconds + guest.NsmCpuNanoseconds;
+
     private static string Number(double number) => number.ToString("F0", CultureInfo.InvariantCulture);
 
-    private sealed record Line(string Tenant, string Guest, double Sent, double Received, double Nqes, double New, ulong Open, ulong Processes);
+    private sealed record Line(string Tenant, string Guest, double Sent, double Received, double Nqes, double New, double Cpu, ulong Open, ulong Processes);
 }

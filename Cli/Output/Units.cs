@@ -31,6 +31,9 @@ internal static class Units
         _ => Text(seconds / 3600, "F1") + " h",
     };
 
+    /// <summary>0.125 of a core is "12.5%".</summary>
+    public static string Percent(double share) => Text(share * 100, "F1") + "%";
+
     private static string Scale(double number, string[] units)
     {
         int unit = 0;

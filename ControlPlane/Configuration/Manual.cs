@@ -25,7 +25,7 @@ internal static class Manual
         ("usage-retention", "TIMES", "how long usage is kept in steps of 10 s, 1 min and 1 h"),
         ("metrics", "ADDRESS:PORT", "serve the Prometheus page here (nowhere)"),
         ("otlp-endpoint", "URL", "send metrics and traces to this collector (none)"),
-        ("otlp-protocol", "PROTOCOL", "how: grpc or http (grpc)"),
+        ("otlp-protocol", "PROTOCOL", "how: grpc or http/protobuf (grpc)"),
         ("otlp-interval", "SECONDS", "how often (30)"),
         ("log-format", "json|text", "lines of nkd.log (json)"),
     ];

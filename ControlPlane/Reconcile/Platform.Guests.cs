@@ -43,6 +43,7 @@ internal sealed partial class Platform
         guest.Uses = [];
         guest.IsMade = false;
         network.RemoveGuest(guest, own);
+        GuestEnding?.Invoke(guest);
         try
         {
             _engine?.RemoveGuest(guest.Id);

@@ -28,6 +28,9 @@ internal sealed partial class Platform(
     /// <summary>Something about an object that is not declared has changed: its kind and name. Called on any thread.</summary>
     public event Action<string, string>? StatusChanged;
 
+    /// <summary>A guest is about to be removed; its counters can be read for the last time. Called under the registry's lock.</summary>
+    public event Action<GuestRecord>? GuestEnding;
+
     public NkdOptions Options => options;
 
     public RunDirectory Directory => directory;

@@ -84,6 +84,7 @@ internal sealed class NsmRpc(Services.NsmService nsms, Registry registry, StatSe
     {
         bool all = AuditLog.Caller.IsOperator;
         Nsm shown = nsms.Describe(nsm, all ? stats.CountersOfNsm(nsm.Id) : default);
+        shown.CpuCores = all ? stats.CoresOf(nsm.Name) : 0;
         if (!all)
         {
             shown.Guests = registry.Now.GuestsOf(nsm.Name).Count(guest => AuditLog.Caller.Sees(guest.Declared.Tenant));

@@ -9,13 +9,14 @@ using NetKernel.ControlPlane.Access;
 using NetKernel.ControlPlane.Engine;
 using NetKernel.ControlPlane.Reconcile;
 using NetKernel.ControlPlane.Resources;
+using NetKernel.ControlPlane.Usage;
 using GuestCounters = NetKernel.Channel.GuestCounters;
 using NsmCounters = NetKernel.Channel.NsmCounters;
 
 namespace NetKernel.ControlPlane.Services;
 
 /// <summary>Counters and the connection table, out of CoreEngine's counter file, with names put to the ids. Costs the data plane nothing.</summary>
-internal sealed class StatService(Platform platform, Registry registry)
+internal sealed class StatService(Platform platform, Registry registry, UsageMeter meter)
 {
     private readonly EngineStats _stats = new(platform.Directory.EngineStats);
 
@@ -161,7 +162,41 @@ internal sealed class StatService(Platform platform, Registry registry)
 
         counters.Guests.AddRange(guests.Zip(guestSums, Describe));
         counters.Nsms.AddRange(nsms.Zip(nsmSums, Describe));
+        AddUsage(counters, caller);
         return counters;
+    }
+
+    /// <summary>Cores that an NSM's process used in the last interval.</summary>
+    public double CoresOf(string nsm)
+    {
+        UsageState now = meter.Now();
+        return now.Interval <= TimeSpan.Zero ? 0
+            : now.Items.Values.Where(one => one.Total.Key.Nsm == nsm).Sum(one => one.Last[Amount.NsmCpu]) / (now.Interval.TotalSeconds * 1e9);
+    }
+
+    // What is not in CoreEngine's counters: processor time and what the stacks measure.
+    private void AddUsage(Counters counters, Caller caller)
+    {
+        UsageState now = meter.Now();
+        var byGuest = now.Items.Values.GroupBy(one => (one.Total.Key.Tenant, one.Total.Key.Guest)).ToDictionary(of => of.Key, of => of.ToArray());
+        foreach (Api.V1.GuestCounters guest in counters.Guests)
+        {
+            foreach (UsageNow one in byGuest.GetValueOrDefault((guest.Tenant, guest.Name)) ?? [])
+            {
+                guest.EngineCpuNanoseconds += (ulong)one.Total.Amounts[Amount.EngineCpu];
+                guest.NsmCpuNanoseconds += (ulong)one.Total.Amounts[Amount.NsmCpu];
+                guest.Retransmits += (ulong)one.Total.Amounts[Amount.Retransmits];
+            }
+        }
+
+        if (caller.IsOperator && now.Reading is { } reading)
+        {
+            counters.EngineCpuNanoseconds = (ulong)reading.Engine.Nanoseconds;
+            foreach (Api.V1.NsmCounters nsm in counters.Nsms)
+            {
+                nsm.CpuNanoseconds = (ulong)(reading.Nsms.GetValueOrDefault(nsm.Id)?.Process.Nanoseconds ?? 0);
+            }
+        }
     }
 
     /// <summary>The connection table, as far as a caller may see it.</summary>
@@ -300,6 +335,7 @@ internal sealed class StatService(Platform platform, Registry registry)
         Open = c.Open,
         Parked = c.Parked,
         Processes = c.Processes,
+        ConnectsFailed = c.ConnectsFailed,
     };
 
     private static Api.V1.NsmCounters Describe(NsmRecord nsm, NsmCounters c) => new()
@@ -330,6 +366,7 @@ internal sealed class StatService(Platform platform, Registry registry)
         sum.Open += row.Open;
         sum.Parked += row.Parked;
         sum.Processes += row.Processes;
+        sum.ConnectsFailed += row.ConnectsFailed;
     }
 
     private static void Add(ref NsmCounters sum, in NsmCounters row)

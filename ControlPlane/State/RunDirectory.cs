@@ -28,6 +28,9 @@ internal sealed class RunDirectory : IDisposable
 
     public string EngineStats => Path.Combine(Root, "engine.stats");
 
+    /// <summary>What an NSM's stack measures.</summary>
+    public string MeasuresPath(uint nsm) => Path.Combine(Root, string.Create(CultureInfo.InvariantCulture, $"nsm-{nsm}.measures"));
+
     public string ApiSocket => Places.ApiSocket(Root);
 
     public string Guests => Path.Combine(Root, "guests");
@@ -38,6 +41,9 @@ internal sealed class RunDirectory : IDisposable
     public string StatePath => StateFileIn(Root);
 
     public static string StateFileIn(string directory) => Path.Combine(directory, "state.db");
+
+    /// <summary>The history of usage lies beside the state.</summary>
+    public static string UsageFileIn(string directory) => Path.Combine(directory, "usage.db");
 
     public string AttachPath(string guest) => Path.Combine(Guests, guest + ".sock");
 
@@ -102,7 +108,11 @@ internal sealed class RunDirectory : IDisposable
         if (!keepState)
         {
             Delete(StatePath, StatePath + "-wal", StatePath + "-shm");
+            string usage = UsageFileIn(Root);
+            Delete(usage, usage + "-wal", usage + "-shm");
         }
+
+        Delete([.. Directory.EnumerateFiles(Root, "nsm-*.measures")]);
 
         if (Directory.Exists(Guests))
         {

@@ -73,7 +73,7 @@ internal sealed unsafe class Guest
         for (uint loop = 0; loop < loops; loop++)
         {
             Bells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
-            Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), Pipes, Bells[loop])
+            Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), stats.SharesOf(loop, Id), Pipes, Bells[loop])
             {
                 Address = new GuestAddress(request, SharedId != 0),
                 HasParts = HasParts,

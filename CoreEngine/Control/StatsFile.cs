@@ -43,6 +43,8 @@ internal sealed unsafe class StatsFile : IDisposable
 
     public GuestCounters* GuestOf(uint loop, uint guest) => (GuestCounters*)(_region.Start + Header->GuestOf(loop, guest));
 
+    public NsmShare* SharesOf(uint loop, uint guest) => (NsmShare*)(_region.Start + Header->SharesOf(loop, guest));
+
     public NsmCounters* NsmOf(uint loop, uint nsm) => (NsmCounters*)(_region.Start + Header->NsmOf(loop, nsm));
 
     public void Dispose()

@@ -14,14 +14,22 @@ public sealed unsafe class NsmChannel : IDisposable
     private readonly SharedRegion _region;
     private readonly int[] _engineBells;
 
-    private NsmChannel(int socket, SharedRegion region, ControlLayout layout, int bell, int[] engineBells)
+    private NsmChannel(string runDirectory, uint id, int socket, SharedRegion region, ControlLayout layout, int bell, int[] engineBells)
     {
+        RunDirectory = runDirectory;
+        Id = id;
         Socket = socket;
         _region = region;
         Layout = layout;
         Bell = bell;
         _engineBells = engineBells;
     }
+
+    /// <summary>CoreEngine's run directory.</summary>
+    public string RunDirectory { get; }
+
+    /// <summary>The NSM's id.</summary>
+    public uint Id { get; }
 
     /// <summary>The connection to engine.sock.</summary>
     public int Socket { get; }
@@ -59,7 +67,7 @@ public sealed unsafe class NsmChannel : IDisposable
                 throw new AttachException($"CoreEngine did not take NSM {id}: {Libc.Describe(-count)}");
             }
 
-            return Open(socket, fds.AsSpan(0, count));
+            return Open(runDirectory, id, socket, fds.AsSpan(0, count));
         }
         catch
         {
@@ -98,7 +106,7 @@ public sealed unsafe class NsmChannel : IDisposable
         _ = Libc.Close(Socket);
     }
 
-    private static NsmChannel Open(int socket, ReadOnlySpan<int> fds)
+    private static NsmChannel Open(string runDirectory, uint id, int socket, ReadOnlySpan<int> fds)
     {
         if (fds.Length < 3)
         {
@@ -128,7 +136,7 @@ public sealed unsafe class NsmChannel : IDisposable
 
         try
         {
-            return new NsmChannel(socket, SharedRegion.Open(fds[0], (ulong)length), layout, fds[1], fds[2..].ToArray());
+            return new NsmChannel(runDirectory, id, socket, SharedRegion.Open(fds[0], (ulong)length), layout, fds[1], fds[2..].ToArray());
         }
         catch (Win32Exception e)
         {

@@ -80,6 +80,13 @@ public sealed unsafe partial class StackHost
 
         Guest guest = new(in message, (byte*)tx, (byte*)rx);
         _guests[id] = guest;
+        GuestMeasures* measures = _measures == null ? null : _measures.Guest(id);
+        if (measures != null)
+        {
+            *measures = default;
+            measures->Since = Libc.Now;
+        }
+
         _stack.GuestAdded(guest);
         return 0;
     }
@@ -116,6 +123,7 @@ public sealed unsafe partial class StackHost
             _ = RemoveGuest(id);
         }
 
+        _measures?.Dispose();
         _ = Libc.Close(Epoll);
     }
 }

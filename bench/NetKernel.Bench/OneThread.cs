@@ -34,7 +34,7 @@ internal sealed unsafe class OneThread
         _region = NativeTable.Reserve(layout.Length);
         int* pipes = (int*)NativeTable.Reserve(4096);
         new Span<int>(pipes, 64).Fill(-1);
-        _guest = new GuestPort(1, 0, _region, layout, pool, (GuestCounters*)((byte*)stats + stats->GuestOf(0, 1)), pipes, Libc.EventFd(0, 0));
+        _guest = new GuestPort(1, 0, _region, layout, pool, (GuestCounters*)((byte*)stats + stats->GuestOf(0, 1)), (NsmShare*)((byte*)stats + stats->SharesOf(0, 1)), pipes, Libc.EventFd(0, 0));
         var nsmLayout = new ControlLayout(ControlLayout.NsmDefault(1));
         byte* nsmRegion = NativeTable.Reserve(nsmLayout.Length);
         var nsm = new NsmPort(1, 0, nsmRegion, nsmLayout, (NsmCounters*)((byte*)stats + stats->NsmOf(0, 1)), Libc.EventFd(0, 0), Libc.EventFd(0, 0));

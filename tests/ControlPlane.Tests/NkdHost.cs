@@ -16,13 +16,13 @@ internal sealed class NkdHost : IAsyncDisposable
     private readonly string _folder;
     private readonly Task<int> _daemon;
 
-    private NkdHost(string folder)
+    private NkdHost(string folder, string[] more)
     {
         _folder = folder;
         FakeEngine.WritePrograms(folder);
         Engine = new FakeEngine(RunDirectory);
         string instance = $"host-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}";
-        _daemon = Task.Run(() => Daemon.RunAsync(NkdOptions.Parse(["--run-dir", RunDirectory, "--instance", instance, "--mode", "host", "--bin-dir", folder])));
+        _daemon = Task.Run(() => Daemon.RunAsync(NkdOptions.Parse(["--run-dir", RunDirectory, "--instance", instance, "--mode", "host", "--bin-dir", folder, .. more])));
         Operator = Connect(uid: null);
     }
 
@@ -33,11 +33,11 @@ internal sealed class NkdHost : IAsyncDisposable
     /// <summary>A channel of the user who runs nkd.</summary>
     public GrpcChannel Operator { get; }
 
-    public static async Task<NkdHost> StartAsync()
+    public static async Task<NkdHost> StartAsync(params string[] more)
     {
         string folder = Directory.CreateTempSubdirectory("nkd-").FullName;
         File.SetUnixFileMode(folder, (UnixFileMode)0x1C9 /* 0711: other users reach the socket */);
-        var host = new NkdHost(folder);
+        var host = new NkdHost(folder, more);
         var platform = new PlatformService.PlatformServiceClient(host.Operator.CreateCallInvoker());
         for (int i = 0; i < 2000; i++)
         {

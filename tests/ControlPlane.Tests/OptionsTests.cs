@@ -19,6 +19,13 @@ public sealed class OptionsTests : IDisposable
     [InlineData("--hugepages yes", "it is auto or off")]
     [InlineData("--subnet4 198.18.0.0/30", "not an IPv4 subnet of /22 or larger")]
     [InlineData("--instance UP", "is no valid instance name")]
+    [InlineData("--metrics 9464", "it is ADDRESS:PORT")]
+    [InlineData("--otlp-endpoint collector:4317", "it is http://HOST:PORT")]
+    [InlineData("--otlp-endpoint http://me:pass@collector:4317", "--otlp-endpoint: otlp-endpoint has a password in it")]
+    [InlineData("--otlp-protocol thrift", "it is grpc or http/protobuf")]
+    [InlineData("--otlp-interval 0", "it is a number of seconds")]
+    [InlineData("--log-format xml", "it is json or text")]
+    [InlineData("--usage-retention 2h,1h,1d", "it is three times")]
     public void Wrong_options_are_named(string line, string reason)
     {
         ServiceException wrong = Assert.Throws<ServiceException>(() => NkdOptions.Parse([.. "--mode host".Split(' '), "--bin-dir", _folder, .. line.Split(' ')]));

@@ -5,5 +5,6 @@ using NetKernel.ControlPlane.Tests.Store;
 return args switch
 {
     ["store-writer", var path, var seed] => CrashTests.Writer(path, int.Parse(seed, CultureInfo.InvariantCulture)),
+    ["usage-writer", var folder] => NetKernel.ControlPlane.Tests.Usage.UsageStoreTests.Writer(folder),
     _ => 2,
 };

@@ -40,7 +40,7 @@ public sealed class TenantAccessTests
         FileDescriptor[] files =
         [
             GuestReflection.Descriptor, NsmReflection.Descriptor, TenantReflection.Descriptor, PolicyReflection.Descriptor, StateReflection.Descriptor,
-            ConnectionReflection.Descriptor, PlatformReflection.Descriptor, AuditReflection.Descriptor, CaptureReflection.Descriptor,
+            ConnectionReflection.Descriptor, PlatformReflection.Descriptor, AuditReflection.Descriptor, CaptureReflection.Descriptor, UsageReflection.Descriptor,
         ];
         Assert.Equal(
             files.SelectMany(file => file.Services).SelectMany(service => service.Methods).Select(method => $"{method.Service.Name}/{method.Name}").Order(StringComparer.Ordinal),
@@ -78,6 +78,7 @@ public sealed class TenantAccessTests
 
     private static Dictionary<string, Func<Task>> Checks(CallInvoker invoker)
     {
+        var usage = new UsageService.UsageServiceClient(invoker);
         var guests = new GuestService.GuestServiceClient(invoker);
         var nsms = new NsmService.NsmServiceClient(invoker);
         var tenants = new TenantService.TenantServiceClient(invoker);
@@ -180,6 +181,20 @@ public sealed class TenantAccessTests
                 using AsyncServerStreamingCall<CaptureResponse> capture = new CaptureService.CaptureServiceClient(invoker).Capture(new CaptureRequest { Guest = "mine" });
                 RpcException refused = await Assert.ThrowsAsync<RpcException>(() => capture.ResponseStream.MoveNext(CancellationToken.None));
                 Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
+            },
+            ["UsageService/GetUsage"] = async () =>
+            {
+                // What it sees of its own, with counters: UsageApiTests.
+                Assert.Empty((await usage.GetUsageAsync(new GetUsageRequest { Guest = "theirs" })).Usage);
+                await Denied(usage.GetUsageAsync(new GetUsageRequest { Tenant = "other" }).ResponseAsync);
+            },
+            ["UsageService/QueryUsage"] = async () =>
+            {
+                using AsyncServerStreamingCall<QueryUsageResponse> all = usage.QueryUsage(new QueryUsageRequest());
+                Assert.True(await all.ResponseStream.MoveNext(CancellationToken.None));
+                Assert.Empty(all.ResponseStream.Current.Points);
+                using AsyncServerStreamingCall<QueryUsageResponse> others = usage.QueryUsage(new QueryUsageRequest { Tenant = "other" });
+                await Denied(others.ResponseStream.MoveNext(CancellationToken.None));
             },
             ["AuditService/ListAudit"] = async () =>
             {

@@ -21,6 +21,8 @@ internal sealed unsafe class Stats : IDisposable
 
     public GuestCounters Guest(uint guest, uint loop = 0) => *(GuestCounters*)(_region.Start + Header->GuestOf(loop, guest));
 
+    public NsmShare Share(uint guest, uint nsm, uint loop = 0) => ((NsmShare*)(_region.Start + Header->SharesOf(loop, guest)))[nsm];
+
     public NsmCounters Nsm(uint nsm, uint loop = 0) => *(NsmCounters*)(_region.Start + Header->NsmOf(loop, nsm));
 
     public ConnectionRow Row(uint id, uint loop = 0) => *(ConnectionRow*)(_region.Start + Header->ConnectionOf(loop, id));

@@ -1,0 +1,65 @@
+using System.Threading;
+using NetKernel.Channel;
+
+namespace NetKernel.ServiceLib;
+
+/// <summary>
+/// What the stack knows of its TCP connections, put where others read it. A connection is measured once a round, when it has something to do anyway, and at its end: an idle
+/// connection costs nothing, and has nothing new to tell.
+/// </summary>
+public sealed unsafe partial class StackHost
+{
+    private const int IPPROTO_TCP = 6, TCP_INFO = 11;
+
+    // struct tcp_info of linux/tcp.h, which never changes but at its end.
+    private const uint InfoBytes = 104;
+    private const int RttAt = 68, RetransmitsAt = 100;
+
+    private void MeasureIfDue(Connection* c)
+    {
+        if (_measures is not null && c->MeasuredRound != Volatile.Read(ref _measures.Header->Round))
+        {
+            Measure(c);
+        }
+    }
+
+    private void Measure(Connection* c)
+    {
+        if (_measures is not { } measures || c->SocketError != 0)
+        {
+            return;
+        }
+
+        c->MeasuredRound = Volatile.Read(ref measures.Header->Round);
+        byte* info = stackalloc byte[(int)InfoBytes];
+        if (_stack.GetOption(c, IPPROTO_TCP, TCP_INFO, info, InfoBytes, out uint length) != 0 || length < InfoBytes)
+        {
+            return; // no TCP
+        }
+
+        uint rtt = *(uint*)(info + RttAt);
+        uint retransmits = *(uint*)(info + RetransmitsAt);
+        GuestMeasures* guest = measures.Guest(c->GuestId);
+        if (guest == null)
+        {
+            return;
+        }
+
+        guest->Retransmits += retransmits > c->Retransmits ? retransmits - c->Retransmits : 0;
+        c->Retransmits = retransmits;
+        if (rtt != 0)
+        {
+            guest->RttMicroseconds += rtt;
+            guest->RttSamples++;
+        }
+    }
+
+    /// <summary>A connection begins: there is nothing to be measured in this round yet.</summary>
+    private void BeginMeasures(Connection* c)
+    {
+        if (_measures is { } measures)
+        {
+            c->MeasuredRound = Volatile.Read(ref measures.Header->Round);
+        }
+    }
+}
