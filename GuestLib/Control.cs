@@ -30,9 +30,11 @@ internal static unsafe class Control
     {
         QueueSetHeader* set = Region.QueueSet(s->QueueSet);
         uint sequence = Begin(s);
+        DatagramRevival.AwaitSend(s, true);
         Interlocked.Increment(ref set->WantsSpace); // SendDone is quiet unless somebody wants it
         int error = Rings.Send(s->QueueSet, elements, count) ? Await(s, id, sequence, -1, untilLost: true) : Abi.EAGAIN;
         Interlocked.Decrement(ref set->WantsSpace);
+        DatagramRevival.AwaitSend(s, false);
         return error;
     }
 
@@ -54,7 +56,7 @@ internal static unsafe class Control
                 return 0;
             }
 
-            if (Region.Dead || (untilLost && Sending.IsLost(s)))
+            if (Region.Dead || (untilLost && DatagramRevival.IsDown(s)))
             {
                 return Abi.ECONNRESET;
             }

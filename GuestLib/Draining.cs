@@ -225,7 +225,7 @@ internal static unsafe class Draining
     }
 
     /// <summary>What somebody waits for with the ControlLock is there.</summary>
-    private static void Answered(SocketSlot* s)
+    internal static void Answered(SocketSlot* s)
     {
         if ((s->ControlSequence & 1) != 0)
         {

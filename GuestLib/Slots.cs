@@ -61,7 +61,7 @@ internal static unsafe class Slots
         s->LocalLow = s->LocalHigh = s->PeerLow = s->PeerHigh = 0;
         s->LocalPort = s->PeerPort = 0;
         s->RxLock = s->TxLock = s->ControlLock = 0;
-        s->RxTail = s->RxHead = s->RxOffset = 0;
+        s->RxTail = s->RxHead = s->RxOffset = s->Renewals = 0;
         ((RxEntry*)s->Entries)->Position = 0;
         s->Holders = ProcessMask.Of(Region.Slot);
         Volatile.Write(ref s->State, SocketState.Open); // Release: whoever sees Open sees the rest.

@@ -149,6 +149,9 @@ public unsafe struct SocketSlot
     /// <summary>Datagram sockets: <see cref="RxTail"/> when the NSM was lost; what is before it is void. Written by who holds the queue set's DrainLock.</summary>
     [FieldOffset(388)] public uint RxVoid;
 
+    /// <summary>Datagram sockets: how often it has been made again at another NSM. Written by who holds the queue set's DrainLock.</summary>
+    [FieldOffset(392)] public uint Renewals;
+
     /// <summary>Entries ever taken. Written by who holds RxLock.</summary>
     [FieldOffset(448)] public uint RxHead;
 

@@ -11,12 +11,25 @@ internal static unsafe class DatagramRevival
     /// <summary>Status bit: what the receive queue holds before <see cref="SocketSlot.RxVoid"/> is void, the next reader drops it.</summary>
     private const uint Voided = 1u << 28;
 
+    /// <summary>Status bit: the NSM is gone, or the guest has left it, and the next one has not been told everything yet.</summary>
+    private const uint Down = 1u << 27;
+
+    /// <summary>Status bit: the ControlLock's holder waits for a SendDone. It goes with the NSM, while other requests are answered in any case.</summary>
+    private const uint AwaitsSend = 1u << 26;
+
     /// <summary>The NSM is gone: what it had delivered lies in memory that the next one will use.</summary>
     internal static void Suspended(SocketSlot* s)
     {
         Volatile.Write(ref s->RxVoid, s->RxTail);
-        Interlocked.Or(ref s->Status, Voided);
-        Interlocked.And(ref s->Status, ~Datagrams.ErrorQueued);
+        uint status = Interlocked.Or(ref s->Status, Voided | Down);
+        Interlocked.And(ref s->Status, ~(Datagrams.ErrorQueued | AwaitsSend));
+        Volatile.Write(ref Region.Header->DatagramOptionsTaken, 0); // the next one may be of another kind
+        if ((status & AwaitsSend) != 0)
+        {
+            s->ControlError = Abi.ENETDOWN;
+            Draining.Answered(s);
+        }
+
         Draining.Changed(s);
         _ = Rings.Wake(s->QueueSet); // credits for the old one are not to meet the new one
     }
@@ -24,7 +37,7 @@ internal static unsafe class DatagramRevival
     /// <summary>The socket is made again. Told twice, it stays as it is.</summary>
     internal static void Renewed(SocketSlot* s, uint epoch)
     {
-        if (s->NsmEpoch == epoch)
+        if ((Volatile.Read(ref s->Status) & Down) == 0)
         {
             return; // it was made while there was no NSM: each of its sends was answered
         }
@@ -33,9 +46,18 @@ internal static unsafe class DatagramRevival
         Volatile.Write(ref s->TxSends, 0);
         Volatile.Write(ref s->TxOwn, 0);
         Volatile.Write(ref s->NsmEpoch, epoch);
+        Volatile.Write(ref s->Renewals, s->Renewals + 1);
+        Interlocked.And(ref s->Status, ~Down);
         _ = Draining.MadeRoom(s);
         Draining.Changed(s);
     }
+
+    /// <summary>Nothing can be sent at present.</summary>
+    internal static bool IsDown(SocketSlot* s) => (Volatile.Read(ref s->Status) & Down) != 0 || Sending.IsLost(s);
+
+    /// <summary>A SendDone is waited for from now on, or not any more.</summary>
+    internal static void AwaitSend(SocketSlot* s, bool waits) =>
+        _ = waits ? Interlocked.Or(ref s->Status, AwaitsSend) : Interlocked.And(ref s->Status, ~AwaitsSend);
 
     /// <summary>The first entry of the receive queue that counts.</summary>
     internal static uint Head(SocketSlot* s) => (Volatile.Read(ref s->Status) & Voided) != 0 ? Volatile.Read(ref s->RxVoid) : Volatile.Read(ref s->RxHead);

@@ -18,8 +18,8 @@ internal static unsafe class DatagramSending
         internal Nqe* Elements;
         internal uint Count;
 
-        /// <summary><see cref="SocketSlot.NsmEpoch"/> when the first of them was filled.</summary>
-        internal uint Epoch;
+        /// <summary><see cref="SocketSlot.Renewals"/> when the first of them was filled.</summary>
+        internal uint Renewals;
     }
 
     internal static nint Send(int fd, SocketSlot* s, MsgHdr* message, int flags)
@@ -98,7 +98,7 @@ internal static unsafe class DatagramSending
     /// <summary>Whether the socket was made again at another NSM since these were filled: they are not in its counts any more, and are dropped.</summary>
     private static bool IsOutlived(SocketSlot* s, ref Outbox box)
     {
-        if (box.Epoch == Volatile.Read(ref s->NsmEpoch))
+        if (box.Renewals == Volatile.Read(ref s->Renewals))
         {
             return false;
         }
@@ -441,7 +441,7 @@ internal static unsafe class DatagramSending
     {
         Interlocked.Add(ref s->TxBytes, size);
         Interlocked.Increment(ref s->TxSends);
-        box.Epoch = box.Count == 0 ? Volatile.Read(ref s->NsmEpoch) : box.Epoch;
+        box.Renewals = box.Count == 0 ? Volatile.Read(ref s->Renewals) : box.Renewals;
         Nqe* nqe = &box.Elements[box.Count++];
         *nqe = default;
         nqe->Op = Op.Send;
@@ -497,7 +497,7 @@ internal static unsafe class DatagramSending
     private static int Refusal(SocketSlot* s)
     {
         uint status = Volatile.Read(ref s->Status);
-        if (Region.Dead || (status & SocketStatus.Reset) != 0 || Sending.IsLost(s))
+        if (Region.Dead || (status & SocketStatus.Reset) != 0 || DatagramRevival.IsDown(s))
         {
             return Abi.ENETDOWN;
         }

@@ -26,7 +26,7 @@ public class LayoutTests
             "State 0 QueueSet 4 Exported 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 Backlog 40 OptionMask 48 Holders 64 "
             + "Status 128 Error 132 EventsIn 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
             + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 TxOwn 196 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
-            + "RxTail 384 RxVoid 388 RxHead 448 RxOffset 452 RxQuiet 456 Entries 512"
+            + "RxTail 384 RxVoid 388 Renewals 392 RxHead 448 RxOffset 452 RxQuiet 456 Entries 512"
         },
         {
             typeof(AttachMessage),
