@@ -47,6 +47,32 @@ public sealed class DatagramFaultTests(ITestOutputHelper output)
         Assert.False(four.Ended || six.Ended || dns.Ended, four.Error + six.Error + dns.Error);
     }
 
+    [Fact]
+    public void Sockets_go_over_when_their_guest_moves_to_another_NSM()
+    {
+        using NkInstance nk = NkInstance.Up("udpmove", "--shared-memory", "off");
+        Assert.True(nk.Nk("nsm", "create", "m0", "--kind", "mtcp").Succeeded);
+        nk.CreateGuest("a");
+        nk.CreateGuest("b");
+        using GuestProcess server = nk.Start("b", Program("server", "0.0.0.0", 7203));
+        Programs.AwaitLine(server, "ready");
+        foreach (string nsm in new[] { "kernel0", "m0", "kernel0" })
+        {
+            CommandResult moved = nk.Nk("guest", "update", "b", "--nsm", nsm);
+            Assert.True(moved.Succeeded, moved.ToString());
+            Assert.True(
+                NkInstance.WaitFor(() => nk.List("conn", "list", "--guest", "b").EnumerateArray().All(one => one.GetProperty("nsm").GetString() == nsm), TimeSpan.FromSeconds(30)),
+                nk.List("conn", "list", "--guest", "b").ToString());
+
+            // With its options: the server answers with the TOS that it sees.
+            using GuestProcess client = nk.Start("a", [.. Program("client", nk.Ipv4("b"), 7203), "40"]);
+            Programs.AwaitLine(client, "up");
+            client.Kill();
+        }
+
+        Assert.False(server.Ended, server.Error);
+    }
+
     private static bool Resolves(NkInstance nk) =>
         nk.Outside.Run(TimeSpan.FromSeconds(5), "dig", "+short", "+time=1", "+tries=1", $"@{nk.Ipv4("b")}", "near.test").Output.Trim() == "198.18.8.8";
 

@@ -5,6 +5,7 @@ using System.Security.Cryptography;
 using NetKernel.Channel;
 using NetKernel.Channel.Host;
 using NetKernel.ServiceLib.Testing;
+using static NetKernel.ServiceLib.Testing.Datagrams;
 
 namespace NetKernel.Nsm.Mtcp.Tests;
 
@@ -296,49 +297,4 @@ public sealed class DatagramTests
     }
 
     private static IPAddress AddressOf(ulong low, ulong high) => new([.. BitConverter.GetBytes(low), .. BitConverter.GetBytes(high)]);
-
-    private static DatagramHeader Header(int length, string? address, int port)
-    {
-        DatagramHeader header = new() { Length = (uint)length };
-        if (address != null)
-        {
-            byte[] bytes = IPAddress.Parse(address).MapToIPv6().GetAddressBytes();
-            header.PeerLow = BitConverter.ToUInt64(bytes, 0);
-            header.PeerHigh = BitConverter.ToUInt64(bytes, 8);
-            header.PeerPort = (ushort)port;
-            header.Fields = Peer;
-        }
-
-        return header;
-    }
-
-    private static void Send(FakeSocket socket, byte[] data, string? address = null, int port = 0, Func<DatagramHeader, DatagramHeader>? change = null)
-    {
-        const int MostInFirst = 65536 - DatagramHeader.Bytes;
-        DatagramHeader header = Header(data.Length, address, port);
-        header = change == null ? header : change(header);
-        int first = Math.Min(data.Length, MostInFirst);
-        byte[] bytes = new byte[DatagramHeader.Bytes + first];
-        MemoryMarshal.Write(bytes, header);
-        data.AsSpan(0, first).CopyTo(bytes.AsSpan(DatagramHeader.Bytes));
-        socket.Send(bytes, flags: first < data.Length ? NqeFlags.More : NqeFlags.None);
-        if (first < data.Length)
-        {
-            socket.Send(data.AsSpan(first), flags: NqeFlags.Continued);
-        }
-    }
-
-    private static int SendResult(FakeSocket socket)
-    {
-        socket.Flushed();
-        return socket.SendError;
-    }
-
-    private static (DatagramHeader Header, byte[] Payload) Receive(FakeSocket socket, int length)
-    {
-        byte[] bytes = socket.Receive(DatagramHeader.Bytes + length);
-        DatagramHeader header = MemoryMarshal.Read<DatagramHeader>(bytes);
-        Assert.Equal((uint)length, header.Length);
-        return (header, bytes[DatagramHeader.Bytes..]);
-    }
 }
