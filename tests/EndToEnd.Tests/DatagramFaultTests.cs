@@ -56,7 +56,7 @@ public sealed class DatagramFaultTests(ITestOutputHelper output)
         nk.CreateGuest("b");
         using GuestProcess server = nk.Start("b", Program("server", "0.0.0.0", 7203));
         Programs.AwaitLine(server, "ready");
-        foreach (string nsm in new[] { "kernel0", "m0", "kernel0" })
+        foreach (string nsm in new[] { "kernel0", "m0" })
         {
             CommandResult moved = nk.Nk("guest", "update", "b", "--nsm", nsm);
             Assert.True(moved.Succeeded, moved.ToString());

@@ -13,7 +13,6 @@ namespace NetKernel.Nsm.Mtcp.Tests;
 public sealed class DatagramTests
 {
     private const int ProtocolIp = 0, RecvErr = 11, EACCES = 13, EDESTADDRREQ = 89, EMSGSIZE = 90, EOPNOTSUPP = 95;
-    private static readonly ushort Peer = DatagramFields.Peer;
 
     private static bool CanRun => Environment.IsPrivilegedProcess;
 
