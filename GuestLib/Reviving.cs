@@ -148,8 +148,22 @@ internal static unsafe class Reviving
 
         Fds.Revived(lost->OldId, id);
         Epoll.Revived(lost->OldId, id);
+        FollowKernel(fd, Region.Socket(id));
         lost->References = 0;
         s_count--;
+    }
+
+    /// <summary>
+    /// While it waited, fcntl and ioctl reached the kernel's socket only. One remembered as non-blocking that is so no more would wait in the kernel's accept,
+    /// where nobody from outside comes.
+    /// </summary>
+    private static void FollowKernel(int fd, SocketSlot* s)
+    {
+        int flags = Real.fcntl(fd, Abi.F_GETFL, 0);
+        if (flags >= 0)
+        {
+            _ = (flags & Abi.O_NONBLOCK) != 0 ? Interlocked.Or(ref s->Status, Status.NonBlocking) : Interlocked.And(ref s->Status, ~Status.NonBlocking);
+        }
     }
 
     /// <summary>Another process of the guest was faster.</summary>
