@@ -48,7 +48,7 @@ public sealed class SharedMemoryTests(InstanceFixture fixture)
             "  s.bind(('',7033)) if f==socket.AF_INET else None\n" +
             "  print(s.getsockname()[1])";
         CommandResult result = Nk.Run("a", TimeSpan.FromSeconds(20), "python3", "-c", Program, Nk.Ipv4("b"), Nk.Ipv6("b"));
-        Assert.Equal("ConnectionRefusedError\n7033\nConnectionRefusedError\n0\n", result.Output);
+        Assert.Matches("^ConnectionRefusedError\n7033\nConnectionRefusedError\n[1-9][0-9]*\n$", result.Output); // the port of a refused connect stays, as Linux has it
     }
 
     [Fact]
