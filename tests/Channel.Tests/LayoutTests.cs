@@ -45,7 +45,7 @@ public class LayoutTests
         { typeof(ErrorRecord), "Datagram 0 Error 64" },
         { typeof(SockExtendedError), "Errno 0 Origin 4 Type 5 Code 6 Pad 7 Info 8 Data 12" },
         { typeof(AcceptEntry), "PeerLow 0 PeerHigh 8 Handle 16 PeerPort 20 Position 24" },
-        { typeof(CountersHeader), "Magic 0 LayoutVersion 8 Loops 12 Guests 16 Nsms 20 Connections 24 Pid 28 Started 32 Heartbeat 40" },
+        { typeof(CountersHeader), "Magic 0 LayoutVersion 8 Loops 12 Guests 16 Nsms 20 Connections 24 Pid 28 Started 32 Heartbeat 40 LoopThreads 64" },
         {
             typeof(ConnectionRow),
             "State 0 Guest 4 GuestSocket 8 QueueSet 12 Domain 14 Nsm 16 LocalPort 20 PeerPort 22 LocalLow 24 LocalHigh 32 PeerLow 40 PeerHigh 48 "
@@ -91,7 +91,7 @@ public class LayoutTests
     [InlineData(ControlHeader.GuestMagic, "NKCTRL01")]
     [InlineData(ControlHeader.NsmMagic, "NKNSMR01")]
     [InlineData(PoolLayout.Magic, "NKPOOL01")]
-    [InlineData(CountersHeader.MagicValue, "NKSTAT01")]
+    [InlineData(CountersHeader.MagicValue, "NKSTAT02")]
     public void Magic_numbers_read_as_text(ulong magic, string text) =>
         Assert.Equal(text, System.Text.Encoding.ASCII.GetString(BitConverter.GetBytes(magic)));
 
