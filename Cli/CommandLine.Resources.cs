@@ -12,6 +12,12 @@ internal static partial class CommandLine
 
     private static Option<string[]> LabelOption() => new("--label") { Description = "a label KEY=VALUE; may be repeated", HelpName = "LABEL" };
 
+    private static Option<string?> SharedMemoryOption(string otherwise) => new("--shared-memory")
+    {
+        Description = $"how it reaches guests of this host: off, copy, or direct (memory that both map) ({otherwise})",
+        HelpName = "FORM",
+    };
+
     private static Command Guest()
     {
         var group = new Command("guest", "guests: a namespace with nothing but lo, and a channel to the stack");
@@ -32,7 +38,8 @@ internal static partial class CommandLine
         Option<string[]> labels = LabelOption();
         DnsOptions dns = new();
         LimitOptions limits = new();
-        Command create = Command("create", "make a guest", [nsm, tenant, four, six, .. dns.All, .. limits.All, labels, dry], parse =>
+        Option<string?> shared = SharedMemoryOption("what its tenant says");
+        Command create = Command("create", "make a guest", [nsm, tenant, four, six, shared, .. dns.All, .. limits.All, labels, dry], parse =>
         {
             var guest = new Guest
             {
@@ -43,6 +50,7 @@ internal static partial class CommandLine
                 Ipv6 = parse.GetValue(six) ?? "",
                 Dns = dns.Of(parse),
                 Limits = limits.Of(parse),
+                SharedMemory = parse.GetValue(shared) ?? "",
             };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.CreateGuest(Where(parse), guest, parse.GetValue(dry));
@@ -67,12 +75,17 @@ internal static partial class CommandLine
         Option<string[]> labels = LabelOption();
         DnsOptions dns = new();
         LimitOptions limits = new();
-        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, timeout, .. dns.All, .. limits.All, labels], parse =>
+        Option<string?> shared = SharedMemoryOption("\"\": what its tenant says");
+        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, timeout, shared, .. dns.All, .. limits.All, labels], parse =>
         {
-            var guest = new Guest { Name = parse.GetValue(name)!, Nsm = parse.GetValue(nsm) ?? "", Dns = dns.Of(parse), Limits = limits.Of(parse) };
+            var guest = new Guest
+            {
+                Name = parse.GetValue(name)!, Nsm = parse.GetValue(nsm) ?? "", Dns = dns.Of(parse), Limits = limits.Of(parse), SharedMemory = parse.GetValue(shared) ?? "",
+            };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.UpdateGuest(Where(parse), guest, [
-                .. guest.Nsm.Length > 0 ? new[] { "nsm" } : [], .. guest.Dns is null ? [] : new[] { "dns" }, .. limits.Paths(parse), .. guest.Labels.Count > 0 ? new[] { "labels" } : []],
+                .. guest.Nsm.Length > 0 ? new[] { "nsm" } : [], .. guest.Dns is null ? [] : new[] { "dns" }, .. limits.Paths(parse), .. guest.Labels.Count > 0 ? new[] { "labels" } : [],
+                .. parse.GetValue(shared) is null ? [] : new[] { "shared_memory" }],
                 Moving.Seconds("--timeout", parse.GetValue(timeout)));
         });
         update.Arguments.Add(name);
@@ -174,13 +187,20 @@ internal static partial class CommandLine
             var most = new Option<uint?>("--max-guests") { Description = "most guests that it may have", HelpName = "N" };
             Option<string[]> labels = LabelOption();
             LimitOptions limits = new();
-            Command command = Command(update ? "update" : "create", update ? "change a tenant; --uid and --label replace all" : "make a tenant", [uid, most, .. limits.All, labels], parse =>
+            Option<string?> shared = SharedMemoryOption("copy; its guests may say otherwise");
+            var across = new Option<bool?>("--shared-memory-across") { Description = "true: also to and from guests of other tenants that say so, too; never direct (false)", HelpName = "BOOL" };
+            Command command = Command(update ? "update" : "create", update ? "change a tenant; --uid and --label replace all" : "make a tenant", [uid, most, shared, across, .. limits.All, labels], parse =>
             {
-                var tenant = new Tenant { Name = parse.GetValue(name)!, Uids = { parse.GetValue(uid) ?? [] }, MaxGuests = parse.GetValue(most) ?? 0, Limits = limits.Of(parse) };
+                var tenant = new Tenant
+                {
+                    Name = parse.GetValue(name)!, Uids = { parse.GetValue(uid) ?? [] }, MaxGuests = parse.GetValue(most) ?? 0, Limits = limits.Of(parse),
+                    SharedMemory = parse.GetValue(shared) ?? "", SharedMemoryAcross = parse.GetValue(across) ?? false,
+                };
                 Changes.Labels(tenant.Labels, parse.GetValue(labels));
                 return !update ? Changes.CreateTenant(Where(parse), tenant) : Changes.UpdateTenant(Where(parse), tenant, [
                     .. tenant.Uids.Count > 0 ? new[] { "uids" } : [], .. parse.GetValue(most) is null ? [] : new[] { "max_guests" }, .. limits.Paths(parse),
-                    .. tenant.Labels.Count > 0 ? new[] { "labels" } : []]);
+                    .. tenant.Labels.Count > 0 ? new[] { "labels" } : [], .. parse.GetValue(shared) is null ? [] : new[] { "shared_memory" },
+                    .. parse.GetValue(across) is null ? [] : new[] { "shared_memory_across" }]);
             });
             command.Arguments.Add(name);
             group.Subcommands.Add(command);

@@ -1,22 +1,39 @@
 namespace NetKernel.CoreEngine;
 
 /// <summary>By what a guest is found as a peer on this host, and who may reach it without a network.</summary>
-internal readonly struct GuestAddress(in AttachMessage guest, bool shared)
+/// <param name="guest">Its addresses and its tenant's number.</param>
+/// <param name="shared">Whether it has addresses of its own, and the shared-memory NSM serves it.</param>
+/// <param name="policy"><see cref="RegionFlags"/> that say how it may be reached.</param>
+internal readonly struct GuestAddress(in AttachMessage guest, bool shared, uint policy)
 {
     private readonly uint _address4 = guest.Address4;
     private readonly ulong _low = guest.Address6Low;
     private readonly ulong _high = guest.Address6High;
     private readonly uint _tenant = guest.Slot;
-    private readonly bool _across = (guest.Flags & RegionFlags.SharedMemoryAcross) != 0;
+    private readonly uint _policy = policy;
 
-    /// <summary>Its policy allows shared memory at all, and it has addresses of its own.</summary>
+    private GuestAddress(in GuestAddress other, uint policy)
+        : this(new AttachMessage { Address4 = other._address4, Address6Low = other._low, Address6High = other._high, Slot = other._tenant }, other.IsShared, policy)
+    {
+    }
+
+    /// <summary>The shared-memory NSM serves it.</summary>
     public bool IsShared { get; } = shared;
+
+    private bool IsOff => (_policy & RegionFlags.NoSharedMemory) != 0;
+
+    /// <summary>The same guest under another policy.</summary>
+    public GuestAddress With(uint policy) => new(in this, policy);
 
     /// <summary>Whether the address (16 bytes, IPv4 as ::ffff:a.b.c.d) is the guest's.</summary>
     public bool Is(ulong low, ulong high) =>
         low == 0 && (uint)high == 0xFFFF_0000 ? _address4 != 0 && (uint)(high >> 32) == _address4
         : (_low | _high) != 0 && low == _low && high == _high;
 
-    /// <summary>Guests of one tenant may; those of different tenants where both say so.</summary>
-    public bool MayReach(in GuestAddress other) => _tenant == other._tenant || (_across && other._across);
+    /// <summary>Guests of one tenant may, unless one of them keeps out; those of different tenants where both say so, too.</summary>
+    public bool MayReach(in GuestAddress other) =>
+        !IsOff && !other.IsOff && (_tenant == other._tenant || (_policy & other._policy & RegionFlags.SharedMemoryAcross) != 0);
+
+    /// <summary>With memory that both map: guests of one tenant that both say so.</summary>
+    public bool MayReachDirectly(in GuestAddress other) => _tenant == other._tenant && (_policy & other._policy & RegionFlags.SharedMemoryDirect) != 0;
 }

@@ -34,6 +34,11 @@ internal sealed unsafe partial class SwitchLoop
                 break;
             case Op.CreditWanted:
                 break;
+            case Op.Direct when nsm.Id == SharedNsm:
+                _table.Rows[id].Direct = 1;
+                break;
+            case Op.DirectNews when nsm.Id == SharedNsm:
+                break;
             case Op.PeerClosed:
                 SetState(connection, id, ConnectionState.CloseWait);
                 break;
@@ -71,6 +76,19 @@ internal sealed unsafe partial class SwitchLoop
 
         memory->Forget(0);
         return memory->Announce(e);
+    }
+
+    /// <summary>Bytes that went from guest to guest past this switch: what the guests themselves say (docs/adr/0013).</summary>
+    private void MovedDirectly(NsmPort nsm, GuestPort guest, uint id, Nqe* e)
+    {
+        ConnectionRow* row = _table.Rows + id;
+        ulong sent = (uint)e->OpData, received = (uint)e->DataPtr;
+        row->BytesSent += sent;
+        row->BytesReceived += received;
+        guest.Counters->BytesSent += sent;
+        guest.Counters->BytesReceived += received;
+        nsm.Counters->BytesSent += sent;
+        nsm.Counters->BytesReceived += received;
     }
 
     private void WasReset(GuestPort guest, uint id, Connection* connection, int errno)

@@ -136,6 +136,12 @@ internal sealed unsafe partial class SwitchLoop
                 continue;
             }
 
+            if (e->Op == Op.Moved && nsm.Id == SharedNsm)
+            {
+                MovedDirectly(nsm, guest, id, e);
+                continue;
+            }
+
             // What crosses the guest's Close is not told any more: the NSM takes its RX chunks and unaccepted connections back by itself.
             if (guest.Dead || connection->Phase == Phase.Closing || (connection->Flags & ConnectionFlags.Severed) != 0)
             {

@@ -12,7 +12,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         bool allowed = job
             ? e->Op is Op.Socket or Op.Bind or Op.Listen or Op.Connect or Op.GetOption or Op.SetOption
-            : e->Op is Op.Send or Op.RxCredit or Op.GetOption or Op.SetOption or Op.Shutdown or Op.Close or Op.Accept or Op.Decline;
+            : e->Op is Op.Send or Op.RxCredit or Op.GetOption or Op.SetOption or Op.Shutdown or Op.Close or Op.Accept or Op.Decline or Op.Kick;
         if (!allowed)
         {
             return Violate(guest, job ? Violation.JobRingOp : Violation.SendRingOp, q, (byte)e->Op);
@@ -61,6 +61,7 @@ internal sealed unsafe partial class SwitchLoop
             Op.Decline => Decline(guest, e, id, connection),
             Op.Close => Close(guest, e, id, connection),
             Op.Shutdown when (connection->Twin | connection->Elder) != 0 => ShutdownBoth(guest, e, id, connection),
+            Op.Kick when connection->Nsm != SharedNsm => true, // of no meaning there
             _ => Forward(guest, connection->QueueSet, id, e, job),
         };
     }
@@ -119,9 +120,9 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if (e->Op == Op.Connect && !datagrams && IsLocal(guest, e) && guest.Shared!.Job.Free(TrialRequests) >= TrialRequests && TrySecond(guest, id, connection, out uint second))
+        if (e->Op == Op.Connect && !datagrams && IsLocal(guest, e, out bool direct) && guest.Shared!.Job.Free(TrialRequests) >= TrialRequests && TrySecond(guest, id, connection, out uint second))
         {
-            ConnectShared(guest, id, connection, second, e);
+            ConnectShared(guest, id, connection, second, e, direct);
             return true;
         }
 

@@ -51,6 +51,15 @@ internal sealed unsafe partial class SwitchLoop
         Activate(guest);
     }
 
+    /// <summary>Another policy for a guest's connections: those that are made from now on. Bits of <see cref="RegionFlags"/>.</summary>
+    public void SharedMemoryChanged(uint guest, uint policy)
+    {
+        if (_guests[guest] is { } port)
+        {
+            port.Address = port.Address.With(policy);
+        }
+    }
+
     /// <summary>A guest goes: entries that are no socket's wait for the NSMs like the others.</summary>
     private void RemoveSeconds(uint guest)
     {
@@ -79,9 +88,10 @@ internal sealed unsafe partial class SwitchLoop
         return id < ConnectionTable.Capacity ? _nsms[_table.Items[id].Nsm] : null;
     }
 
-    /// <summary>Whether a Connect goes to another guest of this host that policy lets it reach by shared memory.</summary>
-    private bool IsLocal(GuestPort guest, Nqe* e)
+    /// <summary>Whether a Connect goes to another guest of this host that policy lets it reach by shared memory, and whether in the direct form.</summary>
+    private bool IsLocal(GuestPort guest, Nqe* e, out bool direct)
     {
+        direct = false;
         if (guest.Shared == null || (e->Flags & NqeFlags.Wildcard) != 0)
         {
             return false;
@@ -92,6 +102,8 @@ internal sealed unsafe partial class SwitchLoop
             GuestPort other = _locals[i];
             if (other.Address.Is(e->OpData, e->DataPtr))
             {
+                // What goes past the switch cannot be held to a rate by it.
+                direct = guest.Address.MayReachDirectly(other.Address) && !guest.IsLimited && !other.IsLimited;
                 return other != guest && guest.Address.MayReach(other.Address);
             }
         }
@@ -178,7 +190,7 @@ internal sealed unsafe partial class SwitchLoop
     }
 
     /// <summary>Tries a Connect at the shared-memory NSM, by the second entry.</summary>
-    private void ConnectShared(GuestPort guest, uint id, Connection* connection, uint second, Nqe* e)
+    private void ConnectShared(GuestPort guest, uint id, Connection* connection, uint second, Nqe* e, bool direct)
     {
         uint q = connection->QueueSet;
         SocketMemory* memory = _table.Memories + id;
@@ -188,7 +200,9 @@ internal sealed unsafe partial class SwitchLoop
             _ = Forward(guest, q, second, &bind, job: true);
         }
 
-        _ = Forward(guest, q, second, e, job: true);
+        Nqe request = *e;
+        request.Flags = direct ? e->Flags | NqeFlags.Direct : e->Flags & ~NqeFlags.Direct;
+        _ = Forward(guest, q, second, &request, job: true);
         _table.Items[second].Control = Op.Connect;
         connection->Control = Op.Connect;
         connection->ConnectFlags = e->Flags;

@@ -98,14 +98,31 @@ internal static unsafe class Attaching
     internal static int AnyBell => s_bells[0];
 
     /// <summary>A bell of the caller's own, over a connection of its own; -1: none.</summary>
-    internal static int AskForBell()
+    internal static int AskForBell() => Ask(AttachOp.Bell, 0);
+
+    /// <summary>Maps a region of the direct form; null: it cannot be had.</summary>
+    internal static byte* MapRegion(uint region)
+    {
+        int fd = Sandbox.IsFiltered ? -1 : Ask(AttachOp.Pair, region);
+        if (fd < 0)
+        {
+            return null;
+        }
+
+        nint start = Libc.mmap(0, (nuint)DirectLayout.Length, Abi.PROT_READ | Abi.PROT_WRITE, Abi.MAP_SHARED, fd, 0);
+        _ = Real.close(fd);
+        return start == -1 ? null : (byte*)start;
+    }
+
+    /// <summary>An fd that CoreEngine gives for the asking, over a connection of the caller's own; -1: none.</summary>
+    private static int Ask(AttachOp op, uint slot)
     {
         AttachMessage message = default;
-        int bell = -1;
+        int fd = -1;
         int connection = Connect();
-        if (connection >= 0 && TellBy(connection, AttachOp.Bell, 0, -1) && Receive(connection, &message, &bell, 1) != 1)
+        if (connection >= 0 && TellBy(connection, op, slot, -1) && Receive(connection, &message, &fd, 1) != 1)
         {
-            bell = -1;
+            fd = -1;
         }
 
         if (connection >= 0)
@@ -113,7 +130,7 @@ internal static unsafe class Attaching
             _ = Real.close(connection);
         }
 
-        return bell;
+        return fd;
     }
 
     /// <summary>Wakes a loop of CoreEngine.</summary>
@@ -164,6 +181,7 @@ internal static unsafe class Attaching
         if (Region.Dead)
         {
             Subscriptions.Clear();
+            Direct.Reset();
             Slots.Reset();
             TxPool.Reset();
             Fds.CloseHidden(WakeFd);

@@ -14,7 +14,7 @@ internal static unsafe class Draining
     private static uint s_changes;
 
     /// <summary>See <see cref="Subscriptions.Ticket"/>; changes as well with what this process itself does to its sockets and sets, and others to the sets that they share with it.</summary>
-    internal static uint Ticket() => Subscriptions.Ticket() + Volatile.Read(ref s_changes) + Epoll.Changes;
+    internal static uint Ticket() => Subscriptions.Ticket() + Direct.Ticket() + Volatile.Read(ref s_changes) + Epoll.Changes;
 
     /// <summary>This process has done something that a waiter's condition may depend on.</summary>
     internal static void Bump() => Interlocked.Increment(ref s_changes);
@@ -31,7 +31,7 @@ internal static unsafe class Draining
             }
         }
 
-        return false;
+        return Direct.AnyPending();
     }
 
     /// <summary>Drains every subscribed queue set that has something and that nobody else is draining; true when anything was applied.</summary>
@@ -45,6 +45,12 @@ internal static unsafe class Draining
             {
                 any |= One(Subscriptions.At(i));
             }
+        }
+
+        if (Direct.Drain())
+        {
+            Waiting.AfterDrain();
+            any = true;
         }
 
         return any;
@@ -177,6 +183,13 @@ internal static unsafe class Draining
                 break;
             case Op.Error:
                 Failed(s, nqe);
+                break;
+            case Op.Direct:
+                s->DirectEnd = (uint)(nqe->OpData >> 32);
+                Volatile.Write(ref s->DirectRegion, (uint)nqe->OpData); // Release: whoever sees the region sees the end.
+                break;
+            case Op.DirectNews:
+                Direct.Kicked(s);
                 break;
             case Op.CreditWanted:
                 Volatile.Write(ref s->RxLoud, s->RxTail); // what is not read yet

@@ -161,6 +161,7 @@ internal static unsafe class Forking
         Attaching.AfterFork();
         Reviving.AfterFork();
         Subscriptions.AfterFork();
+        Direct.AfterFork();
         Names.Service.AfterFork();
         Epoll.AfterFork();
         if (!Region.Attached || Region.Dead)

@@ -71,7 +71,7 @@ internal static unsafe class Holding
 
         // Unread data at close means RST (RFC 2525, 2.17); the NSM's kernel knows only of what it has not delivered yet.
         uint status = Volatile.Read(ref s->Status);
-        bool unread = (status & SocketStatus.Connected) != 0 && Volatile.Read(ref s->RxTail) != s->RxHead;
+        bool unread = (status & SocketStatus.Connected) != 0 && (Volatile.Read(ref s->RxTail) != s->RxHead || Direct.Waiting(s) != 0);
         Nqe nqe = default;
         nqe.Op = Op.Close;
         nqe.Socket = id;

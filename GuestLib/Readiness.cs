@@ -19,7 +19,7 @@ internal static unsafe class Readiness
         }
 
         uint status = Volatile.Read(ref s->Status);
-        bool queued = Volatile.Read(ref s->RxTail) != s->RxHead;
+        bool queued = Volatile.Read(ref s->RxTail) != s->RxHead || Direct.Waiting(s) != 0;
         if ((status & SocketStatus.Listening) != 0)
         {
             return queued ? Abi.EPOLLIN | Abi.EPOLLRDNORM : 0;
@@ -85,6 +85,7 @@ internal static unsafe class Readiness
             Interlocked.Decrement(ref wishes);
         }
 
+        Direct.WantRoom(s);
         Interlocked.MemoryBarrier();
         return !Sending.HasRoom(s);
     }

@@ -3,7 +3,7 @@ using NetKernel.Channel;
 namespace NetKernel.GuestLib;
 
 /// <summary>The receiving half of a connection: take from what the NSM has put into the RX pool, return credit.</summary>
-internal static unsafe class Receiving
+internal static unsafe partial class Receiving
 {
     private const uint Batch = 16;
 
@@ -72,12 +72,41 @@ internal static unsafe class Receiving
                     continue;
                 }
             }
+            else if (s->DirectRegion != 0 && Direct.Waiting(s) != 0)
+            {
+                if (total == 0)
+                {
+                    return 0;
+                }
+
+                nint taken = TakeDirect(s, vectors, count, (nuint)(peek ? 0 : done), (nuint)total, flags);
+                if (taken < 0)
+                {
+                    return done != 0 ? done : taken;
+                }
+
+                done = peek ? taken : done + taken;
+                if (done >= target)
+                {
+                    return done;
+                }
+
+                if (!peek)
+                {
+                    continue;
+                }
+            }
 
             // What was told before the end or the error counts before it: look once more when the status says that it is over.
             uint status = Volatile.Read(ref s->Status);
-            if (Ended(s, status) && Volatile.Read(ref s->RxTail) != tail)
+            if (Ended(s, status) && (Volatile.Read(ref s->RxTail) != tail || (!peek && Direct.Waiting(s) != 0)))
             {
                 continue;
+            }
+
+            if (Direct.IsOutOfReach(s))
+            {
+                return done != 0 ? done : Libc.Fail(Abi.ENOMEM);
             }
 
             // A reset that comes after the peer's FIN is for whoever sends; the end of the stream stays the end (tcp_recvmsg: SOCK_DONE before sk_err).
@@ -114,7 +143,7 @@ internal static unsafe class Receiving
                 return done != 0 ? done : -1;
             }
 
-            if (deadline >= 0 && Libc.Now() >= deadline && Volatile.Read(ref s->RxTail) == tail)
+            if (deadline >= 0 && Libc.Now() >= deadline && Volatile.Read(ref s->RxTail) == tail && (peek || Direct.Waiting(s) == 0))
             {
                 return done != 0 ? done : Libc.Fail(Abi.EAGAIN);
             }
@@ -136,6 +165,7 @@ internal static unsafe class Receiving
     {
         const uint Plenty = 128 << 10, Many = SocketSlot.RxEntries * 3 / 4;
         uint bytes = (uint)Volatile.Read(ref s->RxBytes);
+        bytes += Direct.Waiting(s);
         return bytes >= s->RxLowWater || bytes >= Plenty || s->RxTail - s->RxHead >= Many || IsLoud(s, s->RxHead);
     }
 
@@ -145,7 +175,8 @@ internal static unsafe class Receiving
     /// <summary>Writes what is queued into a pipe, as far as it takes it. Bytes, or -1 with errno.</summary>
     internal static nint ReceiveToPipe(int fd, SocketSlot* s, int pipe, nuint length)
     {
-        nint taken = Take(s, Fds.IdOf(fd), null, (nuint)pipe, 0, length, MSG_TOPIPE);
+        bool direct = Volatile.Read(ref s->RxTail) == s->RxHead && Direct.Waiting(s) != 0;
+        nint taken = direct ? TakeDirect(s, null, (nuint)pipe, 0, length, MSG_TOPIPE) : Take(s, Fds.IdOf(fd), null, (nuint)pipe, 0, length, MSG_TOPIPE);
         return taken == 0 ? Libc.Fail(Abi.EAGAIN) : taken;
     }
 
@@ -154,7 +185,7 @@ internal static unsafe class Receiving
     {
         _ = Draining.Of(s->QueueSet);
         int bytes = Volatile.Read(ref s->RxBytes);
-        return bytes < 0 ? 0 : bytes;
+        return (bytes < 0 ? 0 : bytes) + (int)Direct.Waiting(s);
     }
 
     /// <summary>Moves what is queued into the vectors (or the pipe) from byte <paramref name="done"/> on. Bytes, or -1 with errno.</summary>
@@ -232,6 +263,7 @@ internal static unsafe class Receiving
         {
             Commit(s, head, offset);
             Interlocked.Add(ref s->RxBytes, -(int)taken);
+            s->RxByNsm += (ulong)taken;
             if (n != 0)
             {
                 Credit(s, credits, n, creditBytes, from);

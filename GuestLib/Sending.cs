@@ -3,7 +3,7 @@ using NetKernel.Channel;
 namespace NetKernel.GuestLib;
 
 /// <summary>The sending half of a connection: copy to the TX pool, enqueue, return; SendDone gives the room back.</summary>
-internal static unsafe class Sending
+internal static unsafe partial class Sending
 {
     /// <summary>Bytes one socket may have in flight unless the program says otherwise: as much as stays in the cache.</summary>
     internal const uint DefaultLimit = 512 << 10;
@@ -27,6 +27,12 @@ internal static unsafe class Sending
     /// </summary>
     internal static bool HasRoom(SocketSlot* s)
     {
+        if (IsDirect(s, out Direct.Link link))
+        {
+            uint limit = Direct.LimitOf(s, in link);
+            return Direct.Unread(s, in link) <= limit - (limit / 3);
+        }
+
         uint flying = Volatile.Read(ref s->TxSends);
         uint bytes = TxShare.BytesOf(s);
         uint sends = TxShare.SendsOf(MostSends, bytes);
@@ -157,6 +163,52 @@ internal static unsafe class Sending
             {
                 Locks.Leave(ref s->TxLock);
                 return 0;
+            }
+
+            if (IsDirect(s, out Direct.Link link))
+            {
+                nint written = PutDirect(s, in link, ref source, total - done);
+                if (written < 0)
+                {
+                    Locks.Leave(ref s->TxLock);
+                    return done != 0 ? (nint)done : -1;
+                }
+
+                done += (nuint)written;
+                if (done == total || source.AtEnd)
+                {
+                    Locks.Leave(ref s->TxLock);
+                    return (nint)done;
+                }
+
+                if (written > 0 || Draining.All() || !Readiness.WantRoom(s))
+                {
+                    continue;
+                }
+
+                Locks.Leave(ref s->TxLock);
+                if (nonBlocking)
+                {
+                    return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+                }
+
+                if (!Wait(fd, s, id, ref deadline, -1, done > 0, ticket))
+                {
+                    return done != 0 ? (nint)done : -1;
+                }
+
+                if (!Locks.TryEnter(ref s->TxLock))
+                {
+                    return done != 0 ? (nint)done : Libc.Fail(Abi.EAGAIN);
+                }
+
+                continue;
+            }
+
+            if (Direct.IsOutOfReach(s))
+            {
+                Locks.Leave(ref s->TxLock);
+                return done != 0 ? (nint)done : Libc.Fail(Abi.ENOMEM);
             }
 
             // Completions gather while a program only sends: take them before the room looks smaller than it is.
@@ -310,6 +362,7 @@ internal static unsafe class Sending
             return Libc.Fail(Region.Dead ? Abi.EPIPE : Abi.EAGAIN);
         }
 
+        s->TxByNsm += (ulong)taken;
         return taken;
     }
 

@@ -55,6 +55,8 @@ internal static unsafe class Slots
         s->RxLowWater = 0;
         s->TxOwn = 0;
         s->RxQuiet = 0;
+        s->DirectRegion = s->DirectEnd = s->DirectTail = s->DirectStarted = s->DirectHead = s->DirectReady = 0;
+        s->TxByNsm = s->RxByNsm = 0;
         s->ControlSequence = 0;
         s->RxBytes = 0;
         s->RxLoud = 0;

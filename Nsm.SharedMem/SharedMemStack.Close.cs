@@ -16,6 +16,11 @@ public sealed unsafe partial class SharedMemStack
             s->Set(SharedFlags.Abort); // SO_LINGER with 0 seconds asks for a reset
         }
 
+        if (LeaveRing(s))
+        {
+            s->Set(SharedFlags.Abort); // unread data, as in the RX pool
+        }
+
         if (s->Peer != null && s->Peer->Self->SendCount != 0)
         {
             _host.Schedule(s->Peer->Self); // it waited for this side to read, and will meet nobody
@@ -55,6 +60,11 @@ public sealed unsafe partial class SharedMemStack
             _host.CompleteAddress(c, Op.ConnectDone, Libc.ECONNABORTED, default);
         }
 
+        if (s->Ends != null)
+        {
+            Count(s);
+        }
+
         Leave(s, s->Has(SharedFlags.Abort));
         _host.FailSends(c, Libc.ECONNRESET);
         _host.Closed(c);
@@ -64,6 +74,7 @@ public sealed unsafe partial class SharedMemStack
     private void Leave(SharedSocket* s, bool reset)
     {
         ClearTime(s);
+        LeaveDirect(s);
         if (s->Phase == Phase.Listening)
         {
             StopListening(s);

@@ -50,6 +50,17 @@ public sealed unsafe partial class SharedMemStack
                 }
 
                 Flush(c, s);
+                if (s->Has(SharedFlags.Kicked))
+                {
+                    PassKick(c, s);
+                }
+
+                if (s->Has(SharedFlags.CountDue))
+                {
+                    s->Clear(SharedFlags.CountDue);
+                    Count(s);
+                }
+
                 TellEnd(c, s);
                 break;
             case Phase.Waiting:
@@ -73,6 +84,11 @@ public sealed unsafe partial class SharedMemStack
         if (s->Phase == Phase.Connected && how != SHUT_WR)
         {
             s->Set(SharedFlags.ReadShut);
+        }
+
+        if (s->Has(SharedFlags.ReadShut) && s->Ends != null)
+        {
+            _ = LeaveRing(s); // what still comes is this stack's to judge
         }
 
         if (s->Phase == Phase.Connected && how != SHUT_RD)
@@ -135,6 +151,11 @@ public sealed unsafe partial class SharedMemStack
         {
             _host.Schedule(c);
             return;
+        }
+
+        if (IsDirectDue(s, p))
+        {
+            GoDirect(s, p);
         }
 
         Guest from = _host.GuestOf(c);

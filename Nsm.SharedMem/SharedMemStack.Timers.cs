@@ -4,7 +4,7 @@ using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.SharedMem;
 
-/// <content>The few things that take time: a connect while the backlog is full, and a close whose peer does not read. A timerfd in the host's epoll set ticks while there are any.</content>
+/// <content>The few things that take time: a connect while the backlog is full, a close whose peer does not read, and the counts of the direct form. A timerfd in the host's epoll set ticks while there are any.</content>
 public sealed unsafe partial class SharedMemStack
 {
     private const long Second = 1_000_000_000;
@@ -19,12 +19,14 @@ public sealed unsafe partial class SharedMemStack
 
     private SharedSocket* _firstTimed;
     private int _timer = -1;
+    private bool _ticking;
 
     /// <inheritdoc/>
     public void Ready(ulong data, uint events)
     {
         ulong ticks;
         _ = Libc.ReadFast(_timer, &ticks, sizeof(ulong));
+        ScheduleCounts();
         long now = Stopwatch.GetTimestamp();
         SharedSocket* next;
         for (SharedSocket* s = _firstTimed; s != null; s = next)
@@ -56,6 +58,17 @@ public sealed unsafe partial class SharedMemStack
         _ = Libc.EpollControl(_host.Epoll, Libc.EPOLL_CTL_ADD, _timer, &e);
     }
 
+    /// <summary>The timer ticks while there is anything that it is for.</summary>
+    private void ArmTimer()
+    {
+        bool wanted = _firstTimed != null || _firstDirect != null;
+        if (wanted != _ticking)
+        {
+            _ticking = wanted;
+            Arm(wanted ? 1 : 0);
+        }
+    }
+
     private void Arm(long seconds)
     {
         const nint TimerFdSetTime = 286;
@@ -76,16 +89,13 @@ public sealed unsafe partial class SharedMemStack
         s->Deadline = Stopwatch.GetTimestamp() + time; // nanoseconds on Linux
         s->PreviousTimed = null;
         s->NextTimed = _firstTimed;
-        if (_firstTimed == null)
-        {
-            Arm(1);
-        }
-        else
+        if (_firstTimed != null)
         {
             _firstTimed->PreviousTimed = s;
         }
 
         _firstTimed = s;
+        ArmTimer();
     }
 
     private void ClearTime(SharedSocket* s)
@@ -110,9 +120,6 @@ public sealed unsafe partial class SharedMemStack
             s->NextTimed->PreviousTimed = s->PreviousTimed;
         }
 
-        if (_firstTimed == null)
-        {
-            Arm(0);
-        }
+        ArmTimer();
     }
 }

@@ -9,7 +9,7 @@ namespace NetKernel.Nsm.SharedMem;
 /// The stack between guests of one host: no packets, no kernel. What one guest has put into its TX pool is copied into the other's RX pool, as far as that has room; the rest waits where
 /// it lies. Programs see TCP's semantics (RFC 9293 as Linux has it). docs/sharedmem.md.
 /// </summary>
-/// <remarks>The parts: names (this file), connecting and accepting (Connect), data (Data), the end (Close), what has a time limit (Timers), <see cref="SharedOptions"/>.</remarks>
+/// <remarks>The parts: names (this file), connecting and accepting (Connect), data (Data), the direct form (Direct), the end (Close), what has a time limit (Timers), <see cref="SharedOptions"/>.</remarks>
 public sealed unsafe partial class SharedMemStack : INetworkStack
 {
     private const int EAFNOSUPPORT = 97, ESOCKTNOSUPPORT = 94, EPROTONOSUPPORT = 93, IPPROTO_TCP = 6;
@@ -31,7 +31,11 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
     public void GuestAdded(Guest guest) => _guests.Add(guest);
 
     /// <inheritdoc/>
-    public void GuestRemoved(Guest guest) => _guests.Remove(guest);
+    public void GuestRemoved(Guest guest)
+    {
+        _guests.Remove(guest);
+        Regions.Remove(guest.Id);
+    }
 
     /// <inheritdoc/>
     public uint Poll() => 0;
@@ -96,7 +100,17 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
     }
 
     /// <inheritdoc/>
-    public int SetOption(Connection* c, int level, int name, ulong value, uint length) => ((SharedSocket*)c->State)->Options.Set(c, level, name, value, length);
+    public int SetOption(Connection* c, int level, int name, ulong value, uint length)
+    {
+        SharedSocket* s = (SharedSocket*)c->State;
+        int error = s->Options.Set(c, level, name, value, length);
+        if (s->Ends != null)
+        {
+            s->Ends[s->Side].ReceiveLimit = _host.ReceiveLimitOf(c); // SO_RCVBUF
+        }
+
+        return error;
+    }
 
     /// <summary>Binds as the kernel NSM does in bridge mode: to the guest's own addresses and nothing else. Returns an errno.</summary>
     private static int BindTo(SharedSocket* s, Guest guest, Endpoint address, NqeFlags flags)

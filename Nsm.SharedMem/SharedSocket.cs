@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using NetKernel.Channel;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.SharedMem;
@@ -60,6 +61,26 @@ internal unsafe struct SharedSocket
 
     public SharedOptions Options;
 
+    /// <summary>In the direct form: the connection's two ends in memory that both guests map, and which is this one's.</summary>
+    public DirectEnd* Ends;
+
+    public uint Side;
+
+    /// <summary>Index of that memory's region, and the connection's place there.</summary>
+    public uint Region, Connection;
+
+    /// <summary>The other end, as long as it is not finished with that memory; may be no peer any more.</summary>
+    public SharedSocket* Mate;
+
+    /// <summary>Links of the list of those in the direct form.</summary>
+    public SharedSocket* NextDirect, PreviousDirect;
+
+    /// <summary>Indices up to which moved bytes were counted.</summary>
+    public uint CountedSent, CountedReceived;
+
+    /// <summary>How often data was moved by this stack, as long as that matters.</summary>
+    public uint Moves;
+
     public readonly bool Has(uint flag) => (Flags & flag) != 0;
 
     public void Set(uint flag) => Flags |= flag;
@@ -120,6 +141,18 @@ internal static class SharedFlags
 
     /// <summary>The program has shut the reading side: once it has ended its own data too, what still comes is answered by a reset.</summary>
     public const uint ReadShut = 2048;
+
+    /// <summary>A client whose connection policy allows to go in the direct form.</summary>
+    public const uint MayDirect = 1 << 12;
+
+    /// <summary>The direct form was entered, or could not be.</summary>
+    public const uint DirectTried = 1 << 13;
+
+    /// <summary>The guest has kicked its peer, and whether for data.</summary>
+    public const uint Kicked = 1 << 14, KickedData = 1 << 15;
+
+    /// <summary>What was moved in the direct form is to be told.</summary>
+    public const uint CountDue = 1 << 16;
 }
 
 /// <summary>A connection in an accept queue: the client is connected, the server has no socket for it yet.</summary>

@@ -82,6 +82,11 @@ public unsafe interface INetworkStack
     /// <summary>Poll finds whatever makes the stack's fds ready; the host need look at them only before it sleeps, and now and then.</summary>
     bool PollsItself => false;
 
+    /// <summary>The guest has news for its peer in memory that both map (<see cref="Op.Kick"/>); only of a stack that has told it of such memory.</summary>
+    void Nudge(Connection* c, bool data)
+    {
+    }
+
     /// <summary>How long the loop may sleep before <see cref="Poll"/> is due again, milliseconds; -1: until something happens.</summary>
     int SleepLimit() => -1;
 }

@@ -121,6 +121,20 @@ public sealed unsafe partial class StackHost
         }
     }
 
+    /// <summary>An event of the direct form: <see cref="Op.Direct"/>, <see cref="Op.DirectNews"/> or <see cref="Op.Moved"/>.</summary>
+    public void Tell(Connection* c, Op op, ulong data = 0, ulong more = 0)
+    {
+        if (op == Op.Moved || (c->Flags & (ConnectionFlags.ResetTold | ConnectionFlags.Closing)) == 0)
+        {
+            Nqe* e = Event(c, op);
+            e->OpData = data;
+            e->DataPtr = more;
+        }
+    }
+
+    /// <summary>Bytes that may wait for a connection's program to read them.</summary>
+    public uint ReceiveLimitOf(Connection* c) => LimitOf(c);
+
     /// <summary>The connection ended with an error. Told once, and not after Close.</summary>
     public void Reset(Connection* c, int error)
     {

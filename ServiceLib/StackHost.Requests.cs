@@ -141,6 +141,14 @@ public sealed unsafe partial class StackHost
                 }
 
                 break;
+            case Op.Kick:
+                c = Find(q, e);
+                if (c != null && c->SocketError == 0 && !c->Has(ConnectionFlags.Closing))
+                {
+                    _stack.Nudge(c, data: e->OpData != 0);
+                }
+
+                break;
             case Op.Accept:
                 Accept(q, e);
                 break;

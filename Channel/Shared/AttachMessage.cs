@@ -189,6 +189,12 @@ public enum AttachOp : uint
     /// <summary>Answered when every switching loop has been round.</summary>
     Ping = 14,
 
+    /// <summary>
+    /// How connections of Guest may go by shared memory from now on: Flags as of AddGuest, of which <see cref="RegionFlags.NoSharedMemory"/>, <see cref="RegionFlags.SharedMemoryAcross"/> and
+    /// <see cref="RegionFlags.SharedMemoryDirect"/> count. ENOENT: no such guest; EINVAL: other bits.
+    /// </summary>
+    SetSharedMemory = 15,
+
     // --- CoreEngine to the control plane, unasked ---
 
     /// <summary>A guest was detached: Guest, Text = why.</summary>
@@ -236,6 +242,9 @@ public enum AttachOp : uint
     /// Slot = process slot of the same guest: it is woken if it sleeps. What it wakes for (a change of an epoll set that both have) lies in the region. Not answered.
     /// </summary>
     Nudge = 53,
+
+    /// <summary>Slot = a region of the direct form (<see cref="DirectPlace"/>) that the guest is a side of. The answer carries [its memfd], or Error.</summary>
+    Pair = 55,
 
     /// <summary>A process that has lost its fds (a vfork child about to execute a program) asks for one of CoreEngine's bells. The answer carries [bell].</summary>
     Bell = 54,

@@ -20,7 +20,7 @@ public unsafe struct ControlHeader
     public const ulong NsmMagic = 0x3130524D534E4B4E;
 
     /// <summary>Raised with every change of a layout; both sides must agree.</summary>
-    public const uint Version = 3;
+    public const uint Version = 4;
 
     /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -128,6 +128,12 @@ public static class RegionFlags
 
     /// <summary>AddGuest: they may also to and from guests of other tenants that say the same.</summary>
     public const uint SharedMemoryAcross = 1u << 17;
+
+    /// <summary>AddGuest: connections to guests of the same tenant that say so, too, go in the direct form.</summary>
+    public const uint SharedMemoryDirect = 1u << 24;
+
+    /// <summary>What is policy of these.</summary>
+    public const uint SharedMemoryPolicy = NoSharedMemory | SharedMemoryAcross | SharedMemoryDirect;
 
     /// <summary>
     /// GuestAdded: several NSMs may serve the guest, each with its part of the chunks of each size class of the RX half. From this bit on 3 bits: 0: this one has all; else 1 more

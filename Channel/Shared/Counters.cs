@@ -248,6 +248,9 @@ public struct ConnectionRow
 
     /// <summary>SOCK_STREAM or SOCK_DGRAM; 0 while nothing is known.</summary>
     [FieldOffset(100)] public uint Type;
+
+    /// <summary>1: its data goes in the direct form, by memory that both guests map.</summary>
+    [FieldOffset(104)] public uint Direct;
 }
 
 /// <summary>Values of <see cref="ConnectionRow.State"/>.</summary>

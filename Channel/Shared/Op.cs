@@ -54,6 +54,11 @@ public enum Op : byte
     /// <summary>Refuse an announced connection: Socket = the listener, OpData = the handle.</summary>
     Decline = 0x0E,
 
+    /// <summary>
+    /// A connection in the direct form: processes of the peer sleep that have news in the region. OpData is not 0 when the news is data: where the peer is gone, that is answered by a reset. No completion.
+    /// </summary>
+    Kick = 0x0F,
+
     // --- receive ring: events ---
 
     /// <summary>Data arrived: DataPtr = place in the RX pool, Size = bytes. Return it with RxCredit. Datagrams: as <see cref="Send"/>.</summary>
@@ -85,6 +90,15 @@ public enum Op : byte
     /// <see cref="ControlHeader.NsmEpoch"/> that it belongs to now. Of what was sent before nothing is in flight any more.
     /// </summary>
     Renewed = 0x46,
+
+    /// <summary>The connection may go on in the direct form: OpData = region, and above it the end (<see cref="DirectPlace"/>).</summary>
+    Direct = 0x47,
+
+    /// <summary>The peer has sent a <see cref="Kick"/>.</summary>
+    DirectNews = 0x48,
+
+    /// <summary>NSM to CoreEngine alone: bytes moved in the direct form since the last time: OpData = sent, DataPtr = received.</summary>
+    Moved = 0x49,
 
     // --- completion ring ---
 
@@ -127,6 +141,9 @@ public enum NqeFlags : byte
 
     /// <summary>MSG_MORE: more data follows at once. Datagrams: the rest of this one follows in the next NQE of the socket.</summary>
     More = 1,
+
+    /// <summary>Connect, from CoreEngine to the shared-memory NSM: policy allows the direct form.</summary>
+    Direct = 1,
 
     /// <summary>A completion is wanted where the op has none by default. A Send's SendDone carries it too: somebody waits for it.</summary>
     Sync = 2,

@@ -107,6 +107,32 @@ public unsafe struct SocketSlot
     /// <summary>1: the socket's own place in the TX pool (see the guest library) is in flight. Taken back by exchange with 0.</summary>
     [FieldOffset(196)] public uint TxOwn;
 
+    // The direct form (docs/adr/0013).
+
+    /// <summary>The region that the connection's direct form lies in (<see cref="DirectPlace"/>); 0: none.</summary>
+    [FieldOffset(200)] public uint DirectRegion;
+
+    /// <summary>Which connection and side there. Written before <see cref="DirectRegion"/>.</summary>
+    [FieldOffset(204)] public uint DirectEnd;
+
+    /// <summary>Bytes sent by the NSM. Written by who holds TxLock.</summary>
+    [FieldOffset(208)] public ulong TxByNsm;
+
+    /// <summary>Bytes that came by the NSM and were read. Written by who holds RxLock.</summary>
+    [FieldOffset(216)] public ulong RxByNsm;
+
+    /// <summary>Bytes ever written into the own ring. Written by who holds TxLock.</summary>
+    [FieldOffset(224)] public uint DirectTail;
+
+    /// <summary>1: from now on what is sent goes into the ring. Written by who holds TxLock.</summary>
+    [FieldOffset(228)] public uint DirectStarted;
+
+    /// <summary>Bytes ever read out of the peer's ring. Written by who holds RxLock.</summary>
+    [FieldOffset(232)] public uint DirectHead;
+
+    /// <summary>1: a process of this guest has said that it reads the ring.</summary>
+    [FieldOffset(236)] public uint DirectReady;
+
     // --- line 2: addresses, network order, IPv4 as ::ffff:a.b.c.d ---
 
     /// <summary>Local address, first half.</summary>

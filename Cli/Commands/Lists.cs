@@ -124,14 +124,14 @@ internal static class Lists
     {
         var table = new Table(
             new("GUEST"), new("ID", Right: true), new("NSM"), new("IPV4"), new("IPV6"), new("STATE"), new("PROCS", Right: true), new("CONNS", Right: true),
-            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("TENANT", Wide: true), new("LABELS", Wide: true), new("DNS", Wide: true), new("PROCESSES", Wide: true),
+            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("TENANT", Wide: true), new("LABELS", Wide: true), new("SHARED-MEMORY", Wide: true), new("DNS", Wide: true), new("PROCESSES", Wide: true),
             new("UNCOVERED", Wide: true), new("REASON"));
         foreach (Guest g in guests)
         {
             ProcessInfo[] processes = [.. g.ProcessList];
             table.Add(
                 g.Name, Number(g.Id), Nsms(g), g.Ipv4.Length > 0 ? g.Ipv4 : "host", g.Ipv6.Length > 0 ? g.Ipv6 : "host", State(g), Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
-                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), string.Join("; ", new[] { g.Reason, g.Problem }.Where(one => one.Length > 0)));
+                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.SharedMemory, g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), string.Join("; ", new[] { g.Reason, g.Problem }.Where(one => one.Length > 0)));
         }
 
         return table;
@@ -165,7 +165,7 @@ internal static class Lists
         {
             PathMeasures? p = c.Path;
             table.Add(
-                c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
+                c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Form == "direct" ? c.Nsm + "/direct" : c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
                 Units.Size(c.ReceiveQueue), Units.Count(c.Nqes), Units.Time(c.AgeSeconds), Number(c.Socket), Number(c.Loop), Number(c.Id),
                 p?.CongestionControl ?? "", Shown(p?.Cwnd), p is { Ssthresh: 0 } ? "-" : Shown(p?.Ssthresh), Milliseconds(p?.RttMicroseconds), Milliseconds(p?.RttVariationMicroseconds),
                 Shown(p?.Retransmits), Shown(p?.Mss));

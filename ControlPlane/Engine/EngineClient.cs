@@ -62,8 +62,15 @@ internal sealed class EngineClient : IDisposable
 
     public void RemoveNsm(uint id) => Ask(new AttachMessage { Op = AttachOp.RemoveNsm, Nsm = id });
 
-    public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode) => Ask(Named(
-        Message(guest, nsm, hostMode) with { Slot = tenant, Limits = new LimitsMessage { PoolBytes = PoolBytes(guest) } }, guest.Name));
+    public void AddGuest(GuestRecord guest, uint nsm, uint tenant, bool hostMode, uint sharedMemory)
+    {
+        AttachMessage message = Message(guest, nsm, hostMode) with { Slot = tenant, Limits = new LimitsMessage { PoolBytes = PoolBytes(guest) } };
+        message.Flags |= sharedMemory;
+        _ = Ask(Named(message, guest.Name));
+    }
+
+    /// <summary>How a guest's connections may go by shared memory from now on: bits of <see cref="RegionFlags"/>.</summary>
+    public void SetSharedMemory(uint guest, uint flags) => Ask(new AttachMessage { Op = AttachOp.SetSharedMemory, Guest = guest, Flags = flags });
 
     /// <summary>The guest with the lowest id above this one; null when there is none.</summary>
     public AttachMessage? NextGuest(uint id) => Next(new AttachMessage { Op = AttachOp.NextGuest, Guest = id });

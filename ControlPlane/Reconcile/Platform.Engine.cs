@@ -185,6 +185,7 @@ internal sealed partial class Platform
                 guest.Problem = null;
                 SetLimits(engine, guest);
                 FindUses(engine, guest);
+                SetSharedMemory(engine, guest);
             }
             else
             {

@@ -71,7 +71,7 @@ internal sealed partial class Platform
             ResolverFile.Write(directory.FilesPath(guest.Name), guest.Declared.Dns);
             network.AddGuest(guest, nsm);
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
-            engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses);
+            engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses, SharedMemoryOf(guest));
             guest.IsMade = true;
             guest.Uses = ImmutableDictionary<uint, long>.Empty.Add(nsm.Id, GuestRecord.Wanted);
             guest.RulesTold = "";

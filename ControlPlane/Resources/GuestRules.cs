@@ -41,6 +41,7 @@ internal static class GuestRules
             Limits = wanted.Limits?.Clone(),
             Labels = { wanted.Labels },
             FollowPolicy = wanted.Nsm.Length == 0 || wanted.FollowPolicy,
+            SharedMemory = wanted.SharedMemory,
             CreateTime = Timestamp.FromDateTime(DateTime.UtcNow),
         };
         guest.Nsm = wanted.Nsm.Length > 0 ? NsmNamed(wanted.Nsm, now).Name : NsmFor(guest, now).Name;
@@ -54,6 +55,7 @@ internal static class GuestRules
         ResolverFile.Check(wanted.Dns);
         CheckLabels("guest.labels", wanted.Labels);
         LimitRules.Check("guest.limits", wanted.Limits);
+        SharedMemoryRules.Check("guest.shared_memory", wanted.SharedMemory);
     }
 
     public static void CheckLabels(string field, IDictionary<string, string> labels)

@@ -34,6 +34,7 @@ internal static class TenantRules
         GuestRules.CheckLabels("tenant.labels", wanted.Labels);
         LimitRules.Check("tenant.limits", wanted.Limits);
         LimitRules.CheckPools(wanted, now);
+        SharedMemoryRules.Check("tenant.shared_memory", wanted.SharedMemory);
         uint id = before?.Id ?? Registry.FreeNumber(MaxTenants, number => now.Tenants.Values.Any(tenant => tenant.Id == number));
         return id == 0
             ? throw new ServiceException(FailureCode.ResourceExhausted, $"no more than {MaxTenants} tenants: delete one")
@@ -45,6 +46,8 @@ internal static class TenantRules
                 Uids = { wanted.Uids },
                 Labels = { wanted.Labels },
                 MaxGuests = wanted.MaxGuests,
+                SharedMemory = wanted.SharedMemory,
+                SharedMemoryAcross = wanted.SharedMemoryAcross,
                 CreateTime = before?.CreateTime ?? Timestamp.FromDateTime(DateTime.UtcNow),
             };
     }

@@ -215,6 +215,7 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
         if (!now.Guests.TryGetValue(one.Name, out GuestRecord? record))
         {
             Guest made = GuestRules.New(one, now, platform.Plan, caller.Tenant);
+            GuestService.MayShare(made, null, caller);
             Add(plan, Registry.GuestKind, one.Name, null, made);
             return now.With(new GuestRecord(made));
         }
@@ -237,9 +238,10 @@ internal sealed class ApplyService(Platform platform, Registry registry, GuestSe
             }
         }
 
-        Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels" } }, GuestService.Changeable);
+        Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels", "shared_memory" } }, GuestService.Changeable);
         GuestRules.CheckMutable(after);
         LimitRules.CheckPoolStays(before, after);
+        GuestService.MayShare(after, before, caller);
         after.Nsm = one.Nsm.Length > 0 ? GuestRules.NsmNamed(one.Nsm, now).Name : before.Nsm;
         if (after.Nsm != before.Nsm)
         {

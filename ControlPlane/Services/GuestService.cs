@@ -11,7 +11,7 @@ namespace NetKernel.ControlPlane.Services;
 /// <summary>Guests: get, create, change, delete. What is answered to a caller is what that caller may see.</summary>
 internal sealed class GuestService(Platform platform, Registry registry, StatService stats)
 {
-    public static readonly string[] Changeable = ["nsm", "dns", "limits", "labels"];
+    public static readonly string[] Changeable = ["nsm", "dns", "limits", "labels", "shared_memory"];
 
     public GuestRecord Find(string name, Caller caller) =>
         registry.Now.Guests.GetValueOrDefault(name) is { } guest && caller.Sees(guest.Declared.Tenant)
@@ -37,6 +37,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             }
 
             Guest guest = GuestRules.New(wanted, now, platform.Plan, caller.Tenant);
+            MayShare(guest, null, caller);
             AuditLog.About("guest", guest.Name, guest.Tenant);
             _ = platform.Engine; // without an engine there would be no telling whether it takes the guest
             if (validateOnly)
@@ -76,6 +77,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             Guest after = Masks.Merge("guest", before, request.Guest, request.UpdateMask, Changeable);
             GuestRules.CheckMutable(after);
             LimitRules.CheckPoolStays(before, after);
+            MayShare(after, before, caller);
             if (after.Nsm != before.Nsm)
             {
                 caller.MustBeOperator("moving a guest to another NSM");
@@ -169,6 +171,20 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             {
                 platform.SetLimits(record);
             }
+
+            if (before.SharedMemory != record.Declared.SharedMemory)
+            {
+                platform.SetSharedMemory(record);
+            }
+        }
+    }
+
+    /// <summary>Guests in the direct form map each other's memory: whether they may is the operator's to say.</summary>
+    public static void MayShare(Guest after, Guest? before, Caller caller)
+    {
+        if (after.SharedMemory == SharedMemoryRules.Direct && before?.SharedMemory != SharedMemoryRules.Direct)
+        {
+            caller.MustBeOperator("the direct form of shared memory");
         }
     }
 

@@ -254,6 +254,7 @@ internal sealed class StatService(Platform platform, Registry registry, UsageMet
                     Protocol = row.Type == (uint)Libc.SOCK_DGRAM ? "udp" : "tcp",
                     State = StateName(row.State),
                     Nsm = nsm,
+                    Form = nsm != SharedMemory.Name || row.PeerPort == 0 ? "" : row.Direct != 0 ? SharedMemoryRules.Direct : SharedMemoryRules.Copy,
                     BytesSent = row.BytesSent,
                     BytesReceived = row.BytesReceived,
                     SendQueue = row.SendQueue,

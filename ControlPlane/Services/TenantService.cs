@@ -10,7 +10,7 @@ namespace NetKernel.ControlPlane.Services;
 /// <summary>Tenants: get, create, change, delete.</summary>
 internal sealed class TenantService(Platform platform, Registry registry, StatService stats)
 {
-    public static readonly string[] Changeable = ["limits", "uids", "labels", "max_guests"];
+    public static readonly string[] Changeable = ["limits", "uids", "labels", "max_guests", "shared_memory", "shared_memory_across"];
 
     public Tenant Find(string name, Caller caller) =>
         caller.Sees(name) && registry.Now.Tenants.GetValueOrDefault(name) is { } tenant
@@ -109,6 +109,14 @@ internal sealed class TenantService(Platform platform, Registry registry, StatSe
         if (before is null || !Equals(before.Limits, after?.Limits))
         {
             platform.SetLimits(after ?? before!, after?.Limits);
+        }
+
+        if (after is not null && before is not null && (before.SharedMemory != after.SharedMemory || before.SharedMemoryAcross != after.SharedMemoryAcross))
+        {
+            foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Declared.Tenant == after.Name))
+            {
+                platform.SetSharedMemory(guest);
+            }
         }
     }
 

@@ -24,7 +24,7 @@ internal sealed unsafe partial class Engine
             AttachOp.ControlHello => peer.Nsm == null,
             AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
                 or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits
-                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping => peer.IsControlPlane,
+                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping or AttachOp.SetSharedMemory => peer.IsControlPlane,
             AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
             AttachOp.GuestAdded or AttachOp.GuestRemoved => peer.Nsm != null,
             _ => false,
@@ -82,6 +82,9 @@ internal sealed unsafe partial class Engine
             case AttachOp.Ping:
                 OnLoops(_ => { });
                 Reply(peer, message, 0, "");
+                break;
+            case AttachOp.SetSharedMemory:
+                SetSharedMemory(peer, ref message);
                 break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);

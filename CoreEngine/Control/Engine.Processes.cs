@@ -42,6 +42,12 @@ internal sealed unsafe partial class Engine
             return;
         }
 
+        if (message.Op == AttachOp.Pair && fds.Length == 0 && !guest.IsTornDown)
+        {
+            GiveRegion(connection, message.Slot, sender);
+            return;
+        }
+
         if (fds.Length != 1 || message.Op is not (AttachOp.Attach or AttachOp.ForkAttach))
         {
             SeqPacket.CloseAll(fds);

@@ -12,6 +12,7 @@ internal sealed partial class Engine
     private Thread? _sharedThread;
     private NsmChannel? _sharedChannel;
     private volatile StackHost? _sharedHost;
+    private volatile DirectRegions? _sharedRegions;
     private bool _sharedTaken;
 
     private void StartSharedMemory()
@@ -27,7 +28,9 @@ internal sealed partial class Engine
         {
             NsmChannel channel = NsmChannel.Attach(_options.RunDirectory, SwitchLoop.SharedNsm);
             _sharedChannel = channel;
-            StackHost host = new(channel, new SharedMemStack());
+            SharedMemStack stack = new();
+            _sharedRegions = stack.Regions;
+            StackHost host = new(channel, stack);
             _sharedHost = host;
             CallLoops();
             if (_loops.Length > 1)
@@ -71,6 +74,44 @@ internal sealed partial class Engine
         }
 
         _sharedChannel?.Dispose();
+    }
+
+    private void SetSharedMemory(EnginePeer peer, ref AttachMessage message)
+    {
+        uint policy = message.Flags;
+        if (!_guests.TryGetValue(message.Guest, out Guest? guest))
+        {
+            Reply(peer, message, Channel.Host.Libc.ENOENT, $"no guest {message.Guest}");
+            return;
+        }
+
+        if ((policy & ~RegionFlags.SharedMemoryPolicy) != 0)
+        {
+            Reply(peer, message, Channel.Host.Libc.EINVAL, $"flags {policy:x} are no policy");
+            return;
+        }
+
+        OnLoops(loop => loop.SharedMemoryChanged(guest.Id, policy));
+        Log.Info("shared-memory", ("guest", guest.Name), ("flags", policy.ToString("x", System.Globalization.CultureInfo.InvariantCulture)));
+        Reply(peer, message, 0, "");
+    }
+
+    /// <summary>A process of a guest asks for a region of the direct form.</summary>
+    private void GiveRegion(GuestConnection connection, uint place, int pid)
+    {
+        Guest guest = connection.Guest;
+        bool may = guest.Detached == null && (guest.NetworkNamespace == 0 || Native.NamespaceOf(pid) == guest.NetworkNamespace);
+        int memory = may && _sharedRegions is { } regions ? regions.Open(place, guest.Id) : -1;
+        AttachMessage answer = guest.Message(AttachOp.Pair);
+        if (memory < 0)
+        {
+            answer.Error = Channel.Host.Libc.EACCES;
+            connection.Send(answer);
+            return;
+        }
+
+        connection.Send(answer, [memory]);
+        _ = Channel.Host.Libc.Close(memory);
     }
 
     private unsafe void CallLoops()

@@ -41,7 +41,7 @@ internal sealed unsafe class Guest
         Name = name;
         Own[0] = request.Nsm;
         Flags = request.Flags & ~(1u << 31);
-        SharedId = sharedMemory && (Flags & (RegionFlags.HostMode | RegionFlags.NoSharedMemory)) == 0 ? SwitchLoop.SharedNsm : 0;
+        SharedId = sharedMemory && (Flags & RegionFlags.HostMode) == 0 ? SwitchLoop.SharedNsm : 0;
         Tenant = request.Slot;
         Address4 = request.Address4;
         Address6Low = request.Address6Low;
@@ -75,7 +75,7 @@ internal sealed unsafe class Guest
             Bells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
             Ports[loop] = new GuestPort(Id, loop, _control.Start, Layout, Pool, stats.GuestOf(loop, Id), stats.SharesOf(loop, Id), Pipes, Bells[loop])
             {
-                Address = new GuestAddress(request, SharedId != 0),
+                Address = new GuestAddress(request, SharedId != 0, Flags),
                 HasParts = HasParts,
             };
         }

@@ -34,6 +34,7 @@ internal static unsafe partial class Waiting
         while (true)
         {
             Volatile.Write(ref process->Asleep, 1);
+            Direct.Sleeps(true);
             Interlocked.MemoryBarrier(); // Pairs with CoreEngine's fence between publishing and looking at Asleep.
             if (me == 0 ? HasNews(wish->Ticket) : Region.Dead)
             {

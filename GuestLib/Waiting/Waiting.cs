@@ -162,6 +162,7 @@ internal static unsafe partial class Waiting
         {
             guard->Leads = false;
             Volatile.Write(ref Region.Process(Region.Slot)->Asleep, 0);
+            Direct.Sleeps(false);
             Interlocked.Exchange(ref s_leader, 0); // Full fence: pairs with the one in Waiters.Join.
         }
 
