@@ -89,6 +89,11 @@ internal static unsafe class Holding
 
         long deadline = linger > 0 && connected ? Libc.Now() + (linger * 1_000_000_000L) : -1;
         int errno = Libc.Errno;
+        if (deadline >= 0)
+        {
+            Direct.Linger(s, id, deadline);
+        }
+
         QueueSetHeader* set = Region.QueueSet(s->QueueSet);
         Interlocked.Increment(ref set->WantsSpace); // Closed is quiet unless somebody wants it
         if (Locks.TryEnter(ref s->ControlLock))

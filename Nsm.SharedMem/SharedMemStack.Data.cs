@@ -49,6 +49,11 @@ public sealed unsafe partial class SharedMemStack
                     FinishConnect(c, s);
                 }
 
+                if (s->Error == 0 && s->Peer != null && IsDirectDue(s, s->Peer))
+                {
+                    GoDirect(s, s->Peer);
+                }
+
                 Flush(c, s);
                 if (s->Has(SharedFlags.Kicked))
                 {
@@ -151,11 +156,6 @@ public sealed unsafe partial class SharedMemStack
         {
             _host.Schedule(c);
             return;
-        }
-
-        if (IsDirectDue(s, p))
-        {
-            GoDirect(s, p);
         }
 
         Guest from = _host.GuestOf(c);

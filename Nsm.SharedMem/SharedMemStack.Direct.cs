@@ -10,7 +10,9 @@ namespace NetKernel.Nsm.SharedMem;
 public sealed unsafe partial class SharedMemStack
 {
     /// <summary>A connection that has moved so many times, or so many bytes, is worth a region.</summary>
-    private const uint DirectAfterMoves = 8, DirectAfterBytes = 64 << 10;
+    private const uint UsualMoves = 8, DirectAfterBytes = 64 << 10;
+
+    private readonly uint _directAfter;
 
     private SharedSocket* _firstDirect;
 
@@ -30,10 +32,11 @@ public sealed unsafe partial class SharedMemStack
         _host.Schedule(c);
     }
 
-    /// <summary>Whether it is time to go over to the direct form; asked whenever data is about to be moved.</summary>
-    private static bool IsDirectDue(SharedSocket* s, SharedSocket* p) =>
+    /// <summary>Whether it is time to go over to the direct form; asked whenever the connection has its turn.</summary>
+    private bool IsDirectDue(SharedSocket* s, SharedSocket* p) =>
         s->Ends == null && (s->Has(SharedFlags.MayDirect) || p->Has(SharedFlags.MayDirect)) && !s->Has(SharedFlags.DirectTried)
-        && (++s->Moves > DirectAfterMoves || s->BytesSent > DirectAfterBytes);
+        && (_directAfter == 0 || (s->Self->SendCount != 0 && (++s->Moves > _directAfter || s->BytesSent > DirectAfterBytes)))
+        && p->Error == 0 && !p->Self->Has(ConnectionFlags.Closing | ConnectionFlags.ResetTold) && _host.HasRoomFor(p->Self);
 
     private void GoDirect(SharedSocket* s, SharedSocket* p)
     {

@@ -17,6 +17,9 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
     private readonly PortTable _ports = new((uint)RandomNumberGenerator.GetInt32(int.MaxValue));
     private StackHost _host = null!;
 
+    /// <summary>The stack. Connections that may go in the direct form do after so many times that data was moved; 0: from the start.</summary>
+    public SharedMemStack(uint directAfter = UsualMoves) => _directAfter = directAfter;
+
     /// <inheritdoc/>
     public int StateBytes => sizeof(SharedSocket);
 

@@ -28,7 +28,8 @@ internal sealed partial class Engine
         {
             NsmChannel channel = NsmChannel.Attach(_options.RunDirectory, SwitchLoop.SharedNsm);
             _sharedChannel = channel;
-            SharedMemStack stack = new();
+            // A test switch: short conversations of the tests are to go in the direct form, too.
+            SharedMemStack stack = uint.TryParse(Environment.GetEnvironmentVariable("NETKERNEL_DIRECT_AFTER"), out uint after) ? new(after) : new();
             _sharedRegions = stack.Regions;
             StackHost host = new(channel, stack);
             _sharedHost = host;
@@ -110,6 +111,7 @@ internal sealed partial class Engine
             return;
         }
 
+        Log.Info("direct-region", ("guest", guest.Name), ("pid", pid), ("region", DirectPlace.IndexOf(place)));
         connection.Send(answer, [memory]);
         _ = Channel.Host.Libc.Close(memory);
     }

@@ -122,6 +122,13 @@ internal static unsafe partial class Direct
             mapping->Start = Attaching.MapRegion(region);
             mapping->Mine = mapping->Start == null ? null : (DirectSide*)(mapping->Start + DirectLayout.SideOf(side));
             Volatile.Write(ref s_count, at + 1); // Release: the mapping is there.
+
+            // A thread of this process may sleep for all already. Full fence: either it has seen this mapping, or it is seen here.
+            Interlocked.MemoryBarrier();
+            if (mapping->Mine != null && GuestLib.Waiting.IsLed)
+            {
+                mapping->Mine->Asleep.Share(Region.Slot);
+            }
         }
 
         mapping = s_mappings + at;

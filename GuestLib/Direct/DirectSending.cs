@@ -98,6 +98,28 @@ internal static unsafe partial class Direct
         }
     }
 
+    /// <summary>
+    /// SO_LINGER: waits until no more lies in the own ring than the peer's receive buffer may hold (half of it at most), as TCP waits until the rest is acknowledged. The socket has no holder any more,
+    /// whose threads could be told: so it looks again now and then.
+    /// </summary>
+    internal static void Linger(SocketSlot* s, uint id, long deadline)
+    {
+        const long Again = 20_000_000;
+        while (s->DirectStarted != 0 && TryOpen(s, out Link link) && Volatile.Read(ref link.Peer->Gone) == 0 && !Region.Dead)
+        {
+            uint ticket = Draining.Ticket();
+            uint limit = Volatile.Read(ref link.Peer->ReceiveLimit);
+            limit = limit < DirectLayout.RingBytes / 2 ? limit : DirectLayout.RingBytes / 2;
+            long now = Libc.Now();
+            if (Unread(s, in link) <= limit || now >= deadline || (Volatile.Read(ref s->Status) & SocketStatus.Reset) != 0)
+            {
+                return;
+            }
+
+            _ = GuestLib.Waiting.Hold(id, deadline < now + Again ? deadline : now + Again, ticket);
+        }
+    }
+
     /// <summary>Whether CoreEngine has been there when last looked.</summary>
     internal static bool IsAlive(uint moved)
     {

@@ -25,7 +25,7 @@ public class LayoutTests
             typeof(SocketSlot),
             "State 0 QueueSet 4 Exported 8 Domain 20 Type 22 Inode 24 NsmEpoch 32 Backlog 40 OptionMask 48 Holders 64 "
             + "Status 128 Error 132 EventsIn 136 TxBytes 140 TxSends 144 TxLimit 148 ControlSequence 152 ControlError 156 ControlData 160 ControlPtr 168 "
-            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 TxOwn 196 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
+            + "RxBytes 176 RxLoud 180 EventsOut 184 EventsState 188 RxLowWater 192 TxOwn 196 DirectRegion 200 DirectEnd 204 TxByNsm 208 RxByNsm 216 DirectTail 224 DirectStarted 228 DirectHead 232 DirectReady 236 LocalLow 256 LocalHigh 264 PeerLow 272 PeerHigh 280 LocalPort 288 PeerPort 290 Wanted 292 RxLock 320 TxLock 328 ControlLock 336 "
             + "RxTail 384 RxVoid 388 Renewals 392 RxHead 448 RxOffset 452 RxQuiet 456 Entries 512"
         },
         {
@@ -33,6 +33,8 @@ public class LayoutTests
             "Op 0 Error 4 Version 8 Guest 12 Nsm 16 Slot 20 Flags 24 Fds 28 Address4 32 Address6Low 40 Address6High 48 Name 56 Pool 96 "
             + "NetworkNamespace 120 Text 128 Limits 128 Rule 128"
         },
+        { typeof(DirectSide), "News 0 Told 128 Asleep 256" },
+        { typeof(DirectEnd), "Tail 0 WantsRoom 4 Started 8 Prefix 16 Head 128 Ready 132 Socket 256 Users 264 Kicked 384 Gone 448 ReceiveLimit 452" },
         { typeof(SharedSet), "State 0 Version 4 Lock 8 Holders 64 Users 96" },
         { typeof(SharedWatch), "Owner 0 Serial 8 Fd 12 Socket 16 Flags 20 Inode 24 Events 32 Data 40 Told 48" },
         { typeof(ControlCounts), "QueueSets 0 RingSlots 4 Sockets 8 TxChunks 12 Loops 16" },
@@ -49,7 +51,7 @@ public class LayoutTests
         {
             typeof(ConnectionRow),
             "State 0 Guest 4 GuestSocket 8 QueueSet 12 Domain 14 Nsm 16 LocalPort 20 PeerPort 22 LocalLow 24 LocalHigh 32 PeerLow 40 PeerHigh 48 "
-            + "BytesSent 56 BytesReceived 64 Nqes 72 SendQueue 80 ReceiveQueue 84 Opened 88 Sends 96 Type 100"
+            + "BytesSent 56 BytesReceived 64 Nqes 72 SendQueue 80 ReceiveQueue 84 Opened 88 Sends 96 Type 100 Direct 104"
         },
     };
 
@@ -65,6 +67,18 @@ public class LayoutTests
     }
 
     [Fact]
+    public void Nothing_overlaps_in_a_region_of_the_direct_form()
+    {
+        Assert.True(DirectLayout.SideOf(1) + DirectSide.Length <= DirectLayout.EndsOf(0));
+        Assert.Equal(DirectLayout.EndsOf(0) + DirectLayout.EndsBytes, DirectLayout.EndsOf(1));
+        Assert.True(DirectLayout.EndsOf(DirectLayout.Connections) <= DirectLayout.RingOf(0, 0));
+        Assert.Equal(DirectLayout.RingOf(0, 0) + DirectLayout.RingBytes, DirectLayout.RingOf(0, 1));
+        Assert.Equal(DirectLayout.Length, DirectLayout.RingOf(DirectLayout.Connections, 0));
+        uint place = DirectPlace.Region(1023, 7), end = DirectPlace.End(127, 1);
+        Assert.Equal((1023u, 127u, 1u), (DirectPlace.IndexOf(place), DirectPlace.ConnectionOf(end), DirectPlace.SideOf(end)));
+    }
+
+    [Fact]
     public void Sizes_are_what_they_say()
     {
         Assert.Equal((32, 32), (Nqe.Length, Unsafe.SizeOf<Nqe>()));
@@ -73,6 +87,8 @@ public class LayoutTests
         Assert.Equal((256, 256), (LoopBell.Length, Unsafe.SizeOf<LoopBell>()));
         Assert.Equal((256, 256), (ProcessSlot.Length, Unsafe.SizeOf<ProcessSlot>()));
         Assert.Equal((32, 32), (ProcessMask.Length, Unsafe.SizeOf<ProcessMask>()));
+        Assert.Equal((512, 512), (DirectSide.Length, Unsafe.SizeOf<DirectSide>()));
+        Assert.Equal((512, 512), (DirectEnd.Length, Unsafe.SizeOf<DirectEnd>()));
         Assert.Equal((512, 512), (QueueSetHeader.Length, Unsafe.SizeOf<QueueSetHeader>()));
         Assert.Equal((1536, 1536), (SocketSlot.Length, Unsafe.SizeOf<SocketSlot>()));
         Assert.Equal((256, 256), (AttachMessage.Length, Unsafe.SizeOf<AttachMessage>()));

@@ -20,6 +20,15 @@ public sealed class SemanticsTests(InstanceFixture fixture)
     public void Guest_to_guest_over_IPv6() => Check(Nk.Start("b", Server(7002, "::")), Nk.Ipv6("b"), 7002, fromGuest: true, Native6.Value);
 
     [Fact]
+    public void Guest_to_guest_in_the_direct_form()
+    {
+        using NkInstance nk = DirectForm.Up("semdir");
+        Check(nk, nk.Start("b", Server(7005)), nk.Ipv4("b"), 7005, fromGuest: true, Native4.Value);
+        Check(nk, nk.Start("b", Server(7006, "::")), nk.Ipv6("b"), 7006, fromGuest: true, Native6.Value);
+        Assert.True(DirectForm.Mapped(nk) >= 4, "nothing went in the direct form");
+    }
+
+    [Fact]
     public void Guest_to_a_machine_outside() =>
         Check(Nk.Outside.Start(Server(7003)), Nk.Outside.Ipv4, 7003, fromGuest: true, Native4.Value);
 
@@ -33,13 +42,15 @@ public sealed class SemanticsTests(InstanceFixture fixture)
 
     private static string RunNatively(string address) => Programs.RunNatively(Server(0, address), port => Client(address, port));
 
-    private void Check(GuestProcess server, string address, int port, bool fromGuest, string expected)
+    private void Check(GuestProcess server, string address, int port, bool fromGuest, string expected) => Check(Nk, server, address, port, fromGuest, expected);
+
+    private static void Check(NkInstance nk, GuestProcess server, string address, int port, bool fromGuest, string expected)
     {
         using (server)
         {
             Programs.AwaitLine(server, "ready");
             CommandResult client = fromGuest
-                ? Nk.Run("a", TimeSpan.FromSeconds(120), Client(address, port)) : Nk.Outside.Run(TimeSpan.FromSeconds(120), Client(address, port));
+                ? nk.Run("a", TimeSpan.FromSeconds(120), Client(address, port)) : nk.Outside.Run(TimeSpan.FromSeconds(120), Client(address, port));
             Assert.Equal(expected, client.Output);
             Assert.True(client.Succeeded, client.ToString());
         }

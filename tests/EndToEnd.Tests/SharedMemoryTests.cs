@@ -136,13 +136,16 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
         Assert.All(Ends(server), line => Assert.Contains(" bad=0 ", line, StringComparison.Ordinal));
     }
 
-    [Fact]
-    public void A_killed_sender_a_killed_receiver_and_a_deleted_guest_end_the_streams_without_a_wrong_byte()
+    [Theory]
+    [InlineData("copy")]
+    [InlineData("direct")]
+    public void A_killed_sender_a_killed_receiver_and_a_deleted_guest_end_the_streams_without_a_wrong_byte(string form)
     {
-        using NkInstance nk = NkInstance.Up("shfault");
+        using NkInstance nk = Up("shfault", form);
         GuestProcess server = Serve(nk);
         using (GuestProcess client = Connect(nk))
         {
+            Assert.Equal(form == "direct" ? Streams : 0, DirectForm.Count(nk, "a", "7040"));
             client.Kill();
             AwaitEnds(server, 1);
             Show("a killed sender", server);
@@ -175,12 +178,15 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
         Show("at last", again);
     }
 
-    [Fact]
-    public void A_killed_CoreEngine_resets_all_streams_and_later_ones_go_by_shared_memory_again()
+    [Theory]
+    [InlineData("copy")]
+    [InlineData("direct")]
+    public void A_killed_CoreEngine_resets_all_streams_and_later_ones_go_by_shared_memory_again(string form)
     {
-        using NkInstance nk = NkInstance.Up("shengine");
+        using NkInstance nk = Up("shengine", form);
         using GuestProcess server = Serve(nk);
         using GuestProcess client = Connect(nk);
+        Assert.Equal(form == "direct" ? Streams : 0, DirectForm.Count(nk, "a", "7040"));
         double killed = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
         _ = GuestProcess.SendSignal(nk.EnginePid, 9);
         Programs.AwaitLine(client, "end ");
@@ -217,6 +223,14 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
         AwaitEnds(server, 1);
         Show("the streams", server);
         Assert.Contains($"EOF={Streams} ", server.Output, StringComparison.Ordinal);
+    }
+
+    private static NkInstance Up(string name, string form)
+    {
+        NkInstance nk = NkInstance.Up(name);
+        CommandResult result = nk.Nk("tenant", "update", "default", "--shared-memory", form);
+        Assert.True(result.Succeeded, result.ToString());
+        return nk;
     }
 
     private static GuestProcess Serve(NkInstance nk)

@@ -13,15 +13,17 @@ internal sealed class SharedMemNsm : IDisposable
 
     private readonly Thread _thread;
     private StackHost? _host;
+    private SharedMemStack? _stack;
 
-    public SharedMemNsm(uint loops = 1, PoolLayout? pool = null)
+    public SharedMemNsm(uint loops = 1, PoolLayout? pool = null, uint directAfter = 8)
     {
         Engine = new FakeEngine(loops);
         using ManualResetEventSlim started = new();
         _thread = new Thread(() =>
         {
             using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, 63);
-            _host = new StackHost(channel, new SharedMemStack());
+            _stack = new SharedMemStack(directAfter);
+            _host = new StackHost(channel, _stack);
             started.Set();
             _ = _host.Run(new IdleStrategy(0, 20));
         });
@@ -40,6 +42,9 @@ internal sealed class SharedMemNsm : IDisposable
     /// <summary>The guest that listens.</summary>
     public FakeGuest Second { get; }
 
+    /// <summary>The regions of the direct form.</summary>
+    public DirectRegions Regions => _stack!.Regions;
+
     /// <summary>Connections that the NSM has.</summary>
     public uint Count => _host!.ConnectionCount;
 
@@ -53,11 +58,11 @@ internal sealed class SharedMemNsm : IDisposable
     }
 
     /// <summary>A connection of the first guest to the second, accepted.</summary>
-    public (FakeSocket Client, FakeSocket Server) Pair(int port, uint clientSet = 0, uint serverSet = 0)
+    public (FakeSocket Client, FakeSocket Server) Pair(int port, uint clientSet = 0, uint serverSet = 0, NqeFlags flags = NqeFlags.None)
     {
         FakeSocket listener = Listener(port, queueSet: serverSet);
         FakeSocket client = First.Socket(queueSet: clientSet);
-        Assert.Equal(0, client.Connect(Address2, port));
+        Assert.Equal(0, client.Connect(Address2, port, flags));
         FakeSocket server = listener.Accept(out IPEndPoint _);
         listener.Close();
         return (client, server);

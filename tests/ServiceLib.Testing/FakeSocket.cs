@@ -56,6 +56,15 @@ public sealed class FakeSocket
     /// <summary>Closed came.</summary>
     public bool IsClosed { get; private set; }
 
+    /// <summary>OpData of <see cref="Op.Direct"/>; 0: none came.</summary>
+    public ulong DirectPlaceTold { get; private set; }
+
+    /// <summary>How often <see cref="Op.DirectNews"/> came.</summary>
+    public int DirectNews { get; private set; }
+
+    /// <summary>What <see cref="Op.Moved"/> said, summed up.</summary>
+    public (ulong Sent, ulong Received) Moved { get; private set; }
+
     internal ulong Key => KeyOf(QueueSet, Id);
 
     /// <summary>Publishes a request.</summary>
@@ -250,7 +259,7 @@ public sealed class FakeSocket
             throw new InvalidOperationException($"{e.Op} for a closed socket or another guest ({e.Vm})");
         }
 
-        if (ResetError != 0 && (byte)e.Op < 0x80)
+        if (ResetError != 0 && (byte)e.Op < 0x80 && e.Op != Op.Moved)
         {
             throw new InvalidOperationException($"{e.Op} after Reset");
         }
@@ -274,6 +283,15 @@ public sealed class FakeSocket
                     throw new InvalidOperationException("a handle of 0, or too many announced");
                 }
 
+                break;
+            case Op.Direct:
+                DirectPlaceTold = e.OpData;
+                break;
+            case Op.DirectNews:
+                DirectNews++;
+                break;
+            case Op.Moved:
+                Moved = (Moved.Sent + e.OpData, Moved.Received + e.DataPtr);
                 break;
             case Op.PeerClosed:
                 PeerClosed = true;

@@ -1,0 +1,181 @@
+using System.Text.Json;
+using NetKernel.Cli.Demo;
+using NetKernel.Cli.Testbed;
+
+namespace NetKernel.EndToEnd.Tests;
+
+/// <summary>An instance whose guests go in the direct form from the first byte on, where it may be (else after some: docs/sharedmem.md).</summary>
+internal static class DirectForm
+{
+    public static NkInstance Up(string name)
+    {
+        Environment.SetEnvironmentVariable("NETKERNEL_DIRECT_AFTER", "0"); // for nkd, and CoreEngine after it
+        try
+        {
+            NkInstance nk = NkInstance.Up(name);
+            Assert.True(nk.Nk("tenant", "update", "default", "--shared-memory", "direct").Succeeded);
+            nk.CreateGuest("a");
+            nk.CreateGuest("b");
+            return nk;
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("NETKERNEL_DIRECT_AFTER", null);
+        }
+    }
+
+    /// <summary>A guest's connections to a port that go in the direct form now.</summary>
+    public static int Count(NkInstance nk, string guest, string port) => Connections(nk, guest, port).Count(c => c.EndsWith("/direct", StringComparison.Ordinal));
+
+    /// <summary>NSM and form of each of them.</summary>
+    public static string[] Connections(NkInstance nk, string guest, string port) =>
+        [.. nk.List("conn", "list", "--guest", guest).EnumerateArray().Where(c => c.GetProperty("peer").GetString()!.EndsWith(":" + port, StringComparison.Ordinal)).Select(Form)];
+
+    /// <summary>How often a process of a guest has mapped a region, as the engine's log has it.</summary>
+    public static int Mapped(NkInstance nk) => File.ReadLines(Path.Combine(nk.RunDirectory, "log", "engine.log")).Count(line => line.Contains("direct-region", StringComparison.Ordinal));
+
+    private static string Form(JsonElement c) =>
+        c.GetProperty("nsm").GetString() + (c.TryGetProperty("form", out JsonElement form) && form.GetString() == "direct" ? "/direct" : "");
+}
+
+/// <summary>Who reaches whom by shared memory, and in which form: guests' and tenants' say.</summary>
+public sealed class SharedMemoryPolicyTests : IDisposable
+{
+    // Sends and gets back enough to go in the direct form, says so, and holds the connection.
+    private const string Client =
+        "import socket,sys\n" +
+        "s=socket.create_connection((sys.argv[1],7050),timeout=20)\n" +
+        "for i in range(40):\n" +
+        "  s.sendall(b'x'*5000); n=0\n" +
+        "  while n<5000: n+=len(s.recv(5000-n))\n" +
+        "print('up',flush=True); s.recv(1)";
+
+    private readonly NkInstance _nk = NkInstance.Up("shpol");
+    private int _clients;
+
+    public void Dispose() => _nk.Dispose();
+
+    [Fact]
+    public void Connections_follow_what_guests_and_tenants_say()
+    {
+        Do("tenant", "create", "red");
+        Do("tenant", "create", "blue");
+        Do("guest", "create", "a", "--tenant", "red");
+        Do("guest", "create", "b", "--tenant", "red", "--shared-memory", "off");
+        Do("guest", "create", "far", "--tenant", "blue", "--shared-memory", "direct");
+        using GuestProcess serverB = Serve("b");
+        using GuestProcess serverFar = Serve("far");
+
+        // One tenant: both must be willing, and the direct form is what both say.
+        Expect("kernel0", "b");
+        Do("guest", "update", "b", "--shared-memory", "copy");
+        Expect("sharedmem", "b");
+        Do("guest", "update", "b", "--shared-memory", "direct");
+        Expect("sharedmem", "b");
+        Do("guest", "update", "a", "--shared-memory", "direct");
+        Expect("sharedmem/direct", "b");
+        Do("guest", "update", "a", "--shared-memory", "off");
+        Expect("kernel0", "b");
+
+        // What a guest says counts before what its tenant says.
+        Do("guest", "update", "a", "--shared-memory", "");
+        Do("tenant", "update", "red", "--shared-memory", "direct");
+        Expect("sharedmem/direct", "b");
+        Do("tenant", "update", "red", "--shared-memory", "off");
+        Expect("kernel0", "b");
+        Do("tenant", "update", "red", "--shared-memory", "direct");
+
+        // Who has a rate is held to it by the switch, past which nothing may go then.
+        Do("guest", "update", "b", "--limit-send", "1G");
+        Expect("sharedmem", "b");
+        Do("guest", "update", "b", "--limit-send", "0");
+
+        // Across tenants: where both allow it, and never in the direct form.
+        Expect("kernel0", "far");
+        Do("tenant", "update", "red", "--shared-memory-across", "true");
+        Expect("kernel0", "far");
+        Do("tenant", "update", "blue", "--shared-memory-across", "true");
+        Expect("sharedmem", "far");
+        Do("tenant", "update", "red", "--shared-memory-across", "false");
+        Expect("kernel0", "far");
+
+        // CoreEngine is told again when it starts again.
+        Do("tenant", "update", "red", "--shared-memory-across", "true");
+        int engine = _nk.EnginePid;
+        _ = GuestProcess.SendSignal(engine, 9);
+        Assert.True(NkInstance.WaitFor(() => _nk.EnginePid != engine && _nk.EnginePid > 0 && _nk.StateOf("a") == "ready", TimeSpan.FromSeconds(30)), _nk.StateOf("a"));
+        using GuestProcess again = Serve("b");
+        using GuestProcess farAgain = Serve("far");
+        Expect("sharedmem/direct", "b");
+        Expect("sharedmem", "far");
+    }
+
+    [Fact]
+    public void What_is_no_form_is_refused_and_export_says_what_was_set()
+    {
+        CommandResult result = _nk.Nk("guest", "create", "x", "--shared-memory", "fast");
+        Assert.False(result.Succeeded);
+        Assert.Contains("off, copy or direct", result.Error, StringComparison.Ordinal);
+        Do("tenant", "create", "red", "--shared-memory", "copy", "--shared-memory-across", "true");
+        Do("guest", "create", "y", "--tenant", "red", "--shared-memory", "direct");
+        string exported = _nk.Nk("export").Output;
+        Assert.Contains("sharedMemory: direct", exported, StringComparison.Ordinal);
+        Assert.Contains("sharedMemoryAcross: true", exported, StringComparison.Ordinal);
+    }
+
+    private GuestProcess Serve(string guest)
+    {
+        GuestProcess server = _nk.Start(guest, "python3", Programs.Path("echo.py"), "0.0.0.0", "7050");
+        Programs.AwaitLine(server, "ready");
+        return server;
+    }
+
+    private void Expect(string way, string guest)
+    {
+        _clients++;
+        using GuestProcess client = _nk.Start("a", "python3", "-c", Client, _nk.Ipv4(guest));
+        Programs.AwaitLine(client, "up");
+        Assert.Equal([way], DirectForm.Connections(_nk, "a", "7050"));
+        client.Kill();
+        Assert.True(NkInstance.WaitFor(() => DirectForm.Connections(_nk, "a", "7050").Length == 0, TimeSpan.FromSeconds(20)), $"client {_clients} leaves a connection");
+    }
+
+    private void Do(params string[] arguments)
+    {
+        CommandResult result = _nk.Nk(arguments);
+        Assert.True(result.Succeeded, result.ToString());
+    }
+}
+
+/// <summary>Whole programs in the direct form.</summary>
+public sealed class DirectFormProgramTests : IDisposable
+{
+    private readonly NkInstance _nk = DirectForm.Up("dirprog");
+
+    public void Dispose() => _nk.Dispose();
+
+    [Fact]
+    public void A_connection_goes_on_across_fork_exec_and_a_message_with_its_fd()
+    {
+        using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7051");
+        Programs.AwaitLine(echo, "ready");
+        CommandResult result = _nk.Run("a", TimeSpan.FromSeconds(60), "python3", Programs.Path("direct_heirs.py"), _nk.Ipv4("b"), "7051");
+        Assert.Equal("self ok\nfork ok\nexec ok\npassed ok\nself again ok\n", result.Output);
+        Assert.True(DirectForm.Mapped(_nk) >= 4, $"only {DirectForm.Mapped(_nk)} processes mapped a region"); // echo, self, the executed one, the receiver
+    }
+
+    [Fact]
+    public void More_connections_than_a_region_has_go_by_copies()
+    {
+        using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7052");
+        Programs.AwaitLine(echo, "ready");
+        using GuestProcess many = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7052", "150");
+        Programs.AwaitLine(many, "up");
+        Assert.Equal(128, DirectForm.Count(_nk, "a", "7052"));
+        many.Kill();
+        Assert.True(NkInstance.WaitFor(() => DirectForm.Connections(_nk, "a", "7052").Length == 0, TimeSpan.FromSeconds(20)), "connections stay");
+        using GuestProcess again = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7052", "100");
+        Programs.AwaitLine(again, "up");
+        Assert.Equal(100, DirectForm.Count(_nk, "a", "7052"));
+    }
+}
