@@ -101,6 +101,8 @@ public sealed class SharedMemoryPolicyTests : IDisposable
 
         // CoreEngine is told again when it starts again.
         Do("tenant", "update", "red", "--shared-memory-across", "true");
+        serverB.Kill();
+        serverFar.Kill();
         int engine = _nk.EnginePid;
         _ = GuestProcess.SendSignal(engine, 9);
         Assert.True(NkInstance.WaitFor(() => _nk.EnginePid != engine && _nk.EnginePid > 0 && _nk.StateOf("a") == "ready", TimeSpan.FromSeconds(30)), _nk.StateOf("a"));
@@ -119,8 +121,8 @@ public sealed class SharedMemoryPolicyTests : IDisposable
         Do("tenant", "create", "red", "--shared-memory", "copy", "--shared-memory-across", "true");
         Do("guest", "create", "y", "--tenant", "red", "--shared-memory", "direct");
         string exported = _nk.Nk("export").Output;
-        Assert.Contains("sharedMemory: direct", exported, StringComparison.Ordinal);
-        Assert.Contains("sharedMemoryAcross: true", exported, StringComparison.Ordinal);
+        Assert.Contains("shared_memory: direct", exported, StringComparison.Ordinal);
+        Assert.Contains("shared_memory_across: true", exported, StringComparison.Ordinal);
     }
 
     private GuestProcess Serve(string guest)
