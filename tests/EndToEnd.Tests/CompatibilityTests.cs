@@ -9,9 +9,12 @@ public sealed class CompatibilityTests(InstanceFixture fixture)
     [Fact]
     public void The_table_is_up_to_date()
     {
-        string made = Compatibility.Write(fixture.Nk);
+        // The columns beside the kernel NSM's take two minutes, in which programs wait for effects that there are not.
+        bool write = Environment.GetEnvironmentVariable("NK_WRITE_COMPATIBILITY") == "1";
+        bool all = write || Environment.GetEnvironmentVariable("NK_LONG") == "1";
+        string made = Compatibility.Write(fixture.Nk, all);
         string path = Path.Combine(Repository(), "docs", "compatibility.md");
-        if (Environment.GetEnvironmentVariable("NK_WRITE_COMPATIBILITY") == "1")
+        if (write)
         {
             File.WriteAllText(path, made);
         }
@@ -19,7 +22,7 @@ public sealed class CompatibilityTests(InstanceFixture fixture)
         string[] kept = File.ReadAllLines(path);
         if (kept.Any(line => line.StartsWith($"Linux {Compatibility.KernelVersion()};", StringComparison.Ordinal)))
         {
-            Assert.Equal(kept, made.TrimEnd('\n').Split('\n'));
+            Assert.Equal(all ? kept : kept.Select(KernelColumn), made.TrimEnd('\n').Split('\n').Select(line => all ? line : KernelColumn(line)));
         }
         else
         {
@@ -27,6 +30,8 @@ public sealed class CompatibilityTests(InstanceFixture fixture)
             Assert.Equal(kept.Count(line => line.StartsWith("| ", StringComparison.Ordinal)), made.Split('\n').Count(line => line.StartsWith("| ", StringComparison.Ordinal)));
         }
     }
+
+    private static string KernelColumn(string line) => line.StartsWith('|') ? string.Join('|', line.Split('|').Take(3)) : line;
 
     private static string Repository()
     {
