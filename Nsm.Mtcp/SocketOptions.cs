@@ -155,7 +155,7 @@ internal sealed unsafe partial class MtcpStack
                 t->UserMss = (ushort)number;
                 return 0;
             case (IPPROTO_TCP, TCP_KEEPIDLE):
-                t->KeepIdle = (uint)number;
+                _tcp.SetKeepIdle(t, (uint)number);
                 return 0;
             case (IPPROTO_TCP, TCP_KEEPINTVL):
                 t->KeepInterval = (uint)number;

@@ -304,6 +304,17 @@ public sealed unsafe partial class TcpLayer
         }
     }
 
+    /// <summary>TCP_KEEPIDLE (tcp(7)), seconds; of a connection that is up, counted from what came last, as Linux does.</summary>
+    public void SetKeepIdle(Tcb* t, uint seconds)
+    {
+        t->KeepIdle = seconds;
+        if (t->IsFlag(TcbFlag.KeepAlive) && t->State is TcpState.Established or TcpState.CloseWait)
+        {
+            long idle = Now - Math.Max(t->LastReceived, t->LastAckReceived);
+            StartLife(t, Math.Max(0, (seconds * 1_000_000L) - idle));
+        }
+    }
+
     /// <summary>Whether an option is set.</summary>
     public static (bool NoDelay, bool Cork, bool KeepAlive, bool QuickAck) OptionsOf(Tcb* t) =>
         (t->IsFlag(TcbFlag.NoDelay), t->IsFlag(TcbFlag.Cork), t->IsFlag(TcbFlag.KeepAlive), t->IsFlag(TcbFlag.QuickAck));

@@ -269,6 +269,15 @@ public sealed class ConnectionScripts
         +0 error 110
         """);
 
+    /// <summary>tcp(7): TCP_KEEPIDLE of a connection that is idle already counts from what came last.</summary>
+    [Fact]
+    public void KeepIdleWhileIdle() => PacketScript.Run(Established + """
+        +0 keepalive
+        +1 keepidle 3
+        +2 > . 0:0 ack 1
+        +0.1 < . 1:0 ack 1
+        """);
+
     /// <summary>RFC 9293, 3.9.1.1: TCP_USER_TIMEOUT.</summary>
     [Fact]
     public void UserTimeout() => PacketScript.Run(Established + """

@@ -220,6 +220,9 @@ internal sealed unsafe class PacketScript : IDisposable
                 _conn.Tcb->KeepCount = 3;
                 _host.Tcp.SetKeepAlive(_conn.Tcb, true);
                 break;
+            case "keepidle":
+                _host.Tcp.SetKeepIdle(_conn!.Tcb, uint.Parse(words[1], CultureInfo.InvariantCulture));
+                break;
             case "usertimeout":
                 _conn!.Tcb->UserTimeout = uint.Parse(words[1], CultureInfo.InvariantCulture);
                 break;
