@@ -25,7 +25,7 @@ public sealed class PostgresTests(MatrixFixture matrix)
         world.Transcript.Mask("server process with PID \\d+", "server process with PID N");
         listener.EndsAndShows();
         world.Client.Shows(Psql + "-c 'set statement_timeout = 200' -c 'select pg_sleep(20)'");
-        world.Client.Shows("timeout -s INT 1 " + Psql + "-c 'select pg_sleep(30)'; echo $?");
+        world.Client.Shows("timeout --foreground -s INT 1 " + Psql + "-c 'select pg_sleep(30)'; echo $?");
         postgres.Stop(Signals.Interrupt);
     });
 
