@@ -80,7 +80,11 @@ internal static partial class CommandLine
         {
             var guest = new Guest
             {
-                Name = parse.GetValue(name)!, Nsm = parse.GetValue(nsm) ?? "", Dns = dns.Of(parse), Limits = limits.Of(parse), SharedMemory = parse.GetValue(shared) ?? "",
+                Name = parse.GetValue(name)!,
+                Nsm = parse.GetValue(nsm) ?? "",
+                Dns = dns.Of(parse),
+                Limits = limits.Of(parse),
+                SharedMemory = parse.GetValue(shared) ?? "",
             };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.UpdateGuest(Where(parse), guest, [
@@ -193,8 +197,12 @@ internal static partial class CommandLine
             {
                 var tenant = new Tenant
                 {
-                    Name = parse.GetValue(name)!, Uids = { parse.GetValue(uid) ?? [] }, MaxGuests = parse.GetValue(most) ?? 0, Limits = limits.Of(parse),
-                    SharedMemory = parse.GetValue(shared) ?? "", SharedMemoryAcross = parse.GetValue(across) ?? false,
+                    Name = parse.GetValue(name)!,
+                    Uids = { parse.GetValue(uid) ?? [] },
+                    MaxGuests = parse.GetValue(most) ?? 0,
+                    Limits = limits.Of(parse),
+                    SharedMemory = parse.GetValue(shared) ?? "",
+                    SharedMemoryAcross = parse.GetValue(across) ?? false,
                 };
                 Changes.Labels(tenant.Labels, parse.GetValue(labels));
                 return !update ? Changes.CreateTenant(Where(parse), tenant) : Changes.UpdateTenant(Where(parse), tenant, [
