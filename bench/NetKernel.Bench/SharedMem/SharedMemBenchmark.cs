@@ -36,6 +36,16 @@ internal sealed partial class SharedMemBenchmark : Benchmark
         using NkInstance nk = NkInstance.Up("shm");
         nk.CreateGuest("a");
         nk.CreateGuest("b");
+        foreach (string guest in (string[])["c", "d"])
+        {
+            nk.CreateGuest(guest);
+            CommandResult direct = nk.Nk("guest", "update", guest, "--shared-memory", "direct");
+            if (!direct.Succeeded)
+            {
+                throw new RunFailure($"{direct}");
+            }
+        }
+
         var native = new NativeMachine(nk);
         string program = Build(nk);
         string path = Path.Combine(nk.Folder, "unix");
@@ -45,6 +55,7 @@ internal sealed partial class SharedMemBenchmark : Benchmark
             new("veth+bridge", [native.Ipv4, Text.Invariant($"{Port}")], command => native.Start(command), nk.Outside.Start),
             new("AF_UNIX", ["unix", path], nk.Outside.Start, nk.Outside.Start),
             new("NetKernel", [nk.Ipv4("b"), Text.Invariant($"{Port}")], command => nk.Start("b", command), command => nk.Start("a", command)),
+            new("direct", [nk.Ipv4("d"), Text.Invariant($"{Port}")], command => nk.Start("d", command), command => nk.Start("c", command)),
         ];
         List<GuestProcess> servers = [];
         try
@@ -87,7 +98,7 @@ internal sealed partial class SharedMemBenchmark : Benchmark
     private static void Measure(
         NkInstance nk, GuestProcess server, Side side, (string Name, string[] Arguments, bool Least) which, string program, string seconds, Result result)
     {
-        CpuUse Cpu() => new(ProcessCpu.TreeSeconds(server.Pid), 0, side.Name == "NetKernel" ? ProcessCpu.Seconds(nk.EnginePid) : 0, 0);
+        CpuUse Cpu() => new(ProcessCpu.TreeSeconds(server.Pid), 0, side.Name is "NetKernel" or "direct" ? ProcessCpu.Seconds(nk.EnginePid) : 0, 0);
         CpuUse before = Cpu();
         using GuestProcess client = side.Call([program, "client", .. side.Where, which.Arguments[0], which.Arguments[1], seconds, which.Arguments[2]]);
         CommandResult done = client.Wait(TimeSpan.FromSeconds(60));
@@ -107,8 +118,8 @@ internal sealed partial class SharedMemBenchmark : Benchmark
 
     private static string Table(Side[] sides, Result[,] results)
     {
-        var text = new System.Text.StringBuilder("| case | " + string.Join(" | ", sides.Select(side => side.Name)) + " | to bridge | to AF_UNIX |\n|---|");
-        text.Insert(text.Length, "---|", sides.Length + 2).Append('\n');
+        var text = new System.Text.StringBuilder("| case | " + string.Join(" | ", sides.Select(side => side.Name)) + " | to bridge | to AF_UNIX | direct to bridge | to AF_UNIX |\n|---|");
+        text.Insert(text.Length, "---|", sides.Length + 4).Append('\n');
         for (int c = 0; c < Cases.Length; c++)
         {
             text.Append(CultureInfo.InvariantCulture, $"| {Cases[c].Name} |");
@@ -117,13 +128,12 @@ internal sealed partial class SharedMemBenchmark : Benchmark
                 text.Append(CultureInfo.InvariantCulture, $" {Show(Cases[c], results[c, s].Value)} |");
             }
 
-            double ours = results[c, 3].Value.Median;
-            double Ratio(int other) => Cases[c].Least ? results[c, other].Value.Median / ours : ours / results[c, other].Value.Median;
-            text.Append(CultureInfo.InvariantCulture, $" {Ratio(1):F2} | {Ratio(2):F2} |\n");
+            double Ratio(int which, int other) => Cases[c].Least ? results[c, other].Value.Median / results[c, which].Value.Median : results[c, which].Value.Median / results[c, other].Value.Median;
+            text.Append(CultureInfo.InvariantCulture, $" {Ratio(3, 1):F2} | {Ratio(3, 2):F2} | {Ratio(4, 1):F2} | {Ratio(4, 2):F2} |\n");
         }
 
         text.Append("\nCPU seconds of client, server and engine, user and system: per GB, or per million round trips or connections.\n\n| case | ")
-            .AppendJoin(" | ", sides.Select(side => side.Name)).Append(" | bridge to ours | AF_UNIX to ours |\n|---|---|---|---|---|---|---|\n");
+            .AppendJoin(" | ", sides.Select(side => side.Name)).Append(" | bridge to ours | AF_UNIX to ours |\n|---|---|---|---|---|---|---|---|\n");
         for (int c = 0; c < Cases.Length; c++)
         {
             double ours = results[c, 3].Cpu.Median;
