@@ -182,8 +182,13 @@ internal sealed unsafe partial class MtcpStack
                 t->Tos = (byte)(number & 0xFC);
                 return 0;
             case (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS):
+                if (number is not (-1 or (>= 1 and <= 255)))
+                {
+                    return Libc.EINVAL;
+                }
+
                 t->Ttl = number == -1 ? (byte)64 : (byte)number;
-                return number is -1 or (>= 1 and <= 255) ? 0 : Libc.EINVAL;
+                return 0;
             default:
                 return ENOPROTOOPT;
         }
