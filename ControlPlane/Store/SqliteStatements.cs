@@ -8,13 +8,16 @@ internal sealed class SqliteStatements : IDisposable
 {
     private const string Columns = "key, value, create_revision, mod_revision, version";
 
-    private readonly SqliteConnection _connection;
-    private readonly Dictionary<string, SqliteCommand> _prepared = [];
+    private readonly SqliteFile _file;
 
-    public SqliteStatements(SqliteConnection connection) => _connection = connection;
+    public SqliteStatements(SqliteConnection connection) => _file = new SqliteFile(connection);
 
-    /// <summary>The open transaction, which the store sets; null: each statement is its own.</summary>
-    public SqliteTransaction? Transaction { get; set; }
+    /// <inheritdoc cref="SqliteFile.Transaction"/>
+    public SqliteTransaction? Transaction
+    {
+        get => _file.Transaction;
+        set => _file.Transaction = value;
+    }
 
     public KeyValue? Get(string key)
     {
@@ -80,39 +83,11 @@ internal sealed class SqliteStatements : IDisposable
 
     public void SetCounter(string name, long number) => _ = Command("UPDATE counter SET number = $2 WHERE name = $1", name, number).ExecuteNonQuery();
 
-    public void Dispose()
-    {
-        foreach (SqliteCommand command in _prepared.Values)
-        {
-            command.Dispose();
-        }
-    }
+    public void Dispose() => _file.Dispose();
 
     private static KeyValue Read(SqliteDataReader reader) => new(reader.GetString(0), Bytes(reader, 1), reader.GetInt64(2), reader.GetInt64(3), reader.GetInt64(4));
 
     private static byte[] Bytes(SqliteDataReader reader, int column) => (byte[])reader.GetValue(column);
 
-    private SqliteCommand Command(string sql, params object?[] values)
-    {
-        if (!_prepared.TryGetValue(sql, out SqliteCommand? command))
-        {
-            command = _connection.CreateCommand();
-            command.CommandText = sql;
-            for (int i = 1; i <= values.Length; i++)
-            {
-                _ = command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i}"), DBNull.Value);
-            }
-
-            _prepared.Add(sql, command);
-        }
-
-        // Microsoft.Data.Sqlite wants a command to name the connection's open transaction.
-        command.Transaction = Transaction;
-        for (int i = 0; i < values.Length; i++)
-        {
-            command.Parameters[i].Value = values[i] ?? DBNull.Value;
-        }
-
-        return command;
-    }
+    private SqliteCommand Command(string sql, params object?[] values) => _file.Command(sql, values);
 }

@@ -41,17 +41,7 @@ internal sealed class SqliteStore : IStore
         SqliteConnection? connection = null;
         try
         {
-            if (!File.Exists(path))
-            {
-                new FileStream(path, new FileStreamOptions
-                {
-                    Mode = FileMode.CreateNew,
-                    Access = FileAccess.Write,
-                    UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-                }).Dispose();
-            }
-
-            connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 1 }.ToString());
+            connection = SqliteFile.Connect(path);
             connection.Open();
             using SqliteCommand command = connection.CreateCommand();
 

@@ -18,10 +18,9 @@ internal sealed class SqliteUsageStore : IUsageStore
 
     private readonly Lock _sync = new();
     private readonly SqliteConnection _connection;
-    private readonly Dictionary<string, SqliteCommand> _prepared = [];
+    private readonly SqliteFile _file;
     private readonly Dictionary<UsageKey, long> _series = [];
     private Dictionary<string, byte[]> _baseline = [];
-    private SqliteTransaction? _transaction;
     private bool _disposed;
 
     static SqliteUsageStore() => Batteries_V2.Init();
@@ -29,6 +28,7 @@ internal sealed class SqliteUsageStore : IUsageStore
     private SqliteUsageStore(SqliteConnection connection, IReadOnlyList<UsageLevel> levels)
     {
         _connection = connection;
+        _file = new SqliteFile(connection);
         Levels = levels;
     }
 
@@ -40,17 +40,7 @@ internal sealed class SqliteUsageStore : IUsageStore
         SqliteConnection? connection = null;
         try
         {
-            if (!File.Exists(path))
-            {
-                new FileStream(path, new FileStreamOptions
-                {
-                    Mode = FileMode.CreateNew,
-                    Access = FileAccess.Write,
-                    UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-                }).Dispose();
-            }
-
-            connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 1 }.ToString());
+            connection = SqliteFile.Connect(path);
             connection.Open();
             var store = new SqliteUsageStore(connection, levels);
             _ = store.Scalar("PRAGMA locking_mode=EXCLUSIVE");
@@ -90,7 +80,7 @@ internal sealed class SqliteUsageStore : IUsageStore
             long seconds = time.ToUnixTimeSeconds();
             Dictionary<string, byte[]> blobs = ReadingBlobs.Of(reading);
             var made = new List<UsageKey>();
-            using (_transaction = _connection.BeginTransaction())
+            using (SqliteTransaction transaction = _file.Transaction = _connection.BeginTransaction())
             {
                 try
                 {
@@ -116,7 +106,7 @@ internal sealed class SqliteUsageStore : IUsageStore
                         _ = Command("DELETE FROM baseline WHERE key = $1", key).ExecuteNonQuery();
                     }
 
-                    _transaction.Commit();
+                    transaction.Commit();
                     _baseline = blobs;
                 }
                 catch
@@ -126,7 +116,7 @@ internal sealed class SqliteUsageStore : IUsageStore
                 }
                 finally
                 {
-                    _transaction = null;
+                    _file.Transaction = null;
                 }
             }
         }
@@ -204,11 +194,7 @@ internal sealed class SqliteUsageStore : IUsageStore
             if (!_disposed)
             {
                 _disposed = true;
-                foreach (SqliteCommand command in _prepared.Values)
-                {
-                    command.Dispose();
-                }
-
+                _file.Dispose();
                 _connection.Dispose();
             }
         }
@@ -310,26 +296,5 @@ internal sealed class SqliteUsageStore : IUsageStore
         return command.ExecuteScalar();
     }
 
-    private SqliteCommand Command(string sql, params object?[] values)
-    {
-        if (!_prepared.TryGetValue(sql, out SqliteCommand? command))
-        {
-            command = _connection.CreateCommand();
-            command.CommandText = sql;
-            for (int i = 1; i <= values.Length; i++)
-            {
-                _ = command.Parameters.AddWithValue(string.Create(CultureInfo.InvariantCulture, $"${i}"), DBNull.Value);
-            }
-
-            _prepared.Add(sql, command);
-        }
-
-        command.Transaction = _transaction;
-        for (int i = 0; i < values.Length; i++)
-        {
-            command.Parameters[i].Value = values[i] ?? DBNull.Value;
-        }
-
-        return command;
-    }
+    private SqliteCommand Command(string sql, params object?[] values) => _file.Command(sql, values);
 }
