@@ -148,8 +148,9 @@ internal sealed unsafe partial class KernelStack
                     s->Clear(KernelFlags.Writable); // Its buffer is full: EPOLLOUT follows.
                 }
             }
-            else if (sent == -Libc.EAGAIN)
+            else if (sent is -Libc.EAGAIN or -Libc.EINPROGRESS)
             {
+                // EINPROGRESS: the SYN of a deferred connect (TCP_FASTOPEN_CONNECT) went out without data after all.
                 s->Clear(KernelFlags.Writable);
             }
             else if (sent != -Libc.EINTR)

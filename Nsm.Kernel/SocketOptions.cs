@@ -10,7 +10,7 @@ internal sealed unsafe class SocketOptions
     private const int IPV6_UNICAST_HOPS = 16, IPV6_PATHMTU = 61, IPV6_TCLASS = 67, IPV6_AUTOFLOWLABEL = 70, IPV6_MINHOPCOUNT = 73;
     private const int TCP_NODELAY = 1, TCP_MAXSEG = 2, TCP_CORK = 3, TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_SYNCNT = 7, TCP_LINGER2 = 8,
         TCP_DEFER_ACCEPT = 9, TCP_WINDOW_CLAMP = 10, TCP_QUICKACK = 12, TCP_THIN_LINEAR_TIMEOUTS = 16, TCP_FASTOPEN = 23, TCP_TIMESTAMP = 24,
-        TCP_NOTSENT_LOWAT = 25, TCP_CC_INFO = 26, TCP_SAVE_SYN = 27, TCP_SAVED_SYN = 28;
+        TCP_NOTSENT_LOWAT = 25, TCP_CC_INFO = 26, TCP_SAVE_SYN = 27, TCP_SAVED_SYN = 28, TCP_FASTOPEN_CONNECT = 30;
 
     /// <summary>Priorities above this need privileges, which the NSM has and its guests have not.</summary>
     private const int MaxPriority = 6;
@@ -67,6 +67,7 @@ internal sealed unsafe class SocketOptions
         new(Libc.SOL_SOCKET, SO_TXREHASH, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, Access.Both),
         new(Sys.IPPROTO_TCP, TCP_SAVE_SYN, Access.Both),
+        new(Sys.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, Access.Both),
         new(Sys.IPPROTO_IP, IP_MINTTL, Access.Both),
         new(Sys.IPPROTO_IP, Sys.IP_BIND_ADDRESS_NO_PORT, Access.Both),
         new(Sys.IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, Access.Both),

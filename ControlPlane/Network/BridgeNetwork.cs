@@ -61,6 +61,7 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         NamedSpaces.Make(space);
         nsm.NamespacePath = NetworkNamespace.PathOf(space);
         EnableIpv6(nsm.NamespacePath);
+        Write(nsm.NamespacePath, FastOpen);
         bool linked = NetworkNamespace.Inside(nsm.NamespacePath, () => IpTool.Devices().Contains("eth0"));
         IpTool.Batch(
             space,
@@ -126,15 +127,19 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         ];
     }
 
+    // A listener that asks for it by TCP_FASTOPEN takes data in SYNs; the kernel's default is clients only (tcp(7)).
+    private static readonly (string, string)[] FastOpen = [("ipv4/tcp_fastopen", "3")];
+
     // promote_secondaries: the first guest's address may go without taking those of the others with it.
-    private static void EnableIpv6(string path) => NetworkNamespace.Inside(path, () =>
+    private static void EnableIpv6(string path) => Write(
+        path,
+        ("ipv6/conf/all/disable_ipv6", "0"), ("ipv6/conf/default/disable_ipv6", "0"), ("ipv6/conf/lo/disable_ipv6", "0"),
+        ("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/accept_ra", "0"),
+        ("ipv4/conf/all/promote_secondaries", "1"), ("ipv4/conf/default/promote_secondaries", "1"));
+
+    private static void Write(string path, params (string File, string Value)[] settings) => NetworkNamespace.Inside(path, () =>
     {
-        foreach ((string file, string value) in new[]
-        {
-            ("ipv6/conf/all/disable_ipv6", "0"), ("ipv6/conf/default/disable_ipv6", "0"), ("ipv6/conf/lo/disable_ipv6", "0"),
-            ("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/accept_ra", "0"),
-            ("ipv4/conf/all/promote_secondaries", "1"), ("ipv4/conf/default/promote_secondaries", "1"),
-        })
+        foreach ((string file, string value) in settings)
         {
             string target = "/proc/sys/net/" + file;
             if (File.Exists(target))

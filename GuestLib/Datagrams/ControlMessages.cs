@@ -8,6 +8,9 @@ internal static unsafe class ControlMessages
     // What a program wants to be told: SocketSlot.Wanted.
     internal const uint WantsAddress4 = 1, WantsAddress6 = 2, WantsTos = 4, WantsClass = 8, WantsTtl = 16, WantsHops = 32, WantsTime = 64, WantsTimeNs = 128;
 
+    /// <summary>Of streams: TCP_INQ.</summary>
+    internal const uint WantsInQueue = 256;
+
     private const uint HeaderBytes = 16;
 
     /// <summary>Index of lo, the one interface of a guest, on which its addresses lie.</summary>
@@ -174,6 +177,17 @@ internal static unsafe class ControlMessages
             room.Put(v4 ? Abi.IPPROTO_IP : Abi.IPPROTO_IPV6, v4 ? Abi.IP_TOS : Abi.IPV6_TCLASS, data, v4 ? 1u : 4u);
         }
 
+        message->Flags |= room.Flags;
+        message->ControlLength = (nuint)(room.At - (byte*)message->Control);
+    }
+
+    /// <summary>TCP_CM_INQ of a stream (tcp(7)): how much is left to be read; the end counts as one more (tcp_inq_hint).</summary>
+    internal static void WriteInQueue(SocketSlot* s, MsgHdr* message)
+    {
+        int left = Receiving.Available(s);
+        left += (Volatile.Read(ref s->Status) & SocketStatus.PeerClosed) != 0 ? 1 : 0;
+        Room room = Room.Of(message);
+        room.Put(Abi.IPPROTO_TCP, Abi.TCP_INQ, (byte*)&left, sizeof(int));
         message->Flags |= room.Flags;
         message->ControlLength = (nuint)(room.At - (byte*)message->Control);
     }

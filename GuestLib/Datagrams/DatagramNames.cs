@@ -227,7 +227,30 @@ internal static unsafe class DatagramNames
             Unbind(fd);
         }
 
+        if (error == 0 && (Volatile.Read(ref s->Status) & SocketStatus.NativeBound) != 0)
+        {
+            NarrowNative(fd, s, low, high, NativePort(fd));
+        }
+
         return error;
+    }
+
+    /// <summary>
+    /// In the kernel a socket on the wildcard has the route's address from connect(2) on (ip4_datagram_connect), and takes from its peer only: others may bind its port on
+    /// loopback. The loopback half gets the same by a peer that nobody else is: itself. Its connect to AF_UNSPEC undoes it.
+    /// </summary>
+    private static void NarrowNative(int fd, SocketSlot* s, ulong peerLow, ulong peerHigh, ushort port)
+    {
+        bool mapped = Addresses.IsMapped(peerLow, peerHigh);
+        ulong low = mapped ? 0 : Region.Header->Address6Low;
+        ulong high = mapped ? Addresses.Map(Region.Header->Address4) : Region.Header->Address6High;
+        if (Region.IsHostMode || port == 0 || !Region.IsOwnAddress(low, high))
+        {
+            return;
+        }
+
+        byte* self = stackalloc byte[28];
+        _ = Real.connect(fd, self, Addresses.Format(s->Domain, low, high, port, self));
     }
 
     /// <summary>Connects at the NSM; the caller holds the ControlLock.</summary>
@@ -355,8 +378,13 @@ internal static unsafe class DatagramNames
     }
 
     /// <summary>A connected socket sends to loopback: the kernel socket takes the port that the NSM's has, if it is free.</summary>
-    internal static void BindLoopbackHalf(int fd, SocketSlot* s) =>
-        _ = BindNative(fd, s, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, s->LocalPort);
+    internal static void BindLoopbackHalf(int fd, SocketSlot* s)
+    {
+        if (BindNative(fd, s, 0, s->Domain == Abi.AF_INET ? Addresses.Map(0) : 0, s->LocalPort) == 0)
+        {
+            NarrowNative(fd, s, s->PeerLow, s->PeerHigh, s->LocalPort);
+        }
+    }
 
     /// <summary>The kernel socket's port; 0: none yet.</summary>
     private static ushort NativePort(int fd)

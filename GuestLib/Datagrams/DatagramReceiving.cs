@@ -123,6 +123,7 @@ internal static unsafe class DatagramReceiving
         uint id = Fds.IdOf(fd);
         bool nonBlocking = (Volatile.Read(ref s->Status) & Status.NonBlocking) != 0 || (flags & Abi.MSG_DONTWAIT) != 0; // as it was when the call began
         long deadline = -2;
+        bool hasErrors = false;
         while (true)
         {
             uint ticket = Draining.Ticket();
@@ -198,10 +199,13 @@ internal static unsafe class DatagramReceiving
 
             // A socket without a name may get one meanwhile, or a peer on loopback, of which the NSM, which could ring, does not know.
             bool watched = half >= 0 && (status & SocketStatus.Connected) == 0;
-            if (Waiting.Block(id, fds, watched ? 1u : 0u, deadline, deadline >= 0, ticket) < 0)
+            if (Waiting.Block(id, fds, watched ? 1u : 0u, deadline, deadline >= 0, ticket, edges: watched && hasErrors) < 0)
             {
                 return -1;
             }
+
+            // The half's error queue has something, which is no reason for a receive to return, nor to look again.
+            hasErrors = hasErrors || (fds[0].Revents & (Abi.POLLIN | Abi.POLLERR)) == Abi.POLLERR;
 
             if (deadline >= 0 && Libc.Now() >= deadline && !Datagrams.HasQueued(s) && !Draining.AnyPending())
             {

@@ -138,8 +138,16 @@ internal static unsafe class Data
         }
 
         message->NameLength = message->Name != null ? 0 : message->NameLength; // a stream has no address per message
-        message->ControlLength = 0;
         message->Flags = flags & Abi.MSG_CMSG_CLOEXEC;
+        if (s->Wanted != 0)
+        {
+            ControlMessages.WriteInQueue(s, message);
+        }
+        else
+        {
+            message->ControlLength = 0;
+        }
+
         return got;
     }
 
@@ -183,7 +191,14 @@ internal static unsafe class Data
         int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
         return error != 0 ? Libc.Fail(error)
             : Datagrams.Is(s) ? DatagramCalls.Send(fd, s, buffer, length, flags, address, addressLength)
+            : (flags & Abi.MSG_FASTOPEN) != 0 ? SendFast(fd, s, buffer, length, flags, address, addressLength)
             : Send(fd, s, buffer, length, flags);
+    }
+
+    private static nint SendFast(int fd, SocketSlot* s, void* buffer, nuint length, int flags, void* address, uint addressLength)
+    {
+        IoVec vector = new() { Base = (byte*)buffer, Length = length > Messages.MostBytes ? Messages.MostBytes : length };
+        return FastOpening.Send(fd, s, &vector, 1, flags, address, addressLength);
     }
 
     [RuntimeExport("writev")]
@@ -216,7 +231,9 @@ internal static unsafe class Data
             error = Abi.EINVAL;
         }
 
-        return error != 0 ? Libc.Fail(error) : Sending.Send(fd, s, message->Iov, message->IovLength, flags);
+        return error != 0 ? Libc.Fail(error)
+            : (flags & Abi.MSG_FASTOPEN) != 0 ? FastOpening.Send(fd, s, message->Iov, message->IovLength, flags, message->Name, message->Name == null ? 0 : message->NameLength)
+            : Sending.Send(fd, s, message->Iov, message->IovLength, flags);
     }
 
     [RuntimeExport("sendmmsg")]

@@ -51,16 +51,16 @@ internal enum OptionGet : byte
 internal static class OptionTable
 {
     /// <summary>Rows that are told to the NSM.</summary>
-    internal const int Told = 35;
+    internal const int Told = 36;
 
     /// <summary>Rows that have a bit.</summary>
-    internal const int Marked = Told + 9;
+    internal const int Marked = Told + 10;
 
     /// <summary>The rows of IPv6 among the first; the NSM does not have them on a connection that came by IPv4.</summary>
     internal const ulong Six = 0x1Ful << (Told - 5);
 
-    internal const int KeepAlive = 0, SendBuffer = 1, ReceiveBuffer = 2, Linger = 3, NotSentLowWater = 4, DeferAccept = 13, ReuseAddress = Told, ReusePort = Told + 1,
-        ReceiveLowWater = Told + 2, ReceiveTimeout = Told + 3, SendTimeout = Told + 4, ReceiveTimeoutNew = Told + 5, SendTimeoutNew = Told + 6, V6Only = Told + 7, BindNoPort = Told + 8;
+    internal const int KeepAlive = 0, SendBuffer = 1, ReceiveBuffer = 2, Linger = 3, NotSentLowWater = 4, DeferAccept = 13, FastOpenConnect = 20, ReuseAddress = Told, ReusePort = Told + 1,
+        ReceiveLowWater = Told + 2, ReceiveTimeout = Told + 3, SendTimeout = Told + 4, ReceiveTimeoutNew = Told + 5, SendTimeoutNew = Told + 6, V6Only = Told + 7, BindNoPort = Told + 8, InQueue = Told + 9;
 
     /// <summary>Bit of a socket that has an option set without effect on TCP.</summary>
     internal const int HasStored = 63;
@@ -98,6 +98,7 @@ internal static class OptionTable
         Tcp, 18, W, I, 0, // TCP_USER_TIMEOUT
         Tcp, 23, V, I, 0, // TCP_FASTOPEN
         Tcp, 27, V, I, 0, // TCP_SAVE_SYN
+        Tcp, 30, V, K, 0, // TCP_FASTOPEN_CONNECT
         Sock, 5, W, I, 0, // SO_DONTROUTE
         Sock, 10, W, I, 0, // SO_OOBINLINE
         Sock, 12, V, I, 0, // SO_PRIORITY
@@ -124,6 +125,7 @@ internal static class OptionTable
         Sock, 67, L, K, 0, // SO_SNDTIMEO_NEW
         Ip6, 26, L, K, 0, // IPV6_V6ONLY
         Ip, 24, L, Y, 0, // IP_BIND_ADDRESS_NO_PORT
+        Tcp, 36, L, K, 0, // TCP_INQ
 
         // What a socket is, and what it tells.
         Sock, 3, R, K, NOOPT, // SO_TYPE
@@ -271,13 +273,11 @@ internal static class OptionTable
         Sock, 61, R, No, NOOPT, // SO_TXTIME
         Sock, 73, Z, K, NOOPT, // SO_RESERVE_MEM
         Tcp, 14, R, No, NOOPT, // TCP_MD5SIG
-        Tcp, 30, Z, K, EOPNOTSUPP, // TCP_FASTOPEN_CONNECT
         Tcp, 31, R, K, ENOENT, // TCP_ULP: no such protocol (kTLS); OpenSSL encrypts by itself then
         Tcp, 32, R, No, NOOPT, // TCP_MD5SIG_EXT
         Tcp, 33, R, No, NOOPT, // TCP_FASTOPEN_KEY
         Tcp, 34, Z, K, NOOPT, // TCP_FASTOPEN_NO_COOKIE
         Tcp, 35, R, No, NOOPT, // TCP_ZEROCOPY_RECEIVE
-        Tcp, 36, Z, K, NOOPT, // TCP_INQ
         Tcp, 37, Z, K, NOOPT, // TCP_TX_DELAY
         Ip, 5, R, No, NOOPT, // IP_ROUTER_ALERT
         Ip, 9, R, No, NOOPT, // IP_PKTOPTIONS

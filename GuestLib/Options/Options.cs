@@ -9,7 +9,8 @@ namespace NetKernel.GuestLib;
 internal static unsafe partial class Options
 {
     private const ulong Copied = (1ul << OptionTable.Linger) | (1ul << OptionTable.ReceiveLowWater) | (1ul << OptionTable.ReceiveTimeout) | (1ul << OptionTable.SendTimeout)
-        | (1ul << OptionTable.ReceiveTimeoutNew) | (1ul << OptionTable.SendTimeoutNew) | OptionTable.Six;
+        | (1ul << OptionTable.ReceiveTimeoutNew) | (1ul << OptionTable.SendTimeoutNew) | (1ul << OptionTable.InQueue)
+        | (1ul << OptionTable.FastOpenConnect) | OptionTable.Six;
 
     private const ulong OnOff = (1ul << OptionTable.ReuseAddress) | (1ul << OptionTable.ReusePort) | (1ul << OptionTable.V6Only)
         | (1ul << OptionTable.BindNoPort) | (1ul << OptionTable.HasStored);
@@ -247,7 +248,9 @@ internal static unsafe partial class Options
     private static bool IsTooLate(SocketSlot* s, int level, int name) =>
         (level == Abi.IPPROTO_IPV6 && name == Abi.IPV6_V6ONLY && s->Domain == Abi.AF_INET6
             && (Volatile.Read(ref s->Status) & (SocketStatus.Bound | SocketStatus.Connected | SocketStatus.Connecting)) != 0)
-        || (level == Abi.IPPROTO_TCP && name == Abi.TCP_FASTOPEN && (Volatile.Read(ref s->Status) & (SocketStatus.Connected | SocketStatus.Connecting)) != 0);
+        || (level == Abi.IPPROTO_TCP && name == Abi.TCP_FASTOPEN && (Volatile.Read(ref s->Status) & (SocketStatus.Connected | SocketStatus.Connecting)) != 0)
+        || (level == Abi.IPPROTO_TCP && name == Abi.TCP_FASTOPEN_CONNECT
+            && (Volatile.Read(ref s->Status) & (SocketStatus.Listening | SocketStatus.Connected | SocketStatus.Connecting)) != 0);
 
     /// <summary>An option that the library itself acts on.</summary>
     private static void Keep(int fd, SocketSlot* s, int row, bool on)
@@ -269,6 +272,10 @@ internal static unsafe partial class Options
             uint length = sizeof(uint);
             _ = Real.getsockopt(fd, Abi.SOL_SOCKET, Abi.SO_RCVLOWAT, &bytes, &length);
             Volatile.Write(ref s->RxLowWater, bytes);
+        }
+        else if (row == OptionTable.InQueue)
+        {
+            s->Wanted = IsOn(fd, Abi.IPPROTO_TCP, Abi.TCP_INQ) ? ControlMessages.WantsInQueue : 0;
         }
     }
 

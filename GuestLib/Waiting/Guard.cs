@@ -31,6 +31,9 @@ internal unsafe struct Guard
     /// <summary>An epoll set that it waits on in the kernel (index plus one), or 0.</summary>
     internal uint NativeSet;
 
+    /// <summary>The set of a wait for what is new at a native fd (<see cref="Wish.Edges"/>), plus one, or 0.</summary>
+    internal int EdgeFdPlusOne;
+
     internal static void Push(Guard* guard)
     {
         if (Real.cleanup_push != null)

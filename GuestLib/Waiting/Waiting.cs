@@ -45,7 +45,8 @@ internal static unsafe partial class Waiting
     /// <param name="timed">The program has set a timeout for such calls: a signal always ends them (signal(7)).</param>
     /// <param name="ticket"><see cref="Draining.Ticket"/>, taken before the condition was looked at.</param>
     /// <param name="exclusive">What happens is for one thread only.</param>
-    internal static int Block(uint socket, PollFd* fds, uint count, long deadline, bool timed, uint ticket, bool exclusive = false)
+    /// <param name="edges">The native fd, of which there is one, says POLLERR all the time: it is what is new that counts.</param>
+    internal static int Block(uint socket, PollFd* fds, uint count, long deadline, bool timed, uint ticket, bool exclusive = false, bool edges = false)
     {
         PollFd* room = stackalloc PollFd[4];
         for (uint i = 0; i < count; i++)
@@ -62,6 +63,7 @@ internal static unsafe partial class Waiting
         wish.Ticket = ticket;
         wish.Restarts = !timed;
         wish.Exclusive = exclusive;
+        wish.Edges = edges;
         int result = Park(&wish);
         for (uint i = 0; i < count; i++)
         {
@@ -140,7 +142,7 @@ internal static unsafe partial class Waiting
         }
 
         Guard.Push(&guard);
-        int result = HasNews(wish->Ticket) ? 0 : TryLead(&guard) ? Lead(&guard) : guard.Waiter != 0 ? Follow(&guard) : SleepBriefly(wish);
+        int result = (wish->Edges && WatchEdges(&guard)) || HasNews(wish->Ticket) ? 0 : TryLead(&guard) ? Lead(&guard) : guard.Waiter != 0 ? Follow(&guard) : SleepBriefly(wish);
         Guard.Pop(&guard);
         int errno = Libc.Errno;
         bool notified = guard.Waiter != 0 && Waiters.IsNotified(guard.Waiter);
@@ -158,6 +160,12 @@ internal static unsafe partial class Waiting
     internal static void Leave(Guard* guard, bool abandoned)
     {
         WakeList wakes = default;
+        if (guard->EdgeFdPlusOne != 0)
+        {
+            Fds.CloseHidden(guard->EdgeFdPlusOne - 1);
+            guard->EdgeFdPlusOne = 0;
+        }
+
         if (guard->Leads)
         {
             guard->Leads = false;

@@ -37,6 +37,9 @@ internal unsafe struct Wish
     internal PollFd* Fds;
     internal uint Count;
 
+    /// <summary>The native fd, of which there is one, says POLLERR all the time: it is what is new that counts.</summary>
+    internal bool Edges;
+
     /// <summary>Monotonic ns; -1: none.</summary>
     internal long Deadline;
 

@@ -29,6 +29,8 @@ internal static class Compatibility
         string[] command = program.EndsWith(".py", StringComparison.Ordinal) ? ["python3", Programs.Path(program)] : [Programs.Compile(nk, program)];
         using GuestProcess peer = nk.Outside.Start("python3", Programs.Path("peer.py"), "0.0.0.0", port);
         Programs.AwaitLine(peer, "ready");
+        CommandResult open = nk.Outside.Run(TimeSpan.FromSeconds(10), "sh", "-c", "echo 3 > /proc/sys/net/ipv4/tcp_fastopen"); // its listeners may take data in SYNs
+        Assert.True(open.Succeeded, open.ToString());
         CommandResult native = nk.Outside.Run(TimeSpan.FromSeconds(120), [.. command, nk.Outside.Ipv4, port]);
         Assert.True(native.Succeeded, native.ToString());
         return (native.Output, InGuest(nk, "a", command, nk.Outside.Ipv4, port));

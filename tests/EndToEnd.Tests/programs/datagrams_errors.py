@@ -1,5 +1,5 @@
 """Cases: ICMP errors, the error queue, shutdown, refusals."""
-import errno, select, socket, struct, time
+import errno, select, socket, struct, threading, time
 from datagrams_base import Base, name
 
 IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE = 11, 25, 0x2000
@@ -85,6 +85,42 @@ class Cases(Base):
                 name_ = self.fails(lambda: s.sendto(b"not sent", (self.address, port)))  # the pending error; the record stays
                 got.append((name_, s.recvmsg(100, 512, MSG_ERRQUEUE | socket.MSG_DONTWAIT)[0]))
             return got, s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def case_error_queue_that_nobody_reads(self):
+        """A receive waits beside it, for a datagram from either side or the next error, and costs nothing meanwhile."""
+        level, option = (socket.IPPROTO_IPV6, IPV6_RECVERR) if self.six else (socket.IPPROTO_IP, IP_RECVERR)
+        out = []
+        for host, port in ((self.loopback, self.closed_loopback_port()), (self.address, self.closed_port())):
+            with self.socket() as s:
+                s.setsockopt(level, option, 1)
+                self.provoke(s, 0, lambda: s.sendto(b"x", (host, port)))
+                out.append(self.fails(lambda: s.recv(10)))
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 1, 0))
+                began = time.thread_time()
+                out += [self.fails(lambda: s.recv(10)), time.thread_time() - began < 0.3]
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("qq", 20, 0))
+                for where in (self.loopback, None):
+                    later = threading.Thread(target=self.send_when_asleep, args=(threading.get_native_id(), s, where))
+                    later.start()
+                    out.append(self.fails(lambda: s.recv(10)))
+                    later.join()
+                out += [self.fails(lambda: s.recvmsg(10, 512, MSG_ERRQUEUE)[0]), self.fails(lambda: s.recvmsg(10, 512, MSG_ERRQUEUE)[0])]
+        return out
+
+    def closed_loopback_port(self):
+        with self.socket() as s:
+            s.bind((self.loopback, 0))
+            return s.getsockname()[1]
+
+    def send_when_asleep(self, thread, s, where):
+        """A datagram for a socket, once a thread sleeps in its call: from loopback, or from the peer."""
+        while open(f"/proc/self/task/{thread}/stat").read().rsplit(")", 1)[1].split()[0] != "S":
+            time.sleep(0.01)
+        if where:
+            with self.socket() as t:
+                t.sendto(b"near", (where, s.getsockname()[1]))
+        else:
+            s.sendto(b"far", self.peer)
 
     def poll_now(self, s):
         p = select.poll()

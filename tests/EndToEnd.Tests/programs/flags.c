@@ -143,6 +143,45 @@ static void peeking(void)
     close(fd);
 }
 
+/* TCP_INQ: how much is left, with every message. */
+static void say_left(int fd, int bytes, int room, int flags)
+{
+    char b[64], control[64];
+    struct iovec v = { b, bytes };
+    struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room };
+    ssize_t n = recvmsg(fd, &m, flags);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    printf("TCP_INQ: %zd, flags %x, control %d", n, m.msg_flags, (int)m.msg_controllen);
+    if (n >= 0 && c && m.msg_controllen == CMSG_SPACE(4))
+        printf(", level %d, type %d, left %d", c->cmsg_level, c->cmsg_type, *(int *)CMSG_DATA(c));
+    printf("\n");
+}
+
+static void left_in_queue(void)
+{
+    int on = 1, fd = dial('f');
+    struct pollfd p = { fd, POLLRDHUP, 0 };
+    poll(&p, 1, 20000); /* ten bytes and the end are there */
+    say("TCP_INQ", setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on));
+    say_left(fd, 3, 64, MSG_PEEK);
+    say_left(fd, 3, 64, 0);
+    say_left(fd, 2, 8, 0);
+    say_left(fd, 2, 0, 0);
+    say_left(fd, 3, 64, 0);
+    say_left(fd, 3, 64, 0);
+    close(fd);
+    fd = dial('t');
+    await(fd, 10);
+    setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+    say_left(fd, 9, 64, 0);
+    say_left(fd, 9, 64, 0);
+    say_left(fd, 9, 64, MSG_DONTWAIT);
+    on = 0;
+    say("TCP_INQ off", setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof on));
+    say_left(fd, 9, 64, MSG_DONTWAIT);
+    close(fd);
+}
+
 static void messages(void)
 {
     char b[64], control[256];
@@ -369,6 +408,7 @@ int main(int argc, char **argv)
     receive_flags();
     peeking();
     messages();
+    left_in_queue();
     ioctls();
     splices();
     files();

@@ -1,6 +1,7 @@
 /* Rows of docs/compatibility.md for datagram sockets, waits, processes, names and effects of TCP options: "compat: area | call | result". OK: it had the effect that it should.
    groups ADDRESS PORT: ADDRESS runs peer.py. */
 #define _GNU_SOURCE
+#include <aio.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,15 @@ static void effect(const char *area, const char *call, int right)
 {
     printf("compat: %s | %s | %s\n", area, call, right ? "OK" : "wrong");
     fflush(stdout);
+}
+
+/* 1: OK, 0: it had no effect, -1: it failed. */
+static void compat_fast(const char *area, const char *call, int result)
+{
+    if (result < 0)
+        compat(area, call, -1);
+    else
+        effect(area, call, result);
 }
 
 static int dial(char mode)
@@ -316,6 +326,119 @@ static void tcp_effects(void)
     close(fd);
 }
 
+/* Whether data in a SYN, sent or received, was taken. */
+static int by_syn(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0;
+}
+
+/* The first connection gets a cookie, the others use it. The peer echoes: with the answer the SYN's data has been acknowledged. */
+static int opens_fast(int (*open_and_send)(int fd))
+{
+    char b[6];
+    int fast = 0;
+    for (int i = 0; i < 2; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (open_and_send(fd) != 0 || recv(fd, b, 5, MSG_WAITALL) != 5 || memcmp(b, "hello", 5) != 0)
+            return -1;
+        fast = by_syn(fd);
+        close(fd);
+    }
+    return fast;
+}
+
+static int by_option(int fd)
+{
+    int on = 1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) != 0 || connect(fd, (void *)&server, sizeof server) != 0
+        || send(fd, "ehello", 6, 0) != 6;
+}
+
+static int by_flag(int fd)
+{
+    return sendto(fd, "ehello", 6, MSG_FASTOPEN, (void *)&server, sizeof server) != 6;
+}
+
+/* Not blocking: EINPROGRESS, or all of it is sent. */
+static int by_flag_at_once(int fd)
+{
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    ssize_t n = sendto(fd, "ehello", 6, MSG_FASTOPEN, (void *)&server, sizeof server);
+    if (n != 6 && errno != EINPROGRESS)
+        return -1;
+    struct pollfd p = {fd, POLLOUT, 0};
+    poll(&p, 1, 20000);
+    fcntl(fd, F_SETFL, 0);
+    return n != 6 && send(fd, "ehello", 6, 0) != 6;
+}
+
+static void fast_effects(void)
+{
+    static const char *area = "effects of TCP options";
+    compat_fast(area, "TCP_FASTOPEN_CONNECT: data goes in the SYN", opens_fast(by_option));
+    compat_fast(area, "MSG_FASTOPEN: data goes in the SYN", opens_fast(by_flag));
+    compat_fast(area, "MSG_FASTOPEN without blocking: data goes in the SYN", opens_fast(by_flag_at_once));
+
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    socklen_t length = sizeof any;
+    int l = socket(AF_INET, SOCK_STREAM, 0), fast = 0;
+    set(l, IPPROTO_TCP, TCP_FASTOPEN, 5);
+    if (bind(l, (void *)&any, sizeof any) != 0 || listen(l, 5) != 0 || getsockname(l, (void *)&any, &length) != 0)
+        perror("listen");
+    int fd = dial('o');
+    if (write(fd, &any.sin_port, 2) != 2)
+        perror("write");
+    for (int i = 0; i < 2; i++) {
+        char b[10];
+        int c = accept(l, 0, 0);
+        if (recv(c, b, 10, MSG_WAITALL) != 10)
+            perror("recv");
+        fast = by_syn(c);
+        if (write(fd, "+", 1) != 1)
+            perror("write");
+        close(c);
+    }
+    compat_fast(area, "TCP_FASTOPEN: a listener takes data in a SYN", fast);
+    close(l);
+    close(fd);
+}
+
+static int asynchronous(struct aiocb *request, int (*start)(struct aiocb *))
+{
+    const struct aiocb *list[1] = {request};
+    if (start(request) != 0)
+        return -1;
+    while (aio_error(request) == EINPROGRESS)
+        aio_suspend(list, 1, 0);
+    errno = aio_error(request);
+    return aio_return(request) == 5 ? 0 : -1;
+}
+
+static void asynchronous_io(void)
+{
+    static const char *area = "POSIX asynchronous I/O";
+    char b[6] = "", f[6] = "";
+    int fd = dial('e'), file = memfd_create("aio", 0);
+    struct aiocb put = {.aio_fildes = fd, .aio_buf = "hello", .aio_nbytes = 5, .aio_lio_opcode = LIO_WRITE};
+    struct aiocb get = {.aio_fildes = fd, .aio_buf = b, .aio_nbytes = 5, .aio_lio_opcode = LIO_READ};
+    struct aiocb other = {.aio_fildes = file, .aio_buf = "hello", .aio_nbytes = 5, .aio_lio_opcode = LIO_WRITE};
+    compat(area, "aio_write on a socket", asynchronous(&put, aio_write));
+    if (aio_error(&put) != 0 && send(fd, "hello", 5, 0) != 5)
+        perror("send");
+    await(fd);
+    compat(area, "aio_read on a socket", asynchronous(&get, aio_read));
+    effect(area, "aio_error and aio_return say the same", aio_error(&get) == 0 ? aio_return(&get) == 5 && memcmp(b, "hello", 5) == 0 : aio_return(&get) == -1);
+    struct aiocb *list[3] = {&put, 0, &other};
+    compat(area, "lio_listio with a socket in the list", lio_listio(LIO_WAIT, list, 3, 0));
+    effect(area, "the files in such a list", aio_error(&other) == 0 && aio_return(&other) == 5 && pread(file, f, 5, 0) == 5 && memcmp(f, "hello", 5) == 0);
+    other.aio_buf = f;
+    compat(area, "aio_read of a file", asynchronous(&other, aio_read));
+    close(file);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3)
@@ -328,6 +451,8 @@ int main(int argc, char **argv)
     server.sin_port = htons(atoi(argv[2]));
     inet_pton(AF_INET, argv[1], &server.sin_addr);
     tcp_effects();
+    fast_effects();
+    asynchronous_io();
     datagram_options();
     waits();
     processes();

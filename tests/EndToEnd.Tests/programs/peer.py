@@ -113,6 +113,13 @@ def serve(c):
         exactly(c, 1)
         back.sendall(b"0123456789")
         held.append(back)
+    elif mode == b"o":                  # connects twice by MSG_FASTOPEN to the port that two bytes say, and sends ten bytes each: the second time with a cookie
+        address = c.getpeername()[0], struct.unpack("!H", exactly(c, 2))[0]
+        for _ in range(2):
+            back = socket.socket(c.family)
+            back.sendto(b"0123456789", socket.MSG_FASTOPEN, address)
+            exactly(c, 1)
+            back.close()
     elif mode == b"z":                  # how the client ended: FIN or RST
         try:
             while c.recv(65536):
@@ -145,6 +152,7 @@ def main(address, port):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((address, port))
     s.setsockopt(socket.IPPROTO_TCP, 27, 1)  # TCP_SAVE_SYN
+    s.setsockopt(socket.IPPROTO_TCP, 23, 128)  # TCP_FASTOPEN
     s.listen(128)
     print("ready", s.getsockname()[1], flush=True)
     while True:
