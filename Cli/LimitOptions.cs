@@ -11,10 +11,10 @@ internal sealed class LimitOptions
     private readonly Option<string?> _receive = new("--limit-receive") { Description = "bytes per second that it may receive", HelpName = "RATE" };
     private readonly Option<string?> _operations = new("--limit-ops") { Description = "requests per second", HelpName = "RATE" };
     private readonly Option<string?> _connections = new("--limit-conns") { Description = "open connections", HelpName = "N" };
-
+    private readonly Option<string?> _rate = new("--limit-conn-rate") { Description = "connections opened per second", HelpName = "RATE" };
     private readonly Option<string?> _pool = new("--limit-pool") { Description = "bytes of its pool, as 64M; of a guest only when it is made", HelpName = "BYTES" };
 
-    public Option[] All => [_send, _receive, _operations, _connections, _pool];
+    public Option[] All => [_send, _receive, _operations, _connections, _rate, _pool];
 
     /// <summary>Null when none was given.</summary>
     public Limits? Of(ParseResult parse) => !Paths(parse).Any() ? null : new Limits
@@ -23,6 +23,7 @@ internal sealed class LimitOptions
         ReceiveBytesPerSecond = Number("--limit-receive", parse.GetValue(_receive)),
         OperationsPerSecond = Number("--limit-ops", parse.GetValue(_operations)),
         OpenConnections = Number("--limit-conns", parse.GetValue(_connections)),
+        ConnectionsPerSecond = Number("--limit-conn-rate", parse.GetValue(_rate)),
         PoolBytes = (ulong)Commands.Changes.Bytes("--limit-pool", parse.GetValue(_pool)),
     };
 
@@ -30,7 +31,8 @@ internal sealed class LimitOptions
     public IEnumerable<string> Paths(ParseResult parse) => new (Option<string?> Option, string Path)[]
     {
         (_send, "limits.send_bytes_per_second"), (_receive, "limits.receive_bytes_per_second"), (_operations, "limits.operations_per_second"),
-        (_connections, "limits.open_connections"), (_pool, "limits.pool_bytes"),
+        (_connections, "limits.open_connections"), (_rate, "limits.connections_per_second"),
+        (_pool, "limits.pool_bytes"),
     }.Where(one => parse.GetValue(one.Option) is not null).Select(one => one.Path);
 
     // Rates are decimal, as networks count.

@@ -46,6 +46,9 @@ internal sealed class NkdOptions
     /// <summary>CoreEngine's quota of memory in bytes; 0: none.</summary>
     public ulong EngineMemoryBytes { get; private set; }
 
+    /// <summary>Connections per second that a guest without a limit of its own may open while others are busy; 0: any number.</summary>
+    public uint ConnectionRate { get; private set; } = 5000;
+
     /// <summary>How long usage is kept in steps of 10 s, 1 min and 1 h.</summary>
     public IReadOnlyList<Usage.UsageLevel> UsageLevels { get; private set; } = Usage.Retention.Default;
 
@@ -144,6 +147,9 @@ internal sealed class NkdOptions
                 break;
             case "engine-memory":
                 EngineMemoryBytes = ulong.TryParse(value, CultureInfo.InvariantCulture, out ulong memory) ? memory : throw setting.Wrong("it is a number of bytes");
+                break;
+            case "conn-rate":
+                ConnectionRate = uint.TryParse(value, CultureInfo.InvariantCulture, out uint rate) ? rate : throw setting.Wrong("it is a number of connections per second");
                 break;
             case "usage-retention": UsageLevels = Usage.Retention.TryParse(value) ?? throw setting.Wrong(Usage.Retention.Rule); break;
             case "metrics":

@@ -142,8 +142,9 @@ internal sealed unsafe class GuestPort : IDisposable
     public int Budget;
     public uint FirstSet;
 
-    /// <summary>Cost of its requests since the window was moved, the NSMs that they went to; those of the window before, and where their rings stood at its end.</summary>
+    /// <summary>Cost of its requests since the window was moved, and of those of them that are no data; the NSMs that they went to; those of the window before, and where their rings stood at its end.</summary>
     public int Unseen;
+    public int UnseenAsked;
     public ulong StagedNsms;
     public ulong MarkedNsms;
     public readonly uint[] JobMarks = new uint[SwitchLoop.MaxNsms];
@@ -151,6 +152,19 @@ internal sealed unsafe class GuestPort : IDisposable
 
     /// <summary>Something of it waits for tokens.</summary>
     public bool Throttled;
+
+    /// <summary>Queue sets that wait before a request that the guest may not ask for now, until when, and whether its bell is not heard meanwhile (<c>SwitchLoop.Pace.cs</c>).</summary>
+    public ProcessMask Paced;
+    public ulong PacedUntil;
+    public bool Muted;
+
+    /// <summary>It has sent elements for no connection of its own since it was last held: what looks like data must have tokens, too.</summary>
+    public bool Junk;
+
+    /// <summary>Whether another guest was busy lately, at the last look; when to look again, and when to tell the control thread again.</summary>
+    public bool HasNeighbour;
+    public ulong LookForNeighboursAt;
+    public ulong TellPacedAt;
 
     /// <summary>Received bytes that are charged already.</summary>
     public ulong ReceivedSeen;
@@ -196,6 +210,9 @@ internal sealed unsafe class GuestPort : IDisposable
 
     /// <summary>Told to the control thread: listeners that another NSM would not have, and that stay where they are.</summary>
     public uint UnmovedListeners;
+
+    /// <summary>Told to the control thread: the guest has been held (<see cref="Paced"/>).</summary>
+    public bool PacedNews;
 
     /// <summary>A listener could not move because of a request under way.</summary>
     public bool MovesAgain;

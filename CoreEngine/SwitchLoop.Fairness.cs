@@ -11,6 +11,7 @@ internal sealed unsafe partial class SwitchLoop
 {
     private const int Quantum = 64; // units for a turn beside others
     private const int QuantumAlone = 1024;
+    private const int LooksPerTurn = 32; // queue sets, whether they hold anything or not: each costs two lines that another core has written
     private const int HalfWindow = 128; // units after which it is looked how far the NSMs have come; twice that may wait there
 
     private int _guestCount;
@@ -35,11 +36,12 @@ internal sealed unsafe partial class SwitchLoop
         {
             guest.Budget = QuantumAlone;
             guest.Unseen = 0;
+            guest.UnseenAsked = 0;
             return;
         }
 
         guest.Budget = Math.Min(guest.Budget, 0) + Quantum;
-        if (guest.Unseen >= HalfWindow && !MoveWindow(guest))
+        if ((guest.Unseen >= HalfWindow || guest.UnseenAsked >= AskWindow) && !MoveWindow(guest))
         {
             _stalled = true;
         }
@@ -68,6 +70,7 @@ internal sealed unsafe partial class SwitchLoop
         guest.MarkedNsms = guest.StagedNsms;
         guest.StagedNsms = 0;
         guest.Unseen = 0;
+        guest.UnseenAsked = 0;
         for (ulong rest = guest.MarkedNsms; rest != 0; rest &= rest - 1)
         {
             int id = BitOperations.TrailingZeroCount(rest);

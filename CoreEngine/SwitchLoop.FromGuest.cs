@@ -26,12 +26,14 @@ internal sealed unsafe partial class SwitchLoop
         while (done < n && guest.Budget > 0 && !guest.Dead)
         {
             int cost = CostOf(_batch[done].Op);
-            if (!Request(guest, q, _batch + done, job: true))
+            ulong served = _served;
+            if (!MayAsk(guest, q) || !Request(guest, q, _batch + done, job: true))
             {
                 break;
             }
 
             Spend(guest, cost);
+            Ask(guest, cost, _served != served);
             done++;
         }
 
@@ -73,12 +75,25 @@ internal sealed unsafe partial class SwitchLoop
 
             *_batch = first[done];
             int cost = CostOf(_batch->Op);
-            if (!Request(guest, q, _batch, job: false))
+            bool data = _batch->Op is Op.Send or Op.RxCredit or Op.Kick;
+            ulong forwarded = _forwarded, served = _served;
+            if (((!data || guest.Junk) && !MayAsk(guest, q)) || !Request(guest, q, _batch, job: false))
             {
                 break;
             }
 
             Spend(guest, cost);
+            if (!data)
+            {
+                Ask(guest, cost, _served != served);
+            }
+            else if (forwarded == _forwarded)
+            {
+                guest.Junk = true; // data that went nowhere: refused, or for a connection that is no more
+                Ask(guest, cost, served: false);
+            }
+
+
             done++;
         }
 
@@ -121,6 +136,8 @@ internal sealed unsafe partial class SwitchLoop
             Activate(nsm);
         }
 
+        _forwarded++;
+        _served += nsm.Id == SharedNsm ? 0u : 1;
         guest.StagedNsms |= 1ul << (int)nsm.Id;
         nsm.Counters->NqesToNsm++;
         guest.Shares[nsm.Id].NqesToNsm++;

@@ -31,7 +31,11 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.Dead = true;
-        Unwatch(guest.BellFd);
+        if (!guest.Muted)
+        {
+            Unwatch(guest.BellFd);
+        }
+
         for (uint socket = 0; socket < guest.Sockets; socket++)
         {
             uint entry = guest.Map[socket] - 1;

@@ -206,6 +206,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         connection->Held++;
+        _forwarded++; // it will be
         return true;
     }
 

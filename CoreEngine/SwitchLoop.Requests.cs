@@ -222,7 +222,13 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        return ForwardWithin(guest, _nsms[connection->Nsm]!, q, e, 1) == 1;
+        if (ForwardWithin(guest, _nsms[connection->Nsm]!, q, e, 1) != 1)
+        {
+            return false;
+        }
+
+        _forwarded++;
+        return true;
     }
 
     private bool Credit(GuestPort guest, Nqe* e, uint id, Connection* connection)

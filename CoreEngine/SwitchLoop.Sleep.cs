@@ -118,6 +118,12 @@ internal sealed unsafe partial class SwitchLoop
         for (int i = 0; i < _activeCount; i++)
         {
             GuestPort guest = _active[i];
+            if (!guest.Paced.IsEmpty && !guest.Dead && _throttleMs != 0)
+            {
+                _active[kept++] = guest; // a timer looks after it, and it need not ring
+                continue;
+            }
+
             if (guest.Dead || ((all || guest.IdlePasses > CoolAfter) && Retire(guest)))
             {
                 guest.Active = false;

@@ -68,6 +68,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
     /// <summary>Runs until a command ends it. The thread's body.</summary>
     public void Run()
     {
+        _ = Scheduling.TakeShortSlices();
         _stats->LoopThreads[_index] = (uint)Libc.Syscall(186 /* gettid */, 0, 0, 0, 0, 0, 0);
         while (!_stop)
         {
@@ -158,12 +159,24 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             moved = EndLimited(guest);
         }
 
+        if (!guest.Paced.IsEmpty)
+        {
+            BeginPaced(guest);
+        }
+
         Heat(guest);
         BeginTurn(guest);
         uint first = guest.FirstSet;
         bool around = false;
-        for (uint q = NextHot(guest, first, first, ref around); q != ProcessMask.None && guest.Budget > 0; q = NextHot(guest, q + 1, first, ref around))
+        int looks = LooksPerTurn;
+        for (uint q = NextHot(guest, first, first, ref around); q != ProcessMask.None && guest.Budget > 0 && looks > 0; q = NextHot(guest, q + 1, first, ref around))
         {
+            if (guest.Paced.Has(q))
+            {
+                continue;
+            }
+
+            looks--;
             QueueSetPort* set = guest.Sets + q;
             guest.FirstSet = q + 1;
 
@@ -207,6 +220,12 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             moved |= Reap(guest);
         }
 
+        if (moved)
+        {
+            guest.Own.LastBusy = _now;
+        }
+
+        EndPaced(guest);
         return moved;
     }
 

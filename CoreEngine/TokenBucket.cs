@@ -82,6 +82,9 @@ internal sealed class TokenBucket
         }
     }
 
+    /// <summary>As many tokens as after a long pause.</summary>
+    public void Fill() => _ = Interlocked.Exchange(ref _tokens, _burst);
+
     /// <summary>Takes so many, into debt if need be. Without a rate nothing happens.</summary>
     public void Take(ulong count)
     {

@@ -101,7 +101,7 @@ public unsafe struct RuleMessage
 public struct LimitsMessage
 {
     /// <summary>Bytes.</summary>
-    public const int Length = 64;
+    public const int Length = 80;
 
     /// <summary>Bytes per second from the guest.</summary>
     [FieldOffset(0)] public ulong SendBytesPerSecond;
@@ -126,6 +126,12 @@ public struct LimitsMessage
 
     /// <summary>AddGuest: bytes of chunks of the guest's pool, both directions. Nothing to SetLimits: a pool's size never changes.</summary>
     [FieldOffset(56)] public ulong PoolBytes;
+
+    /// <summary>Connections opened per second, counted by what they ask of a stack (docs/limits.md). 0 for a guest: CoreEngine's default, in force beside busy neighbours.</summary>
+    [FieldOffset(64)] public ulong ConnectionsPerSecond;
+
+    /// <summary>Connections.</summary>
+    [FieldOffset(72)] public ulong ConnectionsBurst;
 }
 
 /// <summary>Values of <see cref="AttachMessage.Op"/>. An answer repeats the op of its request.</summary>
@@ -205,6 +211,9 @@ public enum AttachOp : uint
 
     /// <summary>An NSM attached: Nsm.</summary>
     NsmReady = 18,
+
+    /// <summary>A guest is held to its rate of connections: Guest, Text = why. Said again every 10 s while that goes on.</summary>
+    GuestHeld = 19,
 
     // --- NSM and CoreEngine, on engine.sock ---
 

@@ -119,6 +119,9 @@ public struct GuestCounters
 
     /// <summary>Monotonic clock, ns, when these counters began at zero: of two readings with the same value the second is the first and more.</summary>
     [FieldOffset(112)] public ulong Since;
+
+    /// <summary>Times the guest was held because it opened connections, or asked for other things that are no data, faster than it may.</summary>
+    [FieldOffset(120)] public ulong Paced;
 }
 
 /// <summary>What one loop has counted for one guest through one NSM: what that NSM has done for it.</summary>

@@ -57,14 +57,14 @@ internal static class StatCommand
         var guests = new Table(
             new("GUEST"), new("NQE/s", Right: true), new("SENT/s", Right: true), new("RECEIVED/s", Right: true), new("DOORBELLS/s", Right: true),
             new("CONNS", Right: true), new("CONNECTS", Right: true), new("ACCEPTS", Right: true), new("RESETS", Right: true), new("REFUSED", Right: true),
-            new("PARKED", Right: true), new("PROCS", Right: true));
+            new("HELD", Right: true), new("PARKED", Right: true), new("PROCS", Right: true));
         foreach (GuestCounters guest in now.Guests)
         {
             GuestCounters? old = before.Guests.FirstOrDefault(other => other.Id == guest.Id);
             guests.Add(
                 guest.Name, Rate(guest.NqesFromGuest + guest.NqesToGuest, old?.NqesFromGuest + old?.NqesToGuest), Bytes(guest.BytesSent, old?.BytesSent),
                 Bytes(guest.BytesReceived, old?.BytesReceived), Rate(guest.Doorbells, old?.Doorbells), Number(guest.Open), Units.Count(guest.Connects),
-                Units.Count(guest.Accepts), Units.Count(guest.Resets), Units.Count(guest.Refused), Number(guest.Parked), Number(guest.Processes));
+                Units.Count(guest.Accepts), Units.Count(guest.Resets), Units.Count(guest.Refused), Units.Count(guest.Held), Number(guest.Parked), Number(guest.Processes));
         }
 
         var nsms = new Table(

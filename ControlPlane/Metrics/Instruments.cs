@@ -45,6 +45,7 @@ internal sealed class Instruments : IDisposable
         Guests("segments.retransmitted", "{segment}", "TCP segments that stacks sent again.", Amount.Retransmits);
         _ = _meter.CreateObservableCounter("netkernel.guest.cpu", GuestCpu, "s", "Processor time on behalf of guests, by component (engine, nsm).");
         _ = _meter.CreateObservableGauge("netkernel.guest.rtt", GuestRtt, "s", "Mean smoothed round-trip time of the last interval.");
+        _ = _meter.CreateObservableCounter("netkernel.guest.held", GuestsHeld, "{hold}", "Times that guests were held to their rate of connections, since CoreEngine's start.");
         _ = _meter.CreateObservableGauge("netkernel.guest.connections.open", GuestsOpen, "{connection}", "Sockets that guests have open.");
 
         _ = _meter.CreateObservableCounter("netkernel.engine.cpu", () => EngineCpu(), "s", "CoreEngine's processor time, since its usage was first counted.");
@@ -92,6 +93,9 @@ internal sealed class Instruments : IDisposable
 
     private IEnumerable<Measurement<long>> GuestsOpen() =>
         (_usage.Now().Reading?.Guests.Values ?? Enumerable.Empty<GuestReading>()).Select(guest => new Measurement<long>((long)guest.Open, Tags(new UsageKey(guest.Tenant, guest.Name, guest.Nsm))));
+
+    private IEnumerable<Measurement<long>> GuestsHeld() =>
+        (_usage.Now().Reading?.Guests.Values ?? Enumerable.Empty<GuestReading>()).Select(guest => new Measurement<long>((long)guest.Held, Tags(new UsageKey(guest.Tenant, guest.Name, guest.Nsm))));
 
     private double EngineCpu() => _usage.Now().Items.Values.Sum(one => one.Total.Amounts[Amount.EngineCpu]) / 1e9;
 

@@ -68,7 +68,7 @@ internal sealed partial class Platform
             options.Engine,
             [
                 "--run-dir", directory.Root, "--loops", Text(options.Loops), "--hugepages", options.HugePages,
-                "--sharedmem", network.GuestsHaveAddresses ? options.SharedMemory : "off",
+                "--sharedmem", network.GuestsHaveAddresses ? options.SharedMemory : "off", "--conn-rate", Text(options.ConnectionRate),
             ],
             NamespacePath: null, LogOf("engine"),
             _cgroups.Prepare("engine", options.EngineCpuMillicores, options.EngineMemoryBytes).Files);
@@ -260,6 +260,13 @@ internal sealed partial class Platform
                 }
 
                 break;
+            case AttachOp.GuestHeld:
+                if (now.GuestIds.TryGetValue(message.Guest, out GuestRecord? held))
+                {
+                    LogHeld(held.Name, text);
+                }
+
+                break;
             case AttachOp.NsmReady:
                 if (now.NsmOf(message.Nsm) is { } ready)
                 {
@@ -284,6 +291,9 @@ internal sealed partial class Platform
                 break;
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "guest {Guest} is held: it {Reason}")]
+    private partial void LogHeld(string guest, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "CoreEngine ready, pid {Pid}, after {Milliseconds:F0} ms; declared {Nsms} NSMs, {Guests} guests")]
     private partial void LogEngineReady(int pid, double milliseconds, int nsms, int guests);

@@ -8,6 +8,7 @@ namespace NetKernel.ControlPlane.Resources;
 internal static class LimitRules
 {
     private const ulong Most = 1ul << 60;
+    private const ulong MostConnections = 1ul << 32; // far within what CoreEngine takes
     private const ulong LeastPool = 16 << 20; // CoreEngine's PoolSize.Least
 
     /// <summary>Fails, naming the field below <paramref name="field"/>, for what could not be enforced.</summary>
@@ -26,6 +27,7 @@ internal static class LimitRules
         CheckRate(field, "send_bytes_per_second", limits.SendBytesPerSecond, "send_burst_bytes", limits.SendBurstBytes);
         CheckRate(field, "receive_bytes_per_second", limits.ReceiveBytesPerSecond, "receive_burst_bytes", limits.ReceiveBurstBytes);
         CheckRate(field, "operations_per_second", limits.OperationsPerSecond, "operations_burst", limits.OperationsBurst);
+        CheckRate(field, "connections_per_second", limits.ConnectionsPerSecond, "connections_burst", limits.ConnectionsBurst, MostConnections);
     }
 
     /// <summary>A guest's pool is made with it, and is never larger or smaller afterwards.</summary>
@@ -81,18 +83,20 @@ internal static class LimitRules
         OperationsPerSecond = limits.OperationsPerSecond,
         OperationsBurst = limits.OperationsPerSecond == 0 ? 0 : limits.OperationsBurst,
         OpenConnections = limits.OpenConnections,
+        ConnectionsPerSecond = limits.ConnectionsPerSecond,
+        ConnectionsBurst = limits.ConnectionsPerSecond == 0 ? 0 : limits.ConnectionsBurst,
     };
 
-    private static void CheckRate(string field, string rateField, ulong rate, string burstField, ulong burst)
+    private static void CheckRate(string field, string rateField, ulong rate, string burstField, ulong burst, ulong most = Most)
     {
-        if (rate > Most)
+        if (rate > most)
         {
-            throw ServiceException.Invalid($"{field}.{rateField}", $"at most {Most}; 0: no limit");
+            throw ServiceException.Invalid($"{field}.{rateField}", $"at most {most}; 0: no limit");
         }
 
-        if (burst > Most || (burst != 0 && rate == 0))
+        if (burst > most || (burst != 0 && rate == 0))
         {
-            throw ServiceException.Invalid($"{field}.{burstField}", rate == 0 ? $"a burst needs a rate: set {rateField}, too" : $"at most {Most}; 0: a tenth of a second's worth");
+            throw ServiceException.Invalid($"{field}.{burstField}", rate == 0 ? $"a burst needs a rate: set {rateField}, too" : $"at most {most}; 0: a tenth of a second's worth");
         }
     }
 }

@@ -337,6 +337,7 @@ internal sealed class StatService(Platform platform, Registry registry, UsageMet
         Parked = c.Parked,
         Processes = c.Processes,
         ConnectsFailed = c.ConnectsFailed,
+        Held = c.Paced,
     };
 
     private static Api.V1.NsmCounters Describe(NsmRecord nsm, NsmCounters c) => new()
@@ -368,6 +369,7 @@ internal sealed class StatService(Platform platform, Registry registry, UsageMet
         sum.Parked += row.Parked;
         sum.Processes += row.Processes;
         sum.ConnectsFailed += row.ConnectsFailed;
+        sum.Paced += row.Paced;
     }
 
     private static void Add(ref NsmCounters sum, in NsmCounters row)

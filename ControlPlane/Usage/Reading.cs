@@ -45,6 +45,9 @@ internal sealed class GuestReading(string tenant, string name, string nsm)
     /// <summary>By loop and NSM id; those that are not all zeros.</summary>
     public Dictionary<(uint Loop, uint Nsm), NsmShare> Shares { get; } = [];
 
+    /// <summary>Times it was held to its rate of connections.</summary>
+    public ulong Held => Loops.Aggregate(0UL, (sum, loop) => sum + loop.Paced);
+
     public ulong Open
     {
         get

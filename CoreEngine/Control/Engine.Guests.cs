@@ -46,6 +46,7 @@ internal sealed unsafe partial class Engine
             return;
         }
 
+        guest.Limits.Set(default, _options.ConnectionRate, Libc.Now);
         foreach (GuestPort port in guest.Ports)
         {
             port.Own = guest.Limits;

@@ -40,7 +40,7 @@ internal sealed unsafe partial class Engine
             }
 
             uint tenant = message.Slot;
-            AllowanceOf(tenant).Set(limits, Libc.Now);
+            AllowanceOf(tenant).Set(limits, 0, Libc.Now);
             foreach (Guest guest in _guests.Values)
             {
                 if (guest.Tenant == tenant)
@@ -53,7 +53,7 @@ internal sealed unsafe partial class Engine
         }
         else if (_guests.TryGetValue(message.Guest, out Guest? guest))
         {
-            guest.Limits.Set(limits, Libc.Now);
+            guest.Limits.Set(limits, _options.ConnectionRate, Libc.Now);
             OnLoops(loop => loop.LimitsChanged(guest.Id));
             Log.Info("limits", ("guest", guest.Name), ("limits", Text(limits)));
         }
@@ -68,13 +68,18 @@ internal sealed unsafe partial class Engine
 
     private static string? Problem(in LimitsMessage limits) =>
         Problem("send", limits.SendBytesPerSecond, limits.SendBurst) ?? Problem("receive", limits.ReceiveBytesPerSecond, limits.ReceiveBurst)
-        ?? Problem("operations", limits.OperationsPerSecond, limits.OperationsBurst);
+        ?? Problem("operations", limits.OperationsPerSecond, limits.OperationsBurst)
+        ?? Problem("connections", limits.ConnectionsPerSecond, limits.ConnectionsBurst, TokenBucket.Most / SwitchLoop.TokensPerConnection);
 
-    private static string? Problem(string what, ulong rate, ulong burst) =>
+    private static string? Problem(string what, ulong rate, ulong burst, ulong most = TokenBucket.Most) =>
         rate == 0 && burst != 0 ? $"{what}: a burst without a rate"
-        : rate > TokenBucket.Most || burst > TokenBucket.Most ? $"{what}: rate and burst are at most {TokenBucket.Most}"
+        : rate > most || burst > most ? $"{what}: rate and burst are at most {most}"
         : null;
 
+    private string HeldReason(Guest guest) => guest.Limits.SetupIsDefault
+        ? $"opens connections, or asks for other things that are no data, faster than {_options.ConnectionRate} connections a second would; more is for guests that have the machine for themselves, or a limit of their own"
+        : "opens connections, or asks for other things that are no data, faster than its limit or its tenant's";
+
     private static string Text(in LimitsMessage limits) =>
-        $"send={limits.SendBytesPerSecond} receive={limits.ReceiveBytesPerSecond} operations={limits.OperationsPerSecond} connections={limits.OpenConnections}";
+        $"send={limits.SendBytesPerSecond} receive={limits.ReceiveBytesPerSecond} operations={limits.OperationsPerSecond} open={limits.OpenConnections} connections={limits.ConnectionsPerSecond}";
 }

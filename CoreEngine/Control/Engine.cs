@@ -185,6 +185,13 @@ internal sealed unsafe partial class Engine : IDisposable
             {
                 Log.Warn("listeners-not-moved", ("guest", guest.Name), ("count", unmoved), ("reason", "the new NSM does not take their address; they stay where they are"));
             }
+
+            if (Interlocked.Exchange(ref port.PacedNews, false))
+            {
+                string reason = HeldReason(guest);
+                Log.Warn("guest-held", ("guest", guest.Name), ("times", port.Counters->Paced), ("reason", reason));
+                Tell(guest.Message(AttachOp.GuestHeld), reason);
+            }
         }
 
         TakeReaped(guest);

@@ -6,7 +6,7 @@ namespace NetKernel.CoreEngine.Control;
 /// <summary>The command line.</summary>
 internal sealed class EngineOptions
 {
-    public const string Usage = "usage: nk-engine --run-dir DIR [--loops N] [--hugepages auto|off] [--sharedmem on|off]";
+    public const string Usage = "usage: nk-engine --run-dir DIR [--loops N] [--hugepages auto|off] [--sharedmem on|off] [--conn-rate N]";
 
     public string RunDirectory { get; set; } = "";
 
@@ -16,6 +16,9 @@ internal sealed class EngineOptions
 
     /// <summary>Whether guests may reach each other by shared memory.</summary>
     public bool SharedMemory { get; set; }
+
+    /// <summary>Connections per second that a guest without a limit of its own may open while others are busy; 0: as many as it likes.</summary>
+    public ulong ConnectionRate { get; set; } = 5000;
 
     public bool Help { get; set; }
 
@@ -47,7 +50,7 @@ internal sealed class EngineOptions
                 return true;
             }
 
-            if (name is not ("--run-dir" or "--loops" or "--hugepages" or "--sharedmem"))
+            if (name is not ("--run-dir" or "--loops" or "--hugepages" or "--sharedmem" or "--conn-rate"))
             {
                 problem = $"unknown argument '{name}'; {Usage}";
                 return false;
@@ -68,11 +71,15 @@ internal sealed class EngineOptions
                 case "--sharedmem" when value is "on" or "off":
                     options.SharedMemory = value == "on";
                     break;
+                case "--conn-rate" when uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint rate):
+                    options.ConnectionRate = rate;
+                    break;
                 default:
                     problem = name switch
                     {
                         "--run-dir" => "--run-dir needs a directory",
                         "--loops" => $"--loops must be 1 to {ControlHeader.MaxLoops}, not '{value}'",
+                        "--conn-rate" => $"--conn-rate is a number of connections per second, not '{value}'",
                         "--sharedmem" => $"--sharedmem must be on or off, not '{value}'",
                         _ => $"--hugepages must be auto or off, not '{value}'",
                     };

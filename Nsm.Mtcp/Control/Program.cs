@@ -60,6 +60,7 @@ internal static class Program
         host.Report(reports);
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        _ = Scheduling.TakeShortSlices();
         HostExit exit = host.Run(new IdleStrategy(spins: 0, yields: 20));
         return exit == HostExit.Stopped ? 0 : Fail(EngineGone, "CoreEngine is gone");
 

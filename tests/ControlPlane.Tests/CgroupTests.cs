@@ -24,6 +24,8 @@ public sealed class CgroupTests : IDisposable
 
         (IReadOnlyList<string> files, string? problem) = cgroups.Prepare("busy", cpuMillicores: 100, memoryBytes: 0);
         Assert.Null(problem);
+        string all = Path.GetDirectoryName(Path.GetDirectoryName(Path.GetDirectoryName(files[0])!)!)!;
+        Assert.Equal(cgroups.Kind == "cgroup v2" ? "1000" : "10240", File.ReadAllText(Path.Combine(all, cgroups.Kind == "cgroup v2" ? "cpu.weight" : "cpu.shares")).Trim());
         Supervised busy = Keep("while :; do :; done", files);
         Assert.True(await Until(() => Throttled() > 0), "it is never made to wait");
 

@@ -70,11 +70,23 @@ public sealed class LimitApiTests : NkdOverItsSocket
     }
 
     [Fact]
+    public async Task A_rate_of_connections_reaches_CoreEngine()
+    {
+        _ = await Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", Limits = new Limits { ConnectionsPerSecond = 20_000, ConnectionsBurst = 300 } } });
+        lock (Engine.Requests)
+        {
+            Assert.Equal([(20_000ul, 300ul)], Engine.Requests.Where(one => one.Op == AttachOp.SetLimits).Select(one => (one.Limits.ConnectionsPerSecond, one.Limits.ConnectionsBurst)));
+        }
+    }
+
+    [Fact]
     public async Task Limits_that_cannot_be_enforced_are_refused()
     {
         await Refused(new Limits { PoolBytes = 1 }, "at least", "pool_bytes");
         await Refused(new Limits { SendBurstBytes = 1 }, "needs a rate", "send_burst_bytes");
         await Refused(new Limits { OperationsPerSecond = ulong.MaxValue }, "at most", "operations_per_second");
+        await Refused(new Limits { ConnectionsPerSecond = ulong.MaxValue }, "at most", "connections_per_second");
+        await Refused(new Limits { ConnectionsBurst = 1 }, "needs a rate", "connections_burst");
         Assert.Empty(LimitsTold());
 
         async Task Refused(Limits limits, string why, string field)

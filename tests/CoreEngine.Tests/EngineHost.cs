@@ -10,9 +10,10 @@ internal sealed class EngineHost : IDisposable
     private readonly RunDirectory _directory = new();
     private readonly Thread _thread;
 
-    public EngineHost(uint loops = 1)
+    /// <summary><paramref name="connectionRate"/>: none, for tests with a rate of their own.</summary>
+    public EngineHost(uint loops = 1, ulong connectionRate = 0)
     {
-        Engine = new Engine(new EngineOptions { RunDirectory = _directory.Path, Loops = loops, HugePages = false });
+        Engine = new Engine(new EngineOptions { RunDirectory = _directory.Path, Loops = loops, HugePages = false, ConnectionRate = connectionRate });
         _thread = new Thread(Engine.Run) { IsBackground = true };
         _thread.Start();
         Control = new FakeControlPlane(_directory.EngineSocket);
@@ -31,9 +32,9 @@ internal sealed class EngineHost : IDisposable
     public Stats Stats() => new(System.IO.Path.Combine(Path, "engine.stats"));
 
     /// <summary>NSM 1 attached, and guest 1 on it with a process.</summary>
-    public static (EngineHost Host, FakeNsm Nsm, FakeGuest Guest) WithGuest(uint loops = 1)
+    public static (EngineHost Host, FakeNsm Nsm, FakeGuest Guest) WithGuest(uint loops = 1, ulong connectionRate = 0)
     {
-        var host = new EngineHost(loops);
+        var host = new EngineHost(loops, connectionRate);
         host.Control.AddNsm(1);
         var nsm = new FakeNsm(host.EngineSocket, 1);
         host.Control.AddGuest(1, 1);
