@@ -41,6 +41,7 @@ internal sealed class NeighbourExperiment(NkInstance nk, int rounds)
             {
                 nk.CreateGuest(Bad); // anew: an attack finds nothing that another has left
                 using GuestProcess? bad = Start(name, attack);
+                Thread.Sleep(1000); // what nkd does after a guest was made (compiling itself, the first time) belongs to no case
                 ulong before = nk.TrafficOf(Bad).Nqes;
                 Reading reading = ToolOutput.Sockperf(Client().Output);
                 if (bad is { Ended: true })
