@@ -220,9 +220,9 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
             moved |= Reap(guest);
         }
 
-        if (moved)
+        if (moved && guest.Own.LastBusy != _now)
         {
-            guest.Own.LastBusy = _now;
+            guest.Own.LastBusy = _now; // once a tick: all loops read it
         }
 
         EndPaced(guest);
