@@ -86,7 +86,14 @@ public sealed unsafe partial class SharedMemStack
         }
 
         _ports.RemoveClient(s);
-        if (s->Embryo != null)
+        if (IsDeferred(s))
+        {
+            Embryo* e = s->Embryo;
+            Undefer(e);
+            Free(e);
+            s->Embryo = null;
+        }
+        else if (s->Embryo != null)
         {
             s->Embryo->Client = null;
             s->Embryo = null;

@@ -143,6 +143,20 @@ public sealed unsafe partial class SharedMemStack
         e->Remote = s->Local;
         s->Embryo = e;
         s->Phase = Phase.Connected;
+        if (listener->Options.DeferAccept > 0)
+        {
+            Defer(listener, e);
+        }
+        else
+        {
+            Queue(listener, e);
+        }
+
+        return true;
+    }
+
+    private void Queue(SharedSocket* listener, Embryo* e)
+    {
         if (listener->FirstQueued == null)
         {
             listener->FirstQueued = e;
@@ -155,7 +169,6 @@ public sealed unsafe partial class SharedMemStack
         listener->LastQueued = e;
         listener->Queued++;
         _host.Schedule(listener->Self);
-        return true;
     }
 
     /// <summary>A listener's turn: announce what is queued, and let those in who wait.</summary>
@@ -209,6 +222,13 @@ public sealed unsafe partial class SharedMemStack
         {
             Embryo* e = s->FirstQueued;
             Dequeue(s);
+            Decline((ulong)e);
+        }
+
+        while (s->FirstDeferred != null)
+        {
+            Embryo* e = s->FirstDeferred;
+            Undefer(e);
             Decline((ulong)e);
         }
 

@@ -31,6 +31,7 @@ public sealed unsafe partial class SharedMemStack
             }
         }
 
+        Ripen(s);
         if (c->Has(ConnectionFlags.Closing))
         {
             RunClose(c, s);

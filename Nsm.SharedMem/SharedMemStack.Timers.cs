@@ -4,7 +4,7 @@ using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.SharedMem;
 
-/// <content>The few things that take time: a connect while the backlog is full, a close whose peer does not read, and the counts of the direct form. A timerfd in the host's epoll set ticks while there are any.</content>
+/// <content>The few things that take time: a connect while the backlog is full, a connection that TCP_DEFER_ACCEPT keeps back, a close whose peer does not read, and the counts of the direct form. A timerfd in the host's epoll set ticks while there are any.</content>
 public sealed unsafe partial class SharedMemStack
 {
     private const long Second = 1_000_000_000;
@@ -40,6 +40,10 @@ public sealed unsafe partial class SharedMemStack
             if (s->Phase == Phase.Waiting)
             {
                 GiveUp(s, Libc.ETIMEDOUT);
+            }
+            else if (IsDeferred(s))
+            {
+                Release(s->Embryo);
             }
             else
             {

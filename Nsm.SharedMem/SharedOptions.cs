@@ -6,7 +6,7 @@ using NetKernel.ServiceLib;
 namespace NetKernel.Nsm.SharedMem;
 
 /// <summary>
-/// Options of one socket. Those that mean something here act (SO_LINGER, SO_RCVBUF); those that steer TCP's packets, timers and retransmissions are kept and given back,
+/// Options of one socket. Those that mean something here act (SO_LINGER, SO_RCVBUF, TCP_DEFER_ACCEPT); those that steer TCP's packets, timers and retransmissions are kept and given back,
 /// because without packets what they ask for is kept anyway (TCP_NODELAY: nothing is ever held back; keep-alives: a peer that is gone is told at once). What would have an
 /// effect that is missing here (congestion control by name, TCP_FASTOPEN, TCP_SAVE_SYN, SO_OOBINLINE) is refused.
 /// </summary>
@@ -16,7 +16,7 @@ internal unsafe struct SharedOptions
     public const int EADDRNOTAVAIL = 99, ENOPROTOOPT = 92, ENOENT = 2;
     public const int TcpInfo = 11, TcpMaxSegment = 2;
 
-    private const int Tcp = 6, Ip = 0, Ip6 = 41, SO_LINGER = 13, SO_ERROR = 4, SO_RCVBUF = 8, SO_SNDBUF = 7, SO_INCOMING_CPU = 49, TCP_CONGESTION = 13;
+    private const int Tcp = 6, Ip = 0, Ip6 = 41, SO_LINGER = 13, SO_ERROR = 4, SO_RCVBUF = 8, SO_SNDBUF = 7, SO_INCOMING_CPU = 49, TCP_CONGESTION = 13, TCP_DEFER_ACCEPT = 9;
     private const int Count = 28;
 
     private ulong _set;
@@ -27,6 +27,16 @@ internal unsafe struct SharedOptions
 
     /// <summary>SO_LINGER.</summary>
     public int LingerOn, LingerSeconds;
+
+    /// <summary>TCP_DEFER_ACCEPT, in seconds; 0: not set.</summary>
+    public readonly int DeferAccept
+    {
+        get
+        {
+            int rule = Find(Tcp, TCP_DEFER_ACCEPT);
+            return (_set & (1ul << rule)) != 0 ? _values[rule] : 0;
+        }
+    }
 
     /// <summary>Level, name, value of a fresh socket, least, most.</summary>
     private static ReadOnlySpan<int> Rules =>
@@ -48,7 +58,7 @@ internal unsafe struct SharedOptions
         Tcp, 6, 9, 1, 127, // TCP_KEEPCNT
         Tcp, 7, 6, 1, 127, // TCP_SYNCNT
         Tcp, 8, 60, int.MinValue, int.MaxValue, // TCP_LINGER2
-        Tcp, 9, 0, int.MinValue, int.MaxValue, // TCP_DEFER_ACCEPT
+        Tcp, TCP_DEFER_ACCEPT, 0, int.MinValue, int.MaxValue, // TCP_DEFER_ACCEPT
         Tcp, 10, 0, int.MinValue, int.MaxValue, // TCP_WINDOW_CLAMP
         Tcp, 12, 1, int.MinValue, int.MaxValue, // TCP_QUICKACK
         Tcp, 18, 0, 0, int.MaxValue, // TCP_USER_TIMEOUT

@@ -39,6 +39,9 @@ internal unsafe struct SharedSocket
 
     public uint Queued;
 
+    /// <summary>Of a listener with TCP_DEFER_ACCEPT: those that have brought nothing yet, youngest first.</summary>
+    public Embryo* FirstDeferred;
+
     /// <summary>Of a listener: how many may wait to be accepted.</summary>
     public uint Backlog;
 
@@ -165,4 +168,9 @@ internal unsafe struct Embryo
     public Endpoint Local, Remote;
 
     public Embryo* Next;
+
+    /// <summary>While it is kept back (TCP_DEFER_ACCEPT): the listener, and the one before it in that list.</summary>
+    public SharedSocket* Listener;
+
+    public Embryo* Previous;
 }

@@ -109,7 +109,7 @@ internal sealed partial class Generator
         if (AnySocket() is { } holder)
         {
             string option = Chance(50) ? Pick(Options) : Pick(Answers);
-            Add(holder.Process, "getopt", holder.Fd.Name, option == "TCP_QUICKACK" ? "TCP_NODELAY" : option, Pick("64", "4", "4", "1", "0", "255"));
+            Add(holder.Process, "getopt", holder.Fd.Name, option == "TCP_QUICKACK" ? "TCP_NODELAY" : option, Pick("64", "4", "4", "1", "0", option == "TCP_INFO" ? "200" : "255"));
         }
     }
 

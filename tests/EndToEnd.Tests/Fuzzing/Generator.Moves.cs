@@ -54,6 +54,7 @@ internal sealed partial class Generator
         bool acceptFirst = Chance(15);
         if (acceptFirst)
         {
+            listener.WaitsLocal ??= listener.Host == client.Host; // of a non-blocking listener that accept takes nothing, and the connection waits
             Add(server, "accept", a.Name, listener.Name, Pick("-", "plain", "nonblock"));
         }
 

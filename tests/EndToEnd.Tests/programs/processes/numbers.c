@@ -45,10 +45,31 @@ static void *wait_in_poll(void *fd)
     return (void *)(long)poll(&p, 1, 30000);
 }
 
+static _Atomic pid_t waiter;
+
 static void *wait_in_set(void *set)
 {
     struct epoll_event e;
+    waiter = gettid();
     return (void *)(long)epoll_wait(*(int *)set, &e, 1, 30000);
+}
+
+/* Until the thread that says so sleeps in the kernel. */
+static void await_sleep(void)
+{
+    char path[64], text[512] = "", *state;
+    for (;;) {
+        snprintf(path, sizeof path, "/proc/self/task/%d/stat", waiter);
+        int file = waiter != 0 ? open(path, O_RDONLY) : -1;
+        if (file >= 0) {
+            if (read(file, text, sizeof text - 1) > 0 && (state = strrchr(text, ')')) != NULL && state[2] == 'S') {
+                close(file);
+                return;
+            }
+            close(file);
+        }
+        usleep(1000);
+    }
 }
 
 /* Each number in turn is taken by dup2, used and given back. */
@@ -62,7 +83,7 @@ static void every_number(int with_thread)
     if (with_thread)
         pthread_create(&thread, 0, with_thread == 1 ? wait_in_poll : wait_in_set, with_thread == 1 ? &other : &set);
     if (with_thread == 2) {
-        usleep(100000); /* so that it waits in the kernel, most probably */
+        await_sleep();
         epoll_ctl(set, EPOLL_CTL_ADD, other, &e);
     }
     for (int n = first; n < 1024; n++) {
