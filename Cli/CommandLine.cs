@@ -93,6 +93,7 @@ internal static partial class CommandLine
         var loops = new Option<int?>("--loops") { Description = "switching loops of CoreEngine, 1 to 8", HelpName = "N" };
         var huge = new Option<string?>("--hugepages") { Description = "auto or off" };
         var shared = new Option<string?>("--shared-memory") { Description = "connections between guests by shared memory: on or off" };
+        var placement = new Option<string?>("--placement") { Description = "spread (over all CPUs), saving (NetKernel and guests' programs on one), or CPUs for CoreEngine and NSMs, as 0-1", HelpName = "PLACEMENT" };
         huge.AcceptOnlyFromAmong("auto", "off");
         shared.AcceptOnlyFromAmong("on", "off");
         var subnet4 = new Option<string?>("--subnet4") { Description = "IPv4 subnet of the guests (198.18.0.0/16)", HelpName = "NET" };
@@ -107,11 +108,11 @@ internal static partial class CommandLine
         log.AcceptOnlyFromAmong("json", "text");
         var retention = new Option<string?>("--usage-retention") { Description = "how long usage is kept in steps of 10 s, 1 min and 1 h (2h,7d,400d)", HelpName = "TIMES" };
         var config = new Option<string?>("--config") { Description = "nkd's settings (/etc/netkernel/nkd.conf, if there is one)", HelpName = "FILE" };
-        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, subnet4, subnet6, state, listen, metrics, otlp, protocol, log, retention, config], parse => UpDown.Up(
+        return Command("up", "start NetKernel: CoreEngine, and one NSM named kernel0; or take over what runs", [mode, loops, huge, shared, placement, subnet4, subnet6, state, listen, metrics, otlp, protocol, log, retention, config], parse => UpDown.Up(
             parse.GetValue(RunDirectory), parse.GetValue(Instance),
             [
                 ("--mode", parse.GetValue(mode)), ("--loops", parse.GetValue(loops)?.ToString(System.Globalization.CultureInfo.InvariantCulture)),
-                ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
+                ("--hugepages", parse.GetValue(huge)), ("--shared-memory", parse.GetValue(shared)), ("--placement", parse.GetValue(placement)), ("--subnet4", parse.GetValue(subnet4)), ("--subnet6", parse.GetValue(subnet6)),
                 ("--state-dir", parse.GetValue(state)), ("--listen", parse.GetValue(listen)), ("--config", parse.GetValue(config)), ("--tls-dir", parse.GetValue(TlsFolder)),
                 ("--metrics", parse.GetValue(metrics)), ("--otlp-endpoint", parse.GetValue(otlp)), ("--otlp-protocol", parse.GetValue(protocol)), ("--log-format", parse.GetValue(log)),
                 ("--usage-retention", parse.GetValue(retention)),

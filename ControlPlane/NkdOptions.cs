@@ -1,5 +1,6 @@
 using System.Globalization;
 using NetKernel.Api;
+using NetKernel.Channel.Host;
 using NetKernel.ControlPlane.Configuration;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Services;
@@ -24,6 +25,9 @@ internal sealed class NkdOptions
 
     /// <summary>Connections between guests of this host go by shared memory.</summary>
     public string SharedMemory { get; private set; } = "on";
+
+    /// <summary>On which CPUs the parts run, and guests' programs.</summary>
+    public Supervision.Placement Placement { get; private set; } = Supervision.Placement.Spread;
 
     public string Subnet4 { get; private set; } = "198.18.0.0/16";
 
@@ -133,6 +137,7 @@ internal sealed class NkdOptions
             case "mode": Mode = value is "bridge" or "host" or "private" ? value : throw setting.Wrong("it is bridge or host (or private, for tests)"); break;
             case "hugepages": HugePages = value is "auto" or "off" ? value : throw setting.Wrong("it is auto or off"); break;
             case "shared-memory": SharedMemory = value is "on" or "off" ? value : throw setting.Wrong("it is on or off"); break;
+            case "placement": Placement = Supervision.Placement.TryParse(value, CpuList.Allowed()) ?? throw setting.Wrong(Supervision.Placement.Rule); break;
             case "state-dir": StateDirectory = Path.GetFullPath(value); break;
             case "tls-dir": TlsDirectory = Path.GetFullPath(value); break;
             case "loops":

@@ -74,6 +74,11 @@ internal static unsafe class Launcher
         nint argv = Strings(arguments);
         nint envp = Strings([.. environment.Select(pair => $"{pair.Key}={pair.Value}")]);
         RestoreFileLimit();
+        if (CpuList.Parse(guest.ProgramCpus) is { } cpus && CpuList.Bind(cpus) is var error and not 0)
+        {
+            throw CliException.Failure($"cannot run on the CPUs that nkd's placement says, {guest.ProgramCpus}: {Libc.Describe(error)}");
+        }
+
         if (covered)
         {
             _ = UringFilter.TryInstall();

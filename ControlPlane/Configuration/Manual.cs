@@ -15,6 +15,7 @@ internal static class Manual
         ("loops", "N", "switching loops of CoreEngine, 1 to 8 (1)"),
         ("hugepages", "auto|off", "huge pages for the guests' pools where there are some (auto)"),
         ("shared-memory", "on|off", "connections between guests of this host by shared memory (on)"),
+        ("placement", "PLACEMENT", "spread (over all CPUs), saving (NetKernel and guests' programs on one), or CPUs for CoreEngine and NSMs, as 0-1 (spread)"),
         ("subnet4", "NET", "IPv4 subnet of the guests (198.18.0.0/16)"),
         ("subnet6", "NET", "IPv6 subnet of the guests (2001:2::/64)"),
         ("state-dir", "DIR", "where what is declared is kept (the run directory, which goes with nk down)"),

@@ -10,7 +10,8 @@ internal sealed record Setting(string Name, string Value, string Source)
 
     /// <summary>What a file or the environment may say; flags have two more, instance and run-dir, which have always had variables of their own, and bin-dir.</summary>
     public static readonly string[] Names =
-        ["mode", "loops", "hugepages", "shared-memory", "subnet4", "subnet6", "state-dir", "listen", "tls-dir", "engine-cpu", "engine-memory", "conn-rate", "usage-retention", "metrics", "otlp-endpoint", "otlp-protocol", "otlp-interval",
+        ["mode", "loops", "hugepages", "shared-memory", "placement", "subnet4", "subnet6", "state-dir", "listen", "tls-dir", "engine-cpu", "engine-memory", "conn-rate", "usage-retention", "metrics", "otlp-endpoint",
+         "otlp-protocol", "otlp-interval",
          "log-format"];
 
     /// <summary>NETKERNEL_STATE_DIR for state-dir.</summary>

@@ -71,7 +71,7 @@ internal sealed partial class Platform
                 "--sharedmem", network.GuestsHaveAddresses ? options.SharedMemory : "off", "--conn-rate", Text(options.ConnectionRate),
             ],
             NamespacePath: null, LogOf("engine"),
-            _cgroups.Prepare("engine", options.EngineCpuMillicores, options.EngineMemoryBytes).Files);
+            _cgroups.Prepare("engine", options.EngineCpuMillicores, options.EngineMemoryBytes).Files, options.Placement.Parts);
     }
 
     // CoreEngine started or ended. Started: connect as soon as it listens, and make it match what is declared.

@@ -187,7 +187,7 @@ internal sealed partial class Platform
     {
         (IReadOnlyList<string> files, nsm.QuotaProblem) = _cgroups.Prepare("nsm-" + nsm.Name, nsm.Declared.CpuMillicores, nsm.Declared.MemoryBytes);
         string program = ProgramOf(nsm.Declared.Kind) ?? throw new InvalidOperationException($"nk-nsm-{nsm.Declared.Kind} is not installed");
-        return new LaunchSpec(program, Arguments(nsm), nsm.NamespacePath, LogOf("nsm-" + nsm.Name), files);
+        return new LaunchSpec(program, Arguments(nsm), nsm.NamespacePath, LogOf("nsm-" + nsm.Name), files, options.Placement.Parts);
     }
 
     private List<string> Arguments(NsmRecord nsm)

@@ -206,6 +206,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         shown.NamespacePid = guest.NamespacePid;
         shown.AttachPath = guest.AttachPath;
         shown.Library = platform.Options.Library;
+        shown.ProgramCpus = platform.Options.Placement.Programs;
         shown.Files = guest.Declared.Dns is null ? "" : platform.Directory.FilesPath(guest.Name);
         shown.Problem = string.Join("; ", new[] { guest.RuleProblem, guest.LimitProblem }.OfType<string>());
         shown.Nsms.AddRange(guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().Select(one => one.Name).Order(StringComparer.Ordinal));

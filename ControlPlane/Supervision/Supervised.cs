@@ -2,11 +2,11 @@ using System.Diagnostics;
 
 namespace NetKernel.ControlPlane.Supervision;
 
-/// <summary>What to start: program, arguments, the network namespace (null: nkd's own), where its output goes, and the cgroup files that take its pid.</summary>
-internal sealed record LaunchSpec(string Program, IReadOnlyList<string> Arguments, string? NamespacePath, string LogPath, IReadOnlyList<string> CgroupFiles)
+/// <summary>What to start: program, arguments, the network namespace (null: nkd's own), where its output goes, the cgroup files that take its pid, and its CPUs (empty: all).</summary>
+internal sealed record LaunchSpec(string Program, IReadOnlyList<string> Arguments, string? NamespacePath, string LogPath, IReadOnlyList<string> CgroupFiles, string Cpus)
 {
     public LaunchSpec(string program, IReadOnlyList<string> arguments, string? namespacePath, string logPath)
-        : this(program, arguments, namespacePath, logPath, [])
+        : this(program, arguments, namespacePath, logPath, [], "")
     {
     }
 }

@@ -150,7 +150,8 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
         start.ArgumentList.Add("nkd");
         start.ArgumentList.Add(spec.LogPath);
         start.ArgumentList.Add(spec.CgroupFiles.Count.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        foreach (string word in spec.CgroupFiles.Append(spec.Program).Concat(spec.Arguments))
+        string[] bound = spec.Cpus.Length == 0 ? [] : ["taskset", "-c", spec.Cpus];
+        foreach (string word in spec.CgroupFiles.Concat(bound).Append(spec.Program).Concat(spec.Arguments))
         {
             start.ArgumentList.Add(word);
         }

@@ -17,6 +17,8 @@ public sealed class OptionsTests : IDisposable
     [InlineData("--loops 9", "loops are 1 to 8")]
     [InlineData("--loops many", "loops are 1 to 8")]
     [InlineData("--hugepages yes", "it is auto or off")]
+    [InlineData("--placement fast", "it is spread, saving, or CPUs")]
+    [InlineData("--placement 0-1023", "CPUs that nkd may run on")]
     [InlineData("--subnet4 198.18.0.0/30", "not an IPv4 subnet of /22 or larger")]
     [InlineData("--instance UP", "is no valid instance name")]
     [InlineData("--metrics 9464", "it is ADDRESS:PORT")]

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
+using NetKernel.Channel.Host;
 using NetKernel.ControlPlane.Network;
 using NetKernel.ControlPlane.Supervision;
 
@@ -71,6 +72,28 @@ public sealed class SupervisorTests : IDisposable
         Assert.True(await Until(() => child.LastExit is not null));
         Assert.Equal("ended with exit code 127", child.LastExit);
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(1));
+    }
+
+    [Fact]
+    public async Task What_is_placed_runs_on_those_cpus_alone()
+    {
+        SortedSet<int> allowed = CpuList.Allowed();
+        Placement placement = Placement.TryParse("saving", allowed)!;
+        Supervised child = _supervisor.Keep(
+            "child", () => new LaunchSpec("/bin/sh", ["-c", "grep Cpus_allowed_list /proc/$$/status; exec sleep 1000"], null, _log, [], placement.Parts),
+            _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+        Assert.True(await Until(() => File.ReadAllText(_log).EndsWith($":\t{allowed.Max}\n", StringComparison.Ordinal)));
+        await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
+    }
+
+    [Fact]
+    public void A_placement_names_cpus_that_there_are()
+    {
+        SortedSet<int> allowed = [0, 1, 2, 5];
+        Assert.Equal(new Placement("0-2,5", ""), Placement.TryParse("0-2,5", allowed));
+        Assert.Equal(new Placement("5", "5"), Placement.TryParse("saving", allowed));
+        Assert.Equal(Placement.Spread, Placement.TryParse("spread", allowed));
+        Assert.All(["", "0-", "-1", "2-1", "0-3", "1,,2", "0x1", "1024", "all"], text => Assert.Null(Placement.TryParse(text, allowed)));
     }
 
     private static async Task<bool> Until(Func<bool> condition)
