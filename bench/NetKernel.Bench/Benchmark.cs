@@ -54,6 +54,10 @@ internal sealed class Sample
         }
     }
 
+    public double Least => _values.Min();
+
+    public double Most => _values.Max();
+
     /// <summary>Least and most.</summary>
     public string Spread(string format) => $"{_values.Min().ToString(format, CultureInfo.InvariantCulture)} - {_values.Max().ToString(format, CultureInfo.InvariantCulture)}";
 }

@@ -1,4 +1,5 @@
-/* The message benchmark: messages server WHERE; messages client WHERE stream|rtt|connect SIZE SECONDS CONNECTIONS. WHERE is ADDRESS PORT, or unix PATH.
+/* The message benchmark: messages server WHERE; messages client WHERE stream|rtt|asleep|connect SIZE SECONDS CONNECTIONS. WHERE is ADDRESS PORT, or unix PATH.
+ * "asleep" is rtt with a pause of 2 ms before each, so that all have gone to sleep.
  * It prints one figure (and last its own CPU seconds and the bytes, round trips or connections): bytes per second, the median and 99th percentile of a round trip in us, or connections per second. TCP_NODELAY is set on both sides. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -126,7 +127,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < connections; i++) pthread_create(&t[i], 0, stream, &rates[i]);
         for (int i = 0; i < connections; i++) { pthread_join(t[i], 0); sum += rates[i]; }
         printf("%.0f\n", sum);
-    } else if (mode == 'r') {
+    } else if (mode == 'r' || mode == 'a') {
         struct hello h = { 'r', size };
         int s = dial();
         char *buffer = calloc(1, size);
@@ -137,7 +138,8 @@ int main(int argc, char **argv)
             if (all(s, buffer, size, 1) || all(s, buffer, size, 0)) die("round trip");
             double after = now();
             times[count++] = after - t;
-            t = after;
+            if (mode == 'a') nanosleep(&(struct timespec) { 0, 2000000 }, 0);
+            t = mode == 'a' ? now() : after;
             if (seconds < 0) break;
         }
         qsort(times, count, sizeof(double), compare);
