@@ -76,5 +76,5 @@ public sealed class CgroupTests : IDisposable
     }
 
     private Supervised Keep(string script, IReadOnlyList<string> files) => _supervisor.Keep(
-        "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+        "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files, ""), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
 }

@@ -20,48 +20,27 @@ internal sealed class Sides : IDisposable
 {
     public const int Port = 7200, JoinedPort = 7298;
 
-    private readonly NkInstance _nk, _saving;
-    private readonly string _cgroup = "";
+    private readonly NkInstance _nk;
+    private NkInstance? _saving;
+    private string _cgroup = "";
     private readonly List<GuestProcess> _helpers = [];
 
     public Sides()
     {
         _nk = Up("shm");
-        _saving = Up("shs", "--placement", "saving");
-        Native = new NativeMachine(_nk);
-        string port = Text.Invariant($"{Port}");
-        Bridge = new Side("veth+bridge", null, [Native.Ipv4, port], command => Native.Start(command), _nk.Outside.Start);
-        Copies = Guests("copies", _nk, "a", "b");
-        Direct = Guests("direct", _nk, "c", "d");
-        All =
-        [
-            new Side("loopback", null, ["127.0.0.1", port], _nk.Outside.Start, _nk.Outside.Start),
-            Veth(port),
-            Bridge,
-            new Side("AF_UNIX", null, ["unix", Path.Combine(_nk.Folder, "unix")], _nk.Outside.Start, _nk.Outside.Start),
-            Copies,
-            Direct,
-            Guests("direct, saving", _saving, "c", "d"),
-        ];
-        string? mount = File.ReadLines("/proc/mounts").Select(line => line.Split(' ')).FirstOrDefault(words => words[2] == "cgroup2")?[1];
-        if (mount is null)
+        try
         {
-            NoSockmap = "there is no cgroup v2 hierarchy to attach the program to";
-            return;
+            Native = new NativeMachine(_nk);
+            Bridge = new Side("veth+bridge", null, [Native.Ipv4, Text.Invariant($"{Port}")], command => Native.Start(command), _nk.Outside.Start);
+            Copies = Guests("copies", _nk, "a", "b");
+            Direct = Guests("direct", _nk, "c", "d");
+            All = Make();
         }
-
-        _cgroup = Directory.CreateDirectory(Path.Combine(mount, "netkernel-bench-" + _nk.Name)).FullName;
-        string joined = Text.Invariant($"{JoinedPort}");
-        GuestProcess map = _nk.StartRaw([Build("sockmap"), _cgroup, joined]);
-        _helpers.Add(map);
-        if (!NkInstance.WaitFor(() => map.Ended || map.Output.Contains("ready", StringComparison.Ordinal), TimeSpan.FromSeconds(10)) || map.Ended)
+        catch
         {
-            NoSockmap = map.Error.Trim().Split('\n')[^1];
-            return;
+            Dispose();
+            throw;
         }
-
-        GuestProcess Inside(string[] command) => _nk.Outside.Start(["sh", "-c", $"echo $$ >{_cgroup}/cgroup.procs; exec \"$@\"", "sh", .. command]);
-        All = [.. All.Take(3), new Side("sockmap", null, ["127.0.0.1", joined], Inside, Inside), .. All.Skip(3)];
     }
 
     /// <summary>In the order of the tables.</summary>
@@ -78,7 +57,7 @@ internal sealed class Sides : IDisposable
     public NkInstance Instance => _nk;
 
     /// <summary>Why there is no sockmap; empty: there is.</summary>
-    public string NoSockmap { get; } = "";
+    public string NoSockmap { get; private set; } = "";
 
     /// <summary>Compiles one of the C programs beside this one.</summary>
     public string Build(string name)
@@ -92,12 +71,48 @@ internal sealed class Sides : IDisposable
     public void Dispose()
     {
         _helpers.ForEach(process => process.Dispose());
-        _saving.Dispose();
+        _saving?.Dispose();
         _nk.Dispose();
         if (_cgroup.Length > 0)
         {
             _ = NkInstance.WaitFor(() => TryRemove(_cgroup), TimeSpan.FromSeconds(5));
         }
+    }
+
+    private List<Side> Make()
+    {
+        _saving = Up("shs", "--placement", "saving");
+        string port = Text.Invariant($"{Port}");
+        List<Side> all =
+        [
+            new Side("loopback", null, ["127.0.0.1", port], _nk.Outside.Start, _nk.Outside.Start),
+            Veth(port),
+            Bridge,
+            new Side("AF_UNIX", null, ["unix", Path.Combine(_nk.Folder, "unix")], _nk.Outside.Start, _nk.Outside.Start),
+            Copies,
+            Direct,
+            Guests("direct, saving", _saving, "c", "d"),
+        ];
+        string? mount = File.ReadLines("/proc/mounts").Select(line => line.Split(' ')).FirstOrDefault(words => words[2] == "cgroup2")?[1];
+        if (mount is null)
+        {
+            NoSockmap = "there is no cgroup v2 hierarchy to attach the program to";
+            return all;
+        }
+
+        _cgroup = Directory.CreateDirectory(Path.Combine(mount, "netkernel-bench-" + _nk.Name)).FullName;
+        string joined = Text.Invariant($"{JoinedPort}");
+        GuestProcess map = _nk.StartRaw([Build("sockmap"), _cgroup, joined]);
+        _helpers.Add(map);
+        if (!NkInstance.WaitFor(() => map.Ended || map.Output.Contains("ready", StringComparison.Ordinal), TimeSpan.FromSeconds(10)) || map.Ended)
+        {
+            NoSockmap = map.Error.Trim().Split('\n')[^1];
+            return all;
+        }
+
+        GuestProcess Inside(string[] command) => _nk.Outside.Start(["sh", "-c", $"echo $$ >{_cgroup}/cgroup.procs; exec \"$@\"", "sh", .. command]);
+        all.Insert(3, new Side("sockmap", null, ["127.0.0.1", joined], Inside, Inside));
+        return all;
     }
 
     private static bool TryRemove(string cgroup)
