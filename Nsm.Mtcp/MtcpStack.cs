@@ -36,7 +36,13 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         _carriesLoopback = settings.CarriesLoopback;
         Span<byte> seed = stackalloc byte[16];
         System.Security.Cryptography.RandomNumberGenerator.Fill(seed);
-        StackOptions options = new() { Congestion = settings.Congestion, MaxReceiveBuffer = settings.ReceiveBuffer };
+        StackOptions options = new()
+        {
+            Congestion = settings.Congestion,
+            MaxReceiveBuffer = settings.ReceiveBuffer,
+            Vlan = settings.Vlan,
+            VlanPriority = settings.VlanPriority,
+        };
         _stack = new NetworkStack(options, device, new RandomSource(BitConverter.ToUInt64(seed), BitConverter.ToUInt64(seed[8..])), Now);
         _tcp = _stack.Tcp;
         _tcp.User = this;

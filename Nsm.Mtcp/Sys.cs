@@ -6,8 +6,8 @@ namespace NetKernel.Nsm.Mtcp;
 /// <summary>Calls of libc for links. None of those on the data path blocks.</summary>
 internal static unsafe class Sys
 {
-    public const int AF_PACKET = 17, SOCK_RAW = 3, SOL_PACKET = 263, PACKET_VNET_HDR = 15, PACKET_IGNORE_OUTGOING = 23, ETH_P_ALL = 3;
-    public const int SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33, O_RDWR = 2;
+    public const int AF_PACKET = 17, SOCK_RAW = 3, SOL_PACKET = 263, PACKET_VNET_HDR = 15, PACKET_IGNORE_OUTGOING = 23, PACKET_ADD_MEMBERSHIP = 1, PACKET_MR_ALLMULTI = 2, ETH_P_ALL = 3;
+    public const int SO_SNDBUFFORCE = 32, SO_RCVBUFFORCE = 33, SO_ATTACH_FILTER = 26, O_RDWR = 2;
     public const nuint TUNSETIFF = 0x400454ca, TUNSETOFFLOAD = 0x400454d0, TUNSETVNETHDRSZ = 0x400454d8, SIOCGIFHWADDR = 0x8927, SIOCGIFMTU = 0x8921,
         SIOCGIFINDEX = 0x8933;
 

@@ -23,6 +23,8 @@ internal static class Program
           --congestion NAME      congestion control of connections that choose none: cubic (default), reno, dctcp, bbr
           --mode bridge          accepted, because nkd says it; host is refused; private: no interface at all, every guest has 127.0.0.1 and ::1 (tests)
           --rcvbuf BYTES         largest receive buffer of a connection (default: 6291456)
+          --vlan ID              802.1Q VLAN of everything sent, 1 to 4094; frames of others, and untagged ones, are dropped (default: untagged)
+          --vlan-priority N      802.1p priority of everything sent, 0 to 7 (default: 0)
           --route PREFIX[,GW]    a route, repeatable (default: 198.18.0.0/16 and 2001:2::/64 on the link)
 
         It ends with 0 on SIGTERM, 1 when CoreEngine refuses it or the link cannot be opened, 2 for a wrong command line, 3 when CoreEngine is gone.
@@ -52,7 +54,7 @@ internal static class Program
 
     private static int Run(Settings settings)
     {
-        using Device device = settings.CarriesLoopback ? NoDevice.Open() : settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface);
+        using Device device = settings.CarriesLoopback ? NoDevice.Open() : settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface, settings.Vlan);
         using MtcpStack stack = new(settings, device);
         using NsmChannel channel = NsmChannel.Attach(settings.RunDirectory, settings.Id);
         StackHost host = new(channel, stack);

@@ -9,7 +9,7 @@ namespace NetKernel.Nsm.Mtcp;
 internal sealed class Settings
 {
     private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
-    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode"];
+    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority"];
 
     public string RunDirectory { get; private set; } = "";
 
@@ -20,6 +20,12 @@ internal sealed class Settings
 
     /// <summary>A TAP interface to make instead; empty: none.</summary>
     public string Tap { get; private set; } = "";
+
+    /// <summary>VLAN of the link, and priority of what is sent (802.1Q); 0: untagged.</summary>
+    public ushort Vlan { get; private set; }
+
+    /// <summary>See <see cref="Vlan"/>.</summary>
+    public byte VlanPriority { get; private set; }
 
     /// <summary>There is no link: every guest has 127.0.0.1 and ::1, which are its NSM's (private mode, for tests).</summary>
     public bool CarriesLoopback { get; private set; }
@@ -81,6 +87,12 @@ internal sealed class Settings
                     break;
                 case "--mode":
                     throw new ArgumentException($"--mode {value}: this NSM needs an interface of its own, which only bridge mode (root) gives it");
+                case "--vlan":
+                    settings.Vlan = (ushort)Number(name, value, 1, 4094);
+                    break;
+                case "--vlan-priority":
+                    settings.VlanPriority = (byte)Number(name, value, 0, 7);
+                    break;
                 case "--route":
                     settings.Routes = [.. settings.Routes, ParseRoute(value)];
                     break;

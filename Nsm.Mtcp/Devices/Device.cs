@@ -54,6 +54,9 @@ internal abstract unsafe class Device : ILink, IDisposable
     /// <summary>What an IP packet can hold, with room for headers.</summary>
     public uint MaxGso => 65535 - 120;
 
+    /// <summary>Whether what arrives has no VLAN tag any more, and of other VLANs one byte comes (<see cref="InFrame.TagTaken"/>).</summary>
+    protected virtual bool TakesTags => false;
+
     /// <summary>Frames that the kernel did not take.</summary>
     public ulong Refused { get; private set; }
 
@@ -73,6 +76,7 @@ internal abstract unsafe class Device : ILink, IDisposable
             VnetHeader* header = (VnetHeader*)p;
             InFrame info = default;
             info.ChecksumGood = (header->Flags & (VnetHeader.NeedsChecksum | VnetHeader.DataValid)) != 0;
+            info.TagTaken = TakesTags;
             info.GsoSize = header->GsoType == VnetHeader.GsoNone ? 0u : header->GsoSize;
             stack.Receive(p + VnetHeader.Length, length - VnetHeader.Length, in info);
         }

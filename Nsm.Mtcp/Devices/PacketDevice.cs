@@ -12,9 +12,12 @@ internal sealed unsafe class PacketDevice : Device
     {
     }
 
-    /// <summary>Opens the interface.</summary>
+    /// <summary>The kernel keeps tags beside the frame; <see cref="VlanFilter"/> has looked at them.</summary>
+    protected override bool TakesTags => true;
+
+    /// <summary>Opens the interface for the frames of a VLAN; 0: for those without a tag.</summary>
     /// <exception cref="DeviceException">It does not exist, or privileges are missing.</exception>
-    public static PacketDevice Open(string name)
+    public static PacketDevice Open(string name, ushort vlan = 0)
     {
         int fd = Sys.Socket(Sys.AF_PACKET, Sys.SOCK_RAW | Libc.SOCK_NONBLOCK | Libc.SOCK_CLOEXEC, 0);
         if (fd < 0)
@@ -27,6 +30,7 @@ internal sealed unsafe class PacketDevice : Device
             (int index, uint mtu, ulong mac) = Interface.Query(fd, name);
             Set(fd, Sys.SOL_PACKET, Sys.PACKET_VNET_HDR, 1, "PACKET_VNET_HDR");
             Set(fd, Sys.SOL_PACKET, Sys.PACKET_IGNORE_OUTGOING, 1, "PACKET_IGNORE_OUTGOING");
+            VlanFilter.Attach(fd, vlan);
             int bytes = BufferBytes;
             _ = Sys.SetSockOpt(fd, Libc.SOL_SOCKET, Sys.SO_SNDBUFFORCE, &bytes, sizeof(int)); // More is better; less works.
             _ = Sys.SetSockOpt(fd, Libc.SOL_SOCKET, Sys.SO_RCVBUFFORCE, &bytes, sizeof(int));
@@ -42,6 +46,7 @@ internal sealed unsafe class PacketDevice : Device
                 throw new DeviceException($"interface {name}: {Libc.Describe(Sys.Errno)}");
             }
 
+            JoinAllGroups(fd, index);
             return new PacketDevice(fd, mtu, mac);
         }
         catch
@@ -72,6 +77,20 @@ internal sealed unsafe class PacketDevice : Device
         }
 
         return sent;
+    }
+
+    /// <summary>Neighbour discovery is multicast, and a card lets through what it was told of only (packet(7), PACKET_MR_ALLMULTI).</summary>
+    private static void JoinAllGroups(int fd, int index)
+    {
+        const int RequestBytes = 16;
+        byte* request = stackalloc byte[RequestBytes];
+        new Span<byte>(request, RequestBytes).Clear();
+        *(int*)request = index;
+        *(ushort*)(request + 4) = Sys.PACKET_MR_ALLMULTI;
+        if (Sys.SetSockOpt(fd, Sys.SOL_PACKET, Sys.PACKET_ADD_MEMBERSHIP, request, RequestBytes) != 0)
+        {
+            throw new DeviceException($"PACKET_ADD_MEMBERSHIP: {Libc.Describe(Sys.Errno)}");
+        }
     }
 
     private static void Set(int fd, int level, int name, int value, string what)

@@ -73,4 +73,9 @@ public struct InFrame
 
     /// <summary>Not 0: TCP segments of that many bytes were put together.</summary>
     public uint GsoSize;
+
+    /// <summary>
+    /// The link has looked at the VLAN tag and taken it off: what comes is of the stack's VLAN. Of a frame of another one the first byte alone comes, so that it is counted.
+    /// </summary>
+    public bool TagTaken;
 }

@@ -9,6 +9,9 @@ public enum DropReason
     /// <summary>To another station's address.</summary>
     NotForUs,
 
+    /// <summary>Of another VLAN, or with a tag inside of a tag (802.1Q).</summary>
+    OtherVlan,
+
     /// <summary>A protocol that is not spoken here.</summary>
     UnknownEtherType,
 
@@ -101,6 +104,12 @@ public enum DropReason
 
     /// <summary>Out of memory for what arrived.</summary>
     NoMemory,
+
+    /// <summary>Another station says that it has an address of this stack (RFC 5227; RFC 4862, 5.4).</summary>
+    AddressConflict,
+
+    /// <summary>Router advertisements and redirects: routes are the operator's.</summary>
+    RouterIgnored,
 
     /// <summary>No route or no neighbour for what was to be sent.</summary>
     NoRoute,

@@ -15,7 +15,13 @@ internal static class IcmpCode
 /// <summary>Types of ICMPv6 (RFC 4443, RFC 4861).</summary>
 internal static class Icmpv6Type
 {
-    public const byte Unreachable = 1, TooBig = 2, TimeExceeded = 3, ParameterProblem = 4, Echo = 128, EchoReply = 129, Solicitation = 135, Advertisement = 136;
+    public const byte Unreachable = 1, TooBig = 2, TimeExceeded = 3, ParameterProblem = 4, Echo = 128, EchoReply = 129;
+
+    /// <summary>RFC 2710, RFC 3810.</summary>
+    public const byte Query = 130, ReportV1 = 131, ReportV2 = 143;
+
+    /// <summary>RFC 4861.</summary>
+    public const byte RouterAdvertisement = 134, Solicitation = 135, Advertisement = 136, Redirect = 137;
 }
 
 /// <summary>Codes of ICMPv6.</summary>
@@ -160,6 +166,13 @@ public sealed unsafe partial class NetworkStack
             case Icmpv6Type.Advertisement:
                 ReceiveDiscovery(p, size, in packet);
                 break;
+            case Icmpv6Type.RouterAdvertisement:
+            case Icmpv6Type.Redirect:
+                Counters.Drop(DropReason.RouterIgnored); // Routes are the operator's: any guest of the link could send these.
+                break;
+            case Icmpv6Type.Query:
+                ReceiveQuery(p, size, in packet);
+                break;
             default:
                 break;
         }
@@ -231,7 +244,7 @@ public sealed unsafe partial class NetworkStack
     /// <summary>A frame that waited for a neighbour who never answered: as if a router had said host unreachable.</summary>
     internal void Undelivered(byte* frame, uint length)
     {
-        uint ether = Options.Vlan != 0 ? Field.EtherLength + 4u : Field.EtherLength;
+        uint ether = Options.EtherLength;
         byte* p = frame + ether;
         bool v4 = p[0] >> 4 == 4;
         uint header = v4 ? (uint)Field.V4Length : Field.V6Length;
@@ -293,7 +306,11 @@ public sealed unsafe partial class NetworkStack
 
         if (p[0] == Icmpv6Type.Advertisement)
         {
-            if (mac != 0 && !_addresses.Contains(target))
+            if (_addresses.Contains(target))
+            {
+                Counters.Drop(DropReason.AddressConflict);
+            }
+            else if (mac != 0)
             {
                 _neighbours.Learn(target, mac, create: false);
             }
@@ -314,14 +331,13 @@ public sealed unsafe partial class NetworkStack
         }
 
         // 7.2.4; to an unspecified source (duplicate address detection) to all nodes.
-        Address to = unspecified ? new Address(0x02FF, 0x0100_0000_0000_0000) : packet.Source;
-        SendNeighbour(Icmpv6Type.Advertisement, unspecified ? 0x2000_0000u : 0x6000_0000u, target, target, to, option: 2, unspecified ? 0 : mac);
+        Address to = unspecified ? AllNodes : packet.Source;
+        SendNeighbour(Icmpv6Type.Advertisement, unspecified ? AdvertisementOverride : 0x6000_0000u, target, target, to, option: 2, unspecified ? 0 : mac);
     }
 
     private void SendSolicitation(in Address address, in Address local, ulong mac)
     {
-        // The solicited-node multicast address, ff02::1:ffXX:XXXX (RFC 4291, 2.7.1).
-        Address to = mac != 0 ? address : new Address(0x02FF, 0x0000_00FF_0100_0000 | (address.High & 0xFFFF_FF00_0000_0000));
+        Address to = mac != 0 ? address : GroupReports.GroupOf(address);
         SendNeighbour(Icmpv6Type.Solicitation, 0, address, local, to, option: 1, mac);
     }
 
@@ -344,7 +360,7 @@ public sealed unsafe partial class NetworkStack
         PutIpHeader(p - Field.V6Length, source, to, Protocol.Icmpv6, 0, 255, 32, 0, 0);
         frame.Header -= Field.V6Length;
         frame.HeaderLength += Field.V6Length;
-        PutEthernet(ref frame, to.IsMulticast ? 0x3333ul | (to.High >> 32 << 16) : mac, Protocol.EtherIpv6);
+        PutEthernet(ref frame, to.IsMulticast ? MacOfGroup(to) : mac, Protocol.EtherIpv6);
         Emit(frame);
     }
 }

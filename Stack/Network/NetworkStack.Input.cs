@@ -11,13 +11,13 @@ public sealed unsafe partial class NetworkStack
         Counters.FramesIn++;
         if (length < Field.EtherLength)
         {
-            Counters.Drop(DropReason.EtherTruncated);
+            Counters.Drop(info.TagTaken && length == 1 ? DropReason.OtherVlan : DropReason.EtherTruncated);
             return;
         }
 
         uint header = Field.EtherLength;
         ushort type = Wire.U16(frame + Field.EtherType);
-        ushort vlan = 0;
+        int vlan = info.TagTaken ? Options.Vlan : 0;
         if (type == Protocol.EtherVlan)
         {
             header += 4;
@@ -27,11 +27,17 @@ public sealed unsafe partial class NetworkStack
                 return;
             }
 
-            vlan = (ushort)(Wire.U16(frame + Field.EtherLength) & 0xFFF);
+            vlan = info.TagTaken ? -1 : Wire.U16(frame + Field.EtherLength) & 0xFFF; // 0: a tag that has a priority only
             type = Wire.U16(frame + Field.EtherType + 4);
         }
 
-        if (vlan != Options.Vlan || ((frame[0] & 1) == 0 && MacAt(frame) != _link.Mac))
+        if (vlan != Options.Vlan)
+        {
+            Counters.Drop(DropReason.OtherVlan);
+            return;
+        }
+
+        if ((frame[0] & 1) == 0 && MacAt(frame) != _link.Mac)
         {
             Counters.Drop(DropReason.NotForUs);
             return;
@@ -98,9 +104,16 @@ public sealed unsafe partial class NetworkStack
 
         Address sender = Wire.V4(p + Field.ArpSenderIp), target = Wire.V4(p + Field.ArpTargetIp);
         ulong mac = MacAt(p + Field.ArpSenderMac);
-        if ((mac & 1) != 0 || sender.IsMulticast || sender.IsBroadcast || _addresses.Contains(sender))
+        if ((mac & 1) != 0 || sender.IsMulticast || sender.IsBroadcast)
         {
             Counters.Drop(DropReason.ArpMalformed);
+            return;
+        }
+
+        if (_addresses.Contains(sender))
+        {
+            // RFC 5227, 2.4: told, and the address is kept. Defending it would fight with a stack that shares a guest with this one, or is to take it over.
+            Counters.Drop(DropReason.AddressConflict);
             return;
         }
 
@@ -215,11 +228,25 @@ public sealed unsafe partial class NetworkStack
         byte next = p[Field.V6Next];
         bool discovery = packet.Source.IsNone || packet.Destination.IsMulticast;
 
+        if (!fromSelf && _addresses.Contains(packet.Source))
+        {
+            Counters.Drop(DropReason.AddressConflict); // Whoever says so, its advertisements included.
+            return;
+        }
+
         // RFC 4291, 2.5.5.2: mapped addresses never travel.
-        if (packet.Source.IsV4 || packet.Source.IsMulticast || (!fromSelf && (packet.Source.IsLoopback || _addresses.Contains(packet.Source))))
+        if (packet.Source.IsV4 || packet.Source.IsMulticast || (!fromSelf && packet.Source.IsLoopback))
         {
             Counters.Drop(DropReason.IpBadSource);
             return;
+        }
+
+        byte* data = p + Field.V6Length;
+        if (discovery && next == Protocol.HopByHop && payload >= 8 && data[1] == 0 && OptionsSkippable(data + 2, data + 8))
+        {
+            next = data[0]; // As queries for memberships have it (RFC 3810, 5).
+            data += 8;
+            payload -= 8;
         }
 
         if (discovery ? next != Protocol.Icmpv6 : !_addresses.Contains(packet.Destination))
@@ -228,7 +255,6 @@ public sealed unsafe partial class NetworkStack
             return;
         }
 
-        byte* data = p + Field.V6Length;
         WalkExtensions(next, data, payload, ref packet);
     }
 

@@ -3,6 +3,7 @@ namespace NetKernel.Stack;
 /// <content>Output: a transport hands its header (in the scratch buffer, with headroom) and payload; this puts IP and Ethernet in front.</content>
 public sealed unsafe partial class NetworkStack
 {
+    private readonly uint _tci;
     private uint _identification;
 
     /// <summary>Where a transport builds its header; there is <see cref="Headroom"/> in front.</summary>
@@ -106,11 +107,11 @@ public sealed unsafe partial class NetworkStack
         frame.Header -= 2;
         Wire.U16(frame.Header, type);
         uint added = 2;
-        if (Options.Vlan != 0)
+        if (_tci != 0)
         {
             frame.Header -= 4;
             Wire.U16(frame.Header, Protocol.EtherVlan);
-            Wire.U16(frame.Header + 2, Options.Vlan);
+            Wire.U16(frame.Header + 2, _tci);
             added += 4;
         }
 
@@ -182,10 +183,10 @@ public sealed unsafe partial class NetworkStack
         Address next = destination;
         if (destination.IsMulticast)
         {
-            // RFC 1112, 6.4; RFC 2464, 7.
+            // RFC 1112, 6.4
             mac = destination.IsV4
                 ? 0x5E_0001ul | ((destination.High >> 40 & 0x7F) << 24) | ((destination.High >> 48 & 0xFFFF) << 32)
-                : 0x3333ul | (destination.High >> 32 << 16);
+                : MacOfGroup(destination);
         }
         else if (!Routes.TryNextHop(destination, out next))
         {

@@ -33,6 +33,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     {
         Options = options;
         _link = link;
+        _tci = options.Tci;
         Random = random;
         Now = now;
         _addresses = new AddressTable(random);
@@ -42,6 +43,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
         _scratch = (byte*)NativeMemory.AllocZeroed(ScratchBytes);
         _neighbourTimer = (Timer*)NativeMemory.AllocZeroed((nuint)sizeof(Timer));
         Wheel = new TimerWheel(this, now);
+        _announcer = new AddressAnnouncer(this);
         Tcp = new TcpLayer(this);
         Udp = new UdpLayer(this, random);
     }
@@ -73,11 +75,25 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
 
     internal ILink Link => _link;
 
-    /// <summary>Answers for an address from now on.</summary>
-    public void AddAddress(in Address address) => _addresses.Add(address);
+    /// <summary>
+    /// Answers for an address from now on, and tells the link. It is used at once, without duplicate detection (RFC 4862, 5.4): addresses are the operator's, and a stack that takes one
+    /// over from another must not keep its connections waiting. Another station that claims it is counted (<see cref="DropReason.AddressConflict"/>).
+    /// </summary>
+    public void AddAddress(in Address address)
+    {
+        _addresses.Add(address);
+        if (!address.IsLoopback)
+        {
+            _announcer.Add(address);
+        }
+    }
 
     /// <summary>Does not answer for it any more. Its sockets are the caller's to end.</summary>
-    public void RemoveAddress(in Address address) => _addresses.Remove(address);
+    public void RemoveAddress(in Address address)
+    {
+        _addresses.Remove(address);
+        _announcer.Remove(address);
+    }
 
     /// <summary>Whether the stack answers for it.</summary>
     public bool IsLocal(in Address address) => _addresses.Contains(address);
@@ -118,6 +134,10 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
             _neighbours.Tick();
             WakeNeighbours();
         }
+        else if (_announcer.Owns(timer))
+        {
+            _announcer.Fired();
+        }
         else
         {
             Tcp.Fired(timer);
@@ -132,6 +152,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
         _neighbours.Dispose();
         _reassembler.Dispose();
         _loop.Dispose();
+        _announcer.Dispose();
         Wheel.Dispose();
         NativeMemory.Free(_scratch);
         NativeMemory.Free(_neighbourTimer);

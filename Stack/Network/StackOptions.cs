@@ -27,8 +27,17 @@ public sealed class StackOptions
     /// <summary>ECN (RFC 3168): ask for it when connecting. It is accepted from others in any case.</summary>
     public bool RequestEcn { get; init; }
 
-    /// <summary>VLAN tag of every frame (802.1Q); 0: untagged.</summary>
+    /// <summary>VLAN of every frame (802.1Q), 1 to 4094; 0: untagged.</summary>
     public ushort Vlan { get; init; }
+
+    /// <summary>Priority of every frame (802.1p), 0 to 7; with VLAN 0 a tag that has only that.</summary>
+    public byte VlanPriority { get; init; }
+
+    /// <summary>Bytes of Ethernet's header with the tag, if there is one.</summary>
+    internal uint EtherLength => (uint)Field.EtherLength + (Tci != 0 ? 4u : 0);
+
+    /// <summary>The tag's value; 0: there is no tag.</summary>
+    internal uint Tci => ((uint)VlanPriority << 13) | Vlan;
 
     /// <summary>Smallest retransmission timeout, microseconds. RFC 6298 (2.4) says one second; 200 ms is what Linux uses, and what its delayed ACKs are made for.</summary>
     public long MinRto { get; init; } = 200_000;

@@ -9,6 +9,7 @@ public sealed unsafe partial class TcpLayer
     private const long CookieMinute = 64_000_000;
     private const uint CookieTsMask = 63;
     private static readonly ushort[] CookieMss = [536, 1220, 1300, 1360, 1440, 1460, 4312, 8960];
+    private long _lastCookie;
 
     private void SendCookie(Tcb* listener, in TcpSegment s)
     {
@@ -51,9 +52,25 @@ public sealed unsafe partial class TcpLayer
         }
 
         _counters.CookiesSent++;
+        _lastCookie = Now;
         uint window = InitialWindow(listener);
         SendRaw(s.Destination, s.Source, s.DestinationPort, s.SourcePort, cookie, s.Seq + 1, TcpFlag.Syn | TcpFlag.Ack,
             (ushort)(window > 65535 ? 65535 : window), (uint)(p - options), listener->Tos, listener->Ttl);
+    }
+
+    /// <summary>
+    /// An ACK that answers no cookie is reset (RFC 9293, 3.10.7.2). But while cookies are out, it may have overtaken the one that does, and only that one has the number that the cookie was
+    /// made of: then it is dropped, and comes again.
+    /// </summary>
+    private void RefuseOrWait(in TcpSegment s)
+    {
+        if (s.Has(TcpFlag.Syn) || _lastCookie == 0 || Now - _lastCookie > 2 * CookieMinute)
+        {
+            ResetFor(in s);
+            return;
+        }
+
+        _counters.Drop(DropReason.TcpUnexpected);
     }
 
     /// <summary>A connection from the ACK that answers a cookie; false when it answers none.</summary>

@@ -35,7 +35,7 @@ public sealed unsafe partial class TcpLayer
             // Second: an ACK here is either the answer to a cookie or nonsense.
             if (s.Has(TcpFlag.Syn) || !TakeCookie(listener, ref s))
             {
-                ResetFor(in s);
+                RefuseOrWait(in s);
             }
 
             return;

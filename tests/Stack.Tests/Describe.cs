@@ -9,8 +9,8 @@ internal static class Describe
 
     public static string Frame(byte[] f)
     {
-        int ip = 14;
-        int type = BinaryPrimitives.ReadUInt16BigEndian(f.AsSpan(12));
+        int ip = f[12] == 0x81 && f[13] == 0 ? 18 : 14;
+        int type = BinaryPrimitives.ReadUInt16BigEndian(f.AsSpan(ip - 2));
         if (type == 0x806)
         {
             return "ARP";

@@ -81,6 +81,13 @@ public sealed unsafe class IdleTests
                 Assert.True(t != null, $"connection {i}");
                 t->User = (void*)1;
             }
+
+            // What is said of a new address has been said.
+            for (int i = 0; i < 5; i++)
+            {
+                Stack.Advance(Stack.Now + 3_000_000);
+                Stack.Flush();
+            }
         }
 
         public NetworkStack Stack { get; }

@@ -42,7 +42,7 @@ public sealed unsafe class TransferTests
                     }
                 }
 
-                Assert.Equal(0, client.Tcb->Error);
+                Assert.True(client.Tcb->Error == 0, $"errno {client.Tcb->Error}\n{Describe.Tail(sim, 40)}");
                 Assert.Equal(0, server == null ? 0 : server.Tcb->Error);
                 return server != null && clientShut && serverShut && client.Tcb->AtEnd && server.Tcb->AtEnd && client.InFlight == 0 && server.InFlight == 0;
             },

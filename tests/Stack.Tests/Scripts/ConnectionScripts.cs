@@ -247,6 +247,23 @@ public sealed class ConnectionScripts
         +0 > P. 2697:304 ack 1
         """, new StackOptions { AlwaysCookies = true, MaxConnections = 64, MaxTimeWait = 64, MaxSegments = 1024, MaxBlocks = 1024 });
 
+    /// <summary>While cookies are out, what overtook the segment that answers one is no reason for a reset: it comes again.</summary>
+    [Fact]
+    public void DataMayOvertakeTheAnswerToACookie() => PacketScript.Run("""
+        +0 listen 80
+        +0 < S 0:0 win 65535 mss 1460 sackok ts 100 0 ws 7
+        +0 > SA 0:0 ack 1 sackok ts 100 ws 7
+        +0.1 < . 1001:1000 ack 1 win 512 ts 200 last
+        +0 none
+        +0 < . 1:1000 ack 1 win 512 ts 200 last
+        +0 accept
+        +0 > . 1:0 ack 1001
+        +0 < . 1001:1000 ack 1 win 512 ts 201 last
+        +0 > . 1:0 ack 2001
+        +130 < . 1:0 ack 12345
+        +0 none
+        """, new StackOptions { AlwaysCookies = true, MaxConnections = 64, MaxTimeWait = 64, MaxSegments = 1024, MaxBlocks = 1024 });
+
     [Fact]
     public void ForgedCookieIsReset() => PacketScript.Run("""
         +0 listen 80

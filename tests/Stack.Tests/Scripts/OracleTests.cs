@@ -16,6 +16,7 @@ public sealed class OracleTests
         ["ConnectionScripts.SynAckIsRepeatedAndForgotten"] = TooLong,
         ["ConnectionScripts.DataAfterClose"] = "Linux's RST for a closed program has no ACK; both are RFC 9293's",
         ["ConnectionScripts.SynCookies"] = "Linux's cookies know other sizes of segments",
+        ["ConnectionScripts.DataMayOvertakeTheAnswerToACookie"] = TooLong,
         ["ConnectionScripts.Paws"] = "Linux takes segments without the timestamp that was agreed; RFC 7323, 3.2 has them dropped",
         ["DataScripts.FastRetransmitWithoutSack"] = "Linux leaves recovery with what is in flight and three segments (tcp_moderate_cwnd); RFC 6582, 3.2 has both",
         ["DataScripts.RackRecovery"] = "Linux grows by the acknowledgement that ends recovery, though the program has nothing more to send",
