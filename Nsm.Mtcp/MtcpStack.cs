@@ -205,6 +205,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
                 s->Told = c->SendTail;
                 AnnounceSome(c, s->T);
                 AnnounceSome(c, s->T4);
+                Hold(s->T, c->Announced);
+                Hold(s->T4, c->Announced);
                 break;
             default:
                 _host.FailSends(c, Libc.EPIPE);
@@ -233,6 +235,15 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     {
         _taker?.Take(address);
         _stack.AddAddress(address);
+    }
+
+    // What the guest has not taken is in its listener's backlog still.
+    private static void Hold(Tcb* listener, uint announced)
+    {
+        if (listener != null)
+        {
+            listener->Held = announced;
+        }
     }
 
     private void AnnounceSome(Connection* c, Tcb* listener)

@@ -169,6 +169,9 @@ public unsafe struct Tcb
     internal uint SmallEnd;
     internal uint Cwnd, Ssthresh, PriorCwnd, PriorSsthresh, CwndAcked, CwndUsed;
     internal ushort PeerMss, Mss;
+
+    /// <summary>What a path without ICMP seems to carry (RFC 4821); 0: no suspicion.</summary>
+    internal ushort BlackHoleMtu;
     internal byte SndScale, RcvScale;
     internal byte DupAcks, SynRetries;
     internal TxSegment* TxFirst, TxLast;
@@ -233,6 +236,9 @@ public unsafe struct Tcb
     internal Tcb* QueueNext, QueuePrevious, Parent;
     internal TcbQueue Embryos, Ready;
     internal uint Backlog;
+
+    /// <summary>Of a listener: connections that its owner has taken, and the program behind it has not. They count towards the backlog.</summary>
+    public uint Held;
     internal long LastReceived;
 
     // --- options ---

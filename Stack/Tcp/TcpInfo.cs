@@ -63,7 +63,7 @@ public sealed unsafe partial class TcpLayer
         i.Ato = (uint)DelayedAck;
         i.SndMss = mss;
         i.RcvMss = t->RcvMss;
-        i.Unacked = t->State == TcpState.Listen ? t->Ready.Count : Segments(t->SndNxt - t->SndUna);
+        i.Unacked = t->State == TcpState.Listen ? t->Ready.Count + t->Held : Segments(t->SndNxt - t->SndUna);
         i.Sacked = t->State == TcpState.Listen ? t->Backlog : Segments(t->SackedBytes);
         i.Lost = Segments(t->LostBytes);
         i.Retrans = Segments(t->RetransBytes);

@@ -76,7 +76,7 @@ public sealed unsafe partial class TcpLayer
             return Errno.Invalid;
         }
 
-        t->Backlog = backlog < 1 ? 1 : backlog > 65535 ? 65535 : backlog;
+        t->Backlog = backlog > 65535 ? 65535 : backlog;
         return 0;
     }
 

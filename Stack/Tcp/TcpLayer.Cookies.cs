@@ -85,7 +85,7 @@ public sealed unsafe partial class TcpLayer
             return false;
         }
 
-        if (listener->Ready.Count >= listener->Backlog)
+        if (IsFull(listener))
         {
             _counters.Drop(DropReason.TcpBacklog);
             return true;

@@ -218,7 +218,7 @@ public sealed unsafe partial class TcpLayer
                 return;
             }
 
-            if (t->Parent != null && t->Parent->Ready.Count >= t->Parent->Backlog)
+            if (t->Parent != null && IsFull(t->Parent))
             {
                 _counters.Drop(DropReason.TcpBacklog); // As on Linux: it stays half-open, and the SYN-ACK is sent again.
                 return;

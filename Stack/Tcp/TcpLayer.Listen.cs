@@ -47,7 +47,7 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        if (listener->Ready.Count >= listener->Backlog)
+        if (IsFull(listener))
         {
             _counters.Drop(DropReason.TcpBacklog); // The peer tries again.
             return;
@@ -76,6 +76,9 @@ public sealed unsafe partial class TcpLayer
         Enter(t);
         SendSyn(t);
     }
+
+    /// <summary>listen(2), as Linux has it: one more than the backlog may wait.</summary>
+    private static bool IsFull(Tcb* listener) => listener->Ready.Count + listener->Held > listener->Backlog;
 
     private Tcb* NewChild(Tcb* listener, in TcpSegment s)
     {

@@ -123,7 +123,9 @@ public sealed unsafe partial class TcpLayer
     private void SetMss(Tcb* t)
     {
         uint headers = t->Remote.IsV4 ? (uint)(Field.V4Length + Field.TcpLength) : Field.V6Length + Field.TcpLength;
-        uint mss = _stack.MtuTo(t->Remote) - headers;
+        uint mtu = _stack.MtuTo(t->Remote);
+        mtu = t->BlackHoleMtu != 0 && t->BlackHoleMtu < mtu ? t->BlackHoleMtu : mtu;
+        uint mss = mtu - headers;
         mss = mss < t->PeerMss ? mss : t->PeerMss;
         mss = t->UserMss != 0 && t->UserMss < mss ? t->UserMss : mss;
         mss -= t->IsFlag(TcbFlag.Timestamps) ? 12u : 0;

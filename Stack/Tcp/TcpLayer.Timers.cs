@@ -179,6 +179,7 @@ public sealed unsafe partial class TcpLayer
         }
 
         _counters.Timeouts++;
+        SuspectPath(t);
         EnterLoss(t);
         t->Backoff++;
         StartRetransmit(t, RetransmitTimer.Timeout, t->Rto << t->Backoff);

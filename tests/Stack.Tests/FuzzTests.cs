@@ -195,11 +195,13 @@ public sealed unsafe class FuzzTests
         Assert.Equal((0u, (0u, 0u)), (b.Tcp.Count, b.Tcp.Held));
     }
 
-    /// <summary>Seeds of the mutation: a few, or (NK_LONG) many.</summary>
+    /// <summary>Seeds of the mutation: a few, or (NK_LONG) many; from NK_FUZZ_FIRST on, so that a longer run can be made of pieces.</summary>
     public static TheoryData<int> Seeds()
     {
         TheoryData<int> seeds = [];
-        for (int i = 1; i <= (Environment.GetEnvironmentVariable("NK_LONG") is { Length: > 0 } ? 300 : 8); i++)
+        int first = int.TryParse(Environment.GetEnvironmentVariable("NK_FUZZ_FIRST"), out int given) ? given : 1;
+        int count = Environment.GetEnvironmentVariable("NK_LONG") is { Length: > 0 } ? 300 : 8;
+        for (int i = first; i < first + count; i++)
         {
             seeds.Add(i);
         }

@@ -1,6 +1,6 @@
 namespace NetKernel.Stack;
 
-/// <summary>CUBIC (RFC 9438), with HyStart++'s delay test for leaving slow start (RFC 9406, 4.2) in its simplest form.</summary>
+/// <summary>CUBIC (RFC 9438), with HyStart++ (RFC 9406) in the first slow start.</summary>
 internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
 {
     private const double C = 0.4, Beta = 0.7;
@@ -9,10 +9,8 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
     {
         public double WMax, K, WEst, Origin;
         public long EpochStart;
-        public long RoundMinRtt, LastRoundMinRtt;
-        public uint RoundEnd;
-        public uint RoundSamples;
         public double CwndPrior;
+        public HyStart SlowStart;
     }
 
     public override string Name => "cubic";
@@ -34,9 +32,10 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
         uint rest = sample.Acked;
         if (t->Cwnd < t->Ssthresh)
         {
-            LeaveSlowStartOnDelay(t, s, in sample);
+            // RFC 9406, 4.3: only the first slow start; a later one knows where to end.
+            rest = s->WMax == 0 ? s->SlowStart.Acked(t, in sample) : rest;
             rest = SlowStart(t, rest);
-            if (rest == 0)
+            if (rest == 0 || t->Cwnd < t->Ssthresh)
             {
                 return;
             }
@@ -90,35 +89,7 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
         if (state == CaState.Loss)
         {
             ((State*)t->Control)->EpochStart = 0; // 4.8
-            ((State*)t->Control)->RoundEnd = 0;
-        }
-    }
-
-    /// <summary>RFC 9406, 4.2: a round whose least round trip has grown by an eighth (4 to 16 ms) shows a queue.</summary>
-    private static void LeaveSlowStartOnDelay(Tcb* t, State* s, in AckSample sample)
-    {
-        if (s->RoundEnd == 0 || Seq.AtLeast(t->SndUna, s->RoundEnd))
-        {
-            s->LastRoundMinRtt = s->RoundMinRtt;
-            s->RoundMinRtt = long.MaxValue;
-            s->RoundSamples = 0;
-            s->RoundEnd = t->SndNxt | 1;
-        }
-
-        if (sample.Rtt < 0)
-        {
-            return;
-        }
-
-        s->RoundMinRtt = sample.Rtt < s->RoundMinRtt ? sample.Rtt : s->RoundMinRtt;
-        s->RoundSamples++;
-        if (s->RoundSamples >= 8 && s->LastRoundMinRtt is > 0 and < long.MaxValue && t->Cwnd >= 16u * t->Mss)
-        {
-            long threshold = Math.Clamp(s->LastRoundMinRtt / 8, 4_000, 16_000);
-            if (s->RoundMinRtt >= s->LastRoundMinRtt + threshold)
-            {
-                t->Ssthresh = t->Cwnd;
-            }
+            ((State*)t->Control)->SlowStart.Reset();
         }
     }
 }

@@ -245,7 +245,7 @@ public sealed class ConnectionScripts
         +0 > . 1:1348 ack 1 ts 200
         +0 > . 1349:1348 ack 1
         +0 > P. 2697:304 ack 1
-        """, new StackOptions { AlwaysCookies = true, MaxConnections = 64, MaxTimeWait = 64, MaxSegments = 1024, MaxBlocks = 1024 });
+        """, Scripted.Cookies);
 
     /// <summary>While cookies are out, what overtook the segment that answers one is no reason for a reset: it comes again.</summary>
     [Fact]
@@ -262,7 +262,7 @@ public sealed class ConnectionScripts
         +0 > . 1:0 ack 2001
         +130 < . 1:0 ack 12345
         +0 none
-        """, new StackOptions { AlwaysCookies = true, MaxConnections = 64, MaxTimeWait = 64, MaxSegments = 1024, MaxBlocks = 1024 });
+        """, Scripted.Cookies);
 
     [Fact]
     public void ForgedCookieIsReset() => PacketScript.Run("""
@@ -303,6 +303,22 @@ public sealed class ConnectionScripts
         +0 > P. 1:100
         +5 state Closed
         +0 error 110
+        """);
+
+    /// <summary>listen(2): a backlog of none lets one wait, one of one lets two; the next SYN is dropped until somebody is accepted.</summary>
+    [Fact]
+    public void OneMoreThanTheBacklog() => PacketScript.Run("""
+        +0 listen 80 0
+        +0 < S 0:0 win 65535 mss 1460
+        +0 > SA 0:0 ack 1
+        +0 < . 1:0 ack 1
+        +0 acceptable 1
+        +0 peer 5556
+        +0 < S 0:0 win 65535 mss 1460
+        +0 none
+        +0 accept
+        +0 < S 0:0 win 65535 mss 1460
+        +0 > SA 0:0 ack 1
         """);
 
     /// <summary>A full accept queue drops the last ACK; the SYN-ACK is sent again.</summary>

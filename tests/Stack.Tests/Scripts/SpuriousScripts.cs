@@ -1,18 +1,9 @@
 namespace NetKernel.Stack.Tests;
 
-/// <summary>Retransmissions that prove needless, and segments that are too large: RFC 5682, 3522, 3708, 1191.</summary>
+/// <summary>Retransmissions that prove needless, and options that cannot be: RFC 5682, 3522, 3708, 2018, 7323.</summary>
 public sealed class SpuriousScripts
 {
-    private static readonly StackOptions Reno = new()
-    {
-        Congestion = CongestionControl.Find("reno")!,
-        MaxConnections = 64,
-        MaxTimeWait = 64,
-        MaxSegments = 1024,
-        MaxBlocks = 1024,
-    };
-
-    private const string TenSegments = """
+    internal const string TenSegments = """
         +0 > . 1:1460
         +0 > . 1461:1460
         +0 > . 2921:1460
@@ -50,7 +41,7 @@ public sealed class SpuriousScripts
         +0 > P. 18981:1460
         +0.01 < . 1:0 ack 20441
         +5 none
-        """, Reno);
+        """, Scripted.Reno);
 
     /// <summary>RFC 5682, 2.1, step 3 a: a duplicate says that the loss was real; what is lost goes again.</summary>
     [Fact]
@@ -66,7 +57,7 @@ public sealed class SpuriousScripts
         +0 none
         +0.05 < . 1:0 ack 17521
         +0 > . 17521:1460
-        """, Reno);
+        """, Scripted.Reno);
 
     /// <summary>RFC 3522: the echoed timestamp is that of the original.</summary>
     [Fact]
@@ -89,7 +80,7 @@ public sealed class SpuriousScripts
         +0 atleast 10
         +0.1 < . 1:0 ack 14481 win 512 ts 302 last
         +5 none
-        """, Reno);
+        """, Scripted.Reno);
 
     /// <summary>RFC 3708: the only retransmission arrived twice.</summary>
     [Fact]
@@ -108,32 +99,7 @@ public sealed class SpuriousScripts
         +0 atleast 10
         +0.1 < . 1:0 ack 14601
         +5 none
-        """, Reno);
-
-    /// <summary>RFC 1191, 6.4: what was too large goes again in smaller pieces, without a smaller window; RFC 5927, 4: only what is in flight is believed.</summary>
-    [Fact]
-    public void PathMtu() => PacketScript.Run(ConnectionScripts.Established + """
-        +0 write 2920
-        +0 > . 1:1460
-        +0 > P. 1461:1460
-        +0.01 toobig 1000 90000
-        +0 none
-        +0 toobig 1000 1
-        +0 > . 1:960
-        +0 > . 961:500
-        +0 > . 1461:960
-        +0 > P. 2421:500
-        +0 none
-        +0 atleast 10
-        +0.1 < . 1:0 ack 2921
-        +0 write 1920
-        +0 > . 2921:960
-        +0 > P. 3881:960
-        +0.1 < . 1:0 ack 4841
-        +600 write 1460
-        +0 > . 4841:960                    # the connection keeps what it learnt; new ones try again
-        +0 > P. 5801:500
-        """, Reno);
+        """, Scripted.Reno);
 
     /// <summary>RFC 2018: blocks beyond what was sent, behind what was acknowledged, or turned round tell nothing.</summary>
     [Fact]
@@ -146,7 +112,7 @@ public sealed class SpuriousScripts
         +0 none
         +0.01 < . 1:0 ack 2897 win 512 ts 301 last
         +5 none
-        """, Reno);
+        """, Scripted.Reno);
 
     /// <summary>RFC 7323, 2.3: a shift above 14 counts as 14; 3.2: once agreed, a segment without a timestamp is dropped, but for RST.</summary>
     [Fact]
@@ -175,5 +141,5 @@ public sealed class SpuriousScripts
         +0.01 < R 1:0
         +0 state Closed
         +0 error 104
-        """, Reno);
+        """, Scripted.Reno);
 }

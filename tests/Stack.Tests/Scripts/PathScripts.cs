@@ -1,0 +1,68 @@
+namespace NetKernel.Stack.Tests;
+
+/// <summary>Paths that carry less than the link: RFC 1191, RFC 4821.</summary>
+public sealed class PathScripts
+{
+    private const string Established = ConnectionScripts.Established;
+
+    /// <summary>RFC 1191, 6.4: what was too large goes again in smaller pieces, without a smaller window; RFC 5927, 4: only what is in flight is believed.</summary>
+    [Fact]
+    public void PathMtu() => PacketScript.Run(Established + """
+        +0 write 2920
+        +0 > . 1:1460
+        +0 > P. 1461:1460
+        +0.01 toobig 1000 90000
+        +0 none
+        +0 toobig 1000 1
+        +0 > . 1:960
+        +0 > . 961:500
+        +0 > . 1461:960
+        +0 > P. 2421:500
+        +0 none
+        +0 atleast 10
+        +0.1 < . 1:0 ack 2921
+        +0 write 1920
+        +0 > . 2921:960
+        +0 > P. 3881:960
+        +0.1 < . 1:0 ack 4841
+        +600 write 1460
+        +0 > . 4841:960                    # the connection keeps what it learnt; new ones try again
+        +0 > P. 5801:500
+        """, Scripted.Reno);
+
+    /// <summary>RFC 4821, 7.7: large segments vanish and nobody says why: the third timeout in a row tries smaller ones.</summary>
+    [Fact]
+    public void ABlackHoleIsFound() => PacketScript.Run(Established + """
+        +0 write 2920
+        +0 > . 1:1460
+        +0 > P. 1461:1460
+        +0.3 > . 1:1460
+        +0.6 > . 1:1460
+        +1.2 > . 1:710
+        +0.1 < . 1:0 ack 711
+        +0 > . 711:710
+        +0 > . 1421:40
+        +0 > . 1461:710
+        +0.1 < . 1:0 ack 1461
+        +0 > . 2171:710
+        +0 > P. 2881:40
+        +0.1 < . 1:0 ack 2921
+        +0 write 1420
+        +0 > . 2921:710
+        +0 > P. 3631:710
+        """, Scripted.Reno);
+
+    /// <summary>A small segment is not lost for its size: it goes again as it is.</summary>
+    [Fact]
+    public void ASmallSegmentSuspectsNothing() => PacketScript.Run(Established + """
+        +0 write 100
+        +0 > P. 1:100
+        +0.3 > P. 1:100
+        +0.6 > P. 1:100
+        +1.2 > P. 1:100
+        +2.4 > P. 1:100
+        +0.1 < . 1:0 ack 101
+        +0 write 1460
+        +0 > P. 101:1460
+        """, Scripted.Reno);
+}
