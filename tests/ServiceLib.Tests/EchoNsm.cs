@@ -1,4 +1,5 @@
 using NetKernel.Channel;
+using NetKernel.Channel.Host;
 using NetKernel.ServiceLib.Testing;
 
 namespace NetKernel.ServiceLib.Tests;
@@ -17,6 +18,8 @@ internal sealed class EchoNsm : IDisposable
         {
             using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, 7);
             _host = new StackHost(channel, Stack);
+            using ReportSocket reports = ReportSocket.Listen(ReportAnswer.PathOf(Engine.RunDirectory, 7));
+            _host.Report(reports);
             Exit = _host.Run(new IdleStrategy(0, 20));
         });
         _thread.Start();
