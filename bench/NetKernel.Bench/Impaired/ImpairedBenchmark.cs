@@ -20,7 +20,7 @@ internal sealed class ImpairedBenchmark : Benchmark
 
     public override string Name => "impaired";
 
-    public override string Summary => "our TCP and Linux's over lossy, slow, reordering paths (root; --seconds S --rate MBIT --congestion cubic|reno --only N,N --out FILE)";
+    public override string Summary => "our TCP and Linux's over lossy, slow, reordering paths (root; --seconds S --rate MBIT --congestion cubic|reno --only N,N --out FILE: rows that the file has already are kept)";
 
     public override int Run(Options options)
     {
@@ -34,8 +34,16 @@ internal sealed class ImpairedBenchmark : Benchmark
             $"Goodput in Mbit/s, {congestion}, bottleneck {rate / 1_000_000} Mbit/s with a queue of 125,000 bytes or one round trip, {seconds} s each, every byte checked.", "",
             "| path | Linux to Linux | ours to Linux | Linux to ours | ours : Linux (sending) | (receiving) |", "|---|---|---|---|---|---|",
         };
+        string file = options.Text("out", "");
+        string[] had = File.Exists(file) ? File.ReadAllLines(file) : [];
         foreach (Path path in paths)
         {
+            if (Array.Find(had, line => line.StartsWith($"| {path.Name} |", StringComparison.Ordinal)) is { } kept)
+            {
+                lines.Add(kept);
+                continue;
+            }
+
             double kernel = Measure(path, false, false, congestion, rate, seconds);
             double sending = Measure(path, true, false, congestion, rate, seconds);
             double receiving = Measure(path, false, true, congestion, rate, seconds);
@@ -44,16 +52,21 @@ internal sealed class ImpairedBenchmark : Benchmark
                 $"| {path.Name} | {kernel:F2} | {sending:F2} | {receiving:F2} | {sending / kernel:F2} | {receiving / kernel:F2} |");
             lines.Add(line);
             Console.Error.WriteLine(line);
+            Save(file, lines);
         }
 
-        string text = string.Join('\n', lines) + "\n";
-        Console.Out.Write(text);
-        if (options.Text("out", "") is { Length: > 0 } file)
-        {
-            File.WriteAllText(file, text);
-        }
-
+        Console.Out.Write(string.Join('\n', lines) + "\n");
+        Save(file, lines);
         return 0;
+    }
+
+    /// <summary>After each row, so that a run may end in between and be taken up again.</summary>
+    private static void Save(string file, List<string> lines)
+    {
+        if (file.Length > 0)
+        {
+            File.WriteAllText(file, string.Join('\n', lines) + "\n");
+        }
     }
 
     private static double Measure(Path path, bool oursSends, bool oursReceives, string congestion, long rate, int seconds)
