@@ -15,7 +15,7 @@ public sealed unsafe class ReportSocket : IDisposable
     private const int MaxClients = 4;
 
     private const uint ScanMost = 16384;
-    private const int IPPROTO_TCP = 6, TCP_INFO = 11, TCP_CONGESTION = 13, InfoBytes = 256;
+    private const int IPPROTO_TCP = 6, TCP_INFO = 11, TCP_CONGESTION = 13, InfoBytes = 256, MSG_TRUNC = 0x20;
 
     // struct tcp_info (linux/tcp.h).
     private const int RtoAt = 8, MssAt = 16, RttAt = 68, RttVarAt = 72, SsthreshAt = 76, CwndAt = 80, RetransmitsAt = 100, DeliveryRateAt = 160;
@@ -102,7 +102,7 @@ public sealed unsafe class ReportSocket : IDisposable
             return Libc.Errno == Libc.EAGAIN;
         }
 
-        if (got != ReportRequest.Length || request.Magic != ReportAnswer.Magic)
+        if (got != ReportRequest.Length || (header.Flags & MSG_TRUNC) != 0 || request.Magic != ReportAnswer.Magic)
         {
             return false;
         }
