@@ -23,8 +23,8 @@ internal static class UpDown
         return ExitCode.Success;
     }
 
-    /// <summary>Starts nkd and returns the run directory when everything is up.</summary>
-    public static string Start(string? runDirectory, string? instance, (string Name, string? Value)[] options)
+    /// <summary>Starts nkd, with more variables in its environment, and returns the run directory when everything is up.</summary>
+    public static string Start(string? runDirectory, string? instance, (string Name, string? Value)[] options, params (string Name, string Value)[] environment)
     {
         string nkd = Find("nkd");
         string directory = Places.RunDirectory(runDirectory, instance);
@@ -36,6 +36,11 @@ internal static class UpDown
                 start.ArgumentList.Add(name);
                 start.ArgumentList.Add(value);
             }
+        }
+
+        foreach ((string name, string value) in environment)
+        {
+            start.Environment[name] = value;
         }
 
         start.ArgumentList.Add("--daemon");

@@ -21,6 +21,7 @@ public sealed class NkInstance : IDisposable
     private readonly NkdClient _client;
     private OutsideNamespace? _outside;
     private (string, string?)[] _options = [];
+    private (string, string)[] _environment = [];
     private int _runs;
     private bool _disposed;
 
@@ -52,7 +53,10 @@ public sealed class NkInstance : IDisposable
     public int EnginePid => _client.Status().EnginePid;
 
     /// <summary>Brings an instance up. <paramref name="options"/> are those of nk up, as "--loops", "2".</summary>
-    public static NkInstance Up(string prefix = "t", params string[] options)
+    public static NkInstance Up(string prefix = "t", params string[] options) => Up(prefix, [], options);
+
+    /// <summary>The same with variables in nkd's environment, and in that of what it starts.</summary>
+    public static NkInstance Up(string prefix, (string Name, string Value)[] environment, params string[] options)
     {
         string name = string.Create(CultureInfo.InvariantCulture, $"{prefix}-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}");
         string runDirectory = Places.DefaultRunDirectory(name);
@@ -63,6 +67,7 @@ public sealed class NkInstance : IDisposable
         try
         {
             instance._options = [.. options.Chunk(2).Select(pair => (pair[0], (string?)pair[1]))];
+            instance._environment = environment;
             instance.StartControlPlane();
             return instance;
         }
@@ -76,7 +81,7 @@ public sealed class NkInstance : IDisposable
     /// <summary>Starts nkd, which takes over what runs; returns when it is ready.</summary>
     public void StartControlPlane()
     {
-        _ = UpDown.Start(RunDirectory, Name, _options);
+        _ = UpDown.Start(RunDirectory, Name, _options, _environment);
 
         // The client may still hold a connection to the nkd before this one, and learn only by using it that it has ended.
         _ = WaitFor(() => _client.TryStatus() is not null, TimeSpan.FromSeconds(10));

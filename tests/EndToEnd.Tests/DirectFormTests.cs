@@ -9,19 +9,11 @@ internal static class DirectForm
 {
     public static NkInstance Up(string name)
     {
-        Environment.SetEnvironmentVariable("NETKERNEL_DIRECT_AFTER", "0"); // for nkd, and CoreEngine after it
-        try
-        {
-            NkInstance nk = NkInstance.Up(name);
-            Assert.True(nk.Nk("tenant", "update", "default", "--shared-memory", "direct").Succeeded);
-            nk.CreateGuest("a");
-            nk.CreateGuest("b");
-            return nk;
-        }
-        finally
-        {
-            Environment.SetEnvironmentVariable("NETKERNEL_DIRECT_AFTER", null);
-        }
+        NkInstance nk = NkInstance.Up(name, [("NETKERNEL_DIRECT_AFTER", "0")]); // for nkd, and CoreEngine after it
+        Assert.True(nk.Nk("tenant", "update", "default", "--shared-memory", "direct").Succeeded);
+        nk.CreateGuest("a");
+        nk.CreateGuest("b");
+        return nk;
     }
 
     /// <summary>A guest's connections to a port that go in the direct form now.</summary>

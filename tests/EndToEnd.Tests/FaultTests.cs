@@ -93,7 +93,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public void A_guest_gone_mad_is_detached_and_its_neighbour_does_not_notice()
     {
-        double seconds = double.Parse(Environment.GetEnvironmentVariable("NK_FUZZ_SECONDS") ?? "60", CultureInfo.InvariantCulture);
+        double seconds = double.Parse(Environment.GetEnvironmentVariable("NK_FUZZ_SECONDS") ?? "15", CultureInfo.InvariantCulture);
         _nk.CreateGuest("good");
         using GuestProcess echo = _nk.Outside.Start("python3", Programs.Path("echo.py"), "0.0.0.0", "7011");
         Programs.AwaitLine(echo, "ready");

@@ -1,8 +1,5 @@
 using NetKernel.Cli.Testbed;
 
-// Each test uses real programs and both cores: one at a time.
-[assembly: CollectionBehavior(DisableTestParallelization = true)]
-
 namespace NetKernel.EndToEnd.Tests;
 
 /// <summary>One NetKernel that the tests of a collection share: guests a and b, and a machine outside.</summary>

@@ -61,10 +61,18 @@ internal sealed class NameBed : IDisposable
         _nk.Outside.Run(Time, ["unshare", "-m", "sh", "-c", "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"", _file, .. command]);
 
     /// <summary>Runs a program both ways; what it prints (of the lines that count) and its exit code must be the same.</summary>
-    public void Same(string[] command, Func<string, bool>? counts = null)
+    public void Same(string[] command, Func<string, bool>? counts = null) => AssertSame(Natively(command), InGuest(command), counts);
+
+    /// <summary>The same for programs that wait for long, both at a time: <see cref="GuestLog"/> then has the questions of both.</summary>
+    public void SameAtOnce(string[] command, Func<string, bool>? counts = null)
     {
-        CommandResult native = Natively(command);
+        Task<CommandResult> native = Task.Run(() => Natively(command));
         CommandResult guest = InGuest(command);
+        AssertSame(native.GetAwaiter().GetResult(), guest, counts);
+    }
+
+    private static void AssertSame(CommandResult native, CommandResult guest, Func<string, bool>? counts)
+    {
         Assert.False(native.TimedOut || guest.TimedOut, $"{native}\n{guest}");
         Assert.Equal(Lines(native.Output), Lines(guest.Output));
         Assert.Equal(native.Error, guest.Error);

@@ -20,7 +20,7 @@ public sealed class NameTests(InstanceFixture fixture)
     public void Calls_give_what_they_give_natively(string section)
     {
         using NameBed bed = new(Nk, "names");
-        bed.Same([bed.Program, section]);
+        bed.SameAtOnce([bed.Program, section]);
     }
 
     [Theory]
@@ -32,7 +32,7 @@ public sealed class NameTests(InstanceFixture fixture)
     {
         using NameBed bed = new(Nk, "names-tcp", "use-vc");
         // The C library takes an answer to another question over TCP; this library does not.
-        bed.Same([bed.Program, section], line => !line.Contains("wrongquestion", StringComparison.Ordinal));
+        bed.SameAtOnce([bed.Program, section], line => !line.Contains("wrongquestion", StringComparison.Ordinal));
         Assert.DoesNotContain("udp", bed.Log, StringComparison.Ordinal);
     }
 
