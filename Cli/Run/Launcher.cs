@@ -54,6 +54,7 @@ internal static unsafe class Launcher
     public static void Become(Guest guest, string path, IReadOnlyList<string> arguments, bool covered, bool carryLoopback)
     {
         Dictionary<string, string> environment = Environment(guest, covered, carryLoopback);
+        RuntimeFiles.Remove();
         if (guest.NamespacePid != 0)
         {
             // A user namespace cannot be entered by a process with threads: nsenter has none.

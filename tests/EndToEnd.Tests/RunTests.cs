@@ -1,4 +1,5 @@
 using System.Text.Json;
+using NetKernel.Api;
 using NetKernel.Cli.Testbed;
 
 namespace NetKernel.EndToEnd.Tests;
@@ -139,6 +140,17 @@ public sealed class RunTests(PlatformFixture platform)
             "run", Time, "env", "NETKERNEL_LOOPBACK=netkernel", "python3", "-c",
             "import socket; print(*(socket.socket().connect_ex(('127.0.0.1', 1)), socket.socket(socket.AF_INET6).connect_ex(('::1', 1))))");
         Assert.Equal("101 101\n", forced.Output); // ENETUNREACH
+    }
+
+    [Fact]
+    public void Nk_run_leaves_nothing_in_the_temporary_folder()
+    {
+        string folder = Directory.CreateDirectory(Path.Combine(Instance.Folder, "temporary")).FullName;
+        using GuestProcess process = Instance.StartRaw(
+            ["env", "DOTNET_EnableDiagnostics=1", "TMPDIR=" + folder, Places.Find("nk")!, "run", "--run-dir", Instance.RunDirectory, "--guest", "run", "--", "ls", "-A", folder]);
+        CommandResult result = process.Wait(Time);
+        Assert.True(result.Succeeded, result.ToString());
+        Assert.Empty(result.Output);
     }
 
     [RootFact]
