@@ -38,15 +38,20 @@ internal sealed unsafe partial class SwitchLoop
     {
         if (_guests[guest] is { Dead: false } port)
         {
-            if (port.UnheldCount < port.Unheld.Length)
-            {
-                port.Unheld[port.UnheldCount] = socket;
-            }
-
-            port.UnheldCount++;
-            port.Reaping = port.Reaping == Nobody ? -1 : port.Reaping; // what was published for this one, too, comes first
-            Activate(port);
+            WantClosed(port, socket);
         }
+    }
+
+    private void WantClosed(GuestPort port, uint socket)
+    {
+        if (port.UnheldCount < port.Unheld.Length)
+        {
+            port.Unheld[port.UnheldCount] = socket;
+        }
+
+        port.UnheldCount++;
+        port.Reaping = port.Reaping == Nobody ? -1 : port.Reaping; // what was published for this one, too, comes first
+        Activate(port);
     }
 
     private void WantReap(GuestPort port, uint slot)
@@ -261,10 +266,15 @@ internal sealed unsafe partial class SwitchLoop
                 _table.Items[id].Flags |= ConnectionFlags.Bereaved;
             }
 
-            // Its own last act may have been to take itself out, or to begin to close. Of it, a live process and us, only one gets from Open to Closing.
-            if ((Volatile.Read(ref s->Exported) == 0 && TryAbandon(s, state)) || state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
+            // Its own last act may have been to take itself out, or to begin to close.
+            if (state == SocketState.ClaimedBy(slot) || state == SocketState.ClosedBy(slot))
             {
                 CloseAbandoned(guest, socket, s);
+            }
+            else if (state == SocketState.Open && Volatile.Read(ref s->Exported) == 0 && s->Holders.IsEmpty)
+            {
+                // The last one before may have left since the rings were looked at, for this one still seemed to hold it: what that one has published comes first.
+                WantClosed(guest, socket);
             }
         }
     }

@@ -76,6 +76,37 @@ public sealed unsafe class ProcessTests : IDisposable
     }
 
     [Fact]
+    public void What_was_asked_for_by_one_that_left_while_the_other_holder_was_taken_leave_of_comes_before_the_close()
+    {
+        using var other = new OtherProcess("attach", _host.GuestSocket(1));
+        uint slot = other.Ready();
+        uint id = Make.Connected(_guest, _nsm, socket: 1);
+        _guest.SlotOf(1)->Holders.Set(slot);
+
+        // The NSM takes nothing for a while: requests stay in the guest's ring, and taking leave waits for them.
+        uint asked = _nsm.Layout.Counts.RingSlots + 8;
+        for (uint i = 0; i < asked; i++)
+        {
+            _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: i, size: 4));
+        }
+
+        other.Kill();
+        _ = other.Wait();
+        _host.Control.AddGuest(2, 1); // the loops have heard of the end by then,
+        _host.Control.AddGuest(3, 1); // and have begun
+
+        // Our last request, and we are gone; the dead one still seems to hold the socket.
+        _guest.Post(0, RingKind.Send, Make.Nqe(Op.SetOption, 1, opData: asked, size: 4));
+        _guest.SlotOf(1)->Holders = ProcessMask.Of(slot);
+        for (uint i = 0; i <= asked; i++)
+        {
+            Assert.Equal(i, _nsm.Expect(Op.SetOption, RingKind.Send).OpData);
+        }
+
+        Assert.Equal(id, _nsm.Expect(Op.Close, RingKind.Send).Socket);
+    }
+
+    [Fact]
     public void Completions_that_nobody_drains_free_their_chunks()
     {
         using var other = new OtherProcess("attach", _host.GuestSocket(1));
