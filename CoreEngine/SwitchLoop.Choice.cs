@@ -118,6 +118,7 @@ internal sealed unsafe partial class SwitchLoop
 
         Place(id, connection, nsm);
         connection->Flags &= ~ConnectionFlags.Unmade;
+        Volatile.Write(ref guest.SlotOf(connection->Socket)->NsmEpoch, guest.RoutedEpoch);
         SetState(connection, id, connection->State);
         Introduce(guest, q, id, id, connection);
         return true;

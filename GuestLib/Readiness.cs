@@ -25,7 +25,7 @@ internal static unsafe class Readiness
             return queued ? Abi.EPOLLIN | Abi.EPOLLRDNORM : 0;
         }
 
-        if ((status & (SocketStatus.Reset | Status.ConnectFailed)) != 0 || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
+        if ((status & (SocketStatus.Reset | Status.ConnectFailed)) != 0)
         {
             return s->Error != 0 ? Broken : Broken & ~Abi.EPOLLERR;
         }

@@ -110,10 +110,10 @@ internal static unsafe partial class Receiving
             }
 
             // A reset that comes after the peer's FIN is for whoever sends; the end of the stream stays the end (tcp_recvmsg: SOCK_DONE before sk_err).
-            if (Region.Dead || (status & (SocketStatus.Reset | SocketStatus.PeerClosed)) == SocketStatus.Reset || ((status & SocketStatus.Connected) != 0 && Sending.IsLost(s)))
+            if (Region.Dead || (status & (SocketStatus.Reset | SocketStatus.PeerClosed)) == SocketStatus.Reset)
             {
                 int error = done != 0 ? 0 : Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
-                return done != 0 ? done : error != 0 ? Libc.Fail(error) : Sending.IsLost(s) ? Libc.Fail(Abi.ECONNRESET) : 0;
+                return done != 0 ? done : error != 0 ? Libc.Fail(error) : 0;
             }
 
             if ((status & (SocketStatus.Connected | SocketStatus.Connecting)) == 0)
@@ -206,6 +206,7 @@ internal static unsafe partial class Receiving
         uint from = head;
         uint offset = s->RxOffset;
         uint tail = Volatile.Read(ref s->RxTail); // Acquire: pairs with the drainer's release.
+        ulong first = ((RxEntry*)s->Entries)[head % SocketSlot.RxEntries].Offset;
         nint taken = 0;
         while (head != tail && done + (nuint)taken < total)
         {
@@ -257,8 +258,7 @@ internal static unsafe partial class Receiving
             }
         }
 
-        // The pool belongs to a new NSM once the old one is gone: what was copied may be somebody else's.
-        bool lost = Sending.IsLost(s);
+        bool lost = taken != 0 && RxParts.IsVoid(s, first); // all of a connection is of one NSM
         if (!peek && !lost)
         {
             Commit(s, head, offset);

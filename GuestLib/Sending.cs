@@ -372,7 +372,7 @@ internal static unsafe partial class Sending
         uint status = Volatile.Read(ref s->Status);
         if ((status & (SocketStatus.Connected | SocketStatus.Reset | SocketStatus.ShutWrite)) == SocketStatus.Connected && !Region.Dead)
         {
-            return IsLost(s) ? Abi.ECONNRESET : 0;
+            return 0;
         }
 
         if (Region.Dead)
@@ -388,9 +388,6 @@ internal static unsafe partial class Sending
         int error = Interlocked.Exchange(ref s->Error, 0);
         return error == 0 ? Abi.EPIPE : error;
     }
-
-    /// <summary>The connection's NSM is gone, though its Reset may not have been drained yet.</summary>
-    internal static bool IsLost(SocketSlot* s) => s->NsmEpoch != Volatile.Read(ref Region.Header->NsmEpoch);
 
     /// <summary>Fails; a broken pipe raises SIGPIPE as the kernel does (send(2)).</summary>
     private static int Broken(int error, int flags)

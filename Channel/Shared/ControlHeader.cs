@@ -20,7 +20,7 @@ public unsafe struct ControlHeader
     public const ulong NsmMagic = 0x3130524D534E4B4E;
 
     /// <summary>Raised with every change of a layout; both sides must agree.</summary>
-    public const uint Version = 4;
+    public const uint Version = 5;
 
     /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -46,7 +46,7 @@ public unsafe struct ControlHeader
     /// <summary>See <see cref="RegionState"/>. CoreEngine writes it at any time.</summary>
     [FieldOffset(68)] public uint State;
 
-    /// <summary>Raised by CoreEngine each time the guest's NSM is gone: sockets of an earlier epoch are dead, their RX data is void.</summary>
+    /// <summary>Raised by CoreEngine each time a part of the RX half goes to an NSM that writes there anew: the next one after a death, or one that begins to serve the guest.</summary>
     [FieldOffset(72)] public uint NsmEpoch;
 
     /// <summary>See <see cref="RegionFlags"/>.</summary>
@@ -69,6 +69,12 @@ public unsafe struct ControlHeader
 
     /// <summary>CoreEngine's monotonic clock in nanoseconds, at least every 100 ms while it is awake and on every wake-up.</summary>
     [FieldOffset(192)] public ulong Heartbeat;
+
+    /// <summary>
+    /// By part of the RX half, <see cref="NsmEpoch"/> when it went to its NSM, written before that: what lies there for sockets of an earlier epoch is void. Of a guest in host mode the
+    /// first is the whole half's.
+    /// </summary>
+    [FieldOffset(200)] public fixed uint RxEpochs[(int)RegionFlags.RxParts];
 
     /// <summary>An NSM's region: raised with each turn of its loop; when it sleeps, a ring of its bell makes a turn. Written by the NSM.</summary>
     [FieldOffset(3136)] public uint Turns;

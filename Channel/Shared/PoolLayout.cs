@@ -130,6 +130,15 @@ public readonly struct PoolHalf
     /// <summary>One of equal parts of the chunks of each class, with numbers of its own.</summary>
     public PoolHalf Part(uint part, uint parts) => new(in this, part, parts);
 
+    /// <summary>Which of that many equal parts an offset lies in.</summary>
+    public uint PartOf(ulong offset, uint parts)
+    {
+        int sizeClass = offset < _medium ? 0 : offset < _large ? 1 : 2;
+        uint chunks = (sizeClass switch { 0 => _smallCount, 1 => _mediumCount, _ => _largeCount }) / parts;
+        ulong chunk = (offset - (sizeClass switch { 0 => _start, 1 => _medium, _ => _large })) / BytesOf(sizeClass);
+        return chunks == 0 || chunk / chunks >= parts ? parts - 1 : (uint)(chunk / chunks);
+    }
+
     /// <summary>Chunks of all classes.</summary>
     public uint Count => _smallCount + _mediumCount + _largeCount;
 

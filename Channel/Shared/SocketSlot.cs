@@ -42,7 +42,7 @@ public unsafe struct SocketSlot
     /// <summary>Inode of the kernel socket that stands for it in the processes' fd tables.</summary>
     [FieldOffset(24)] public ulong Inode;
 
-    /// <summary><see cref="ControlHeader.NsmEpoch"/> when the socket was made known to the NSM.</summary>
+    /// <summary><see cref="ControlHeader.NsmEpoch"/> when the socket was made known to CoreEngine, and when that gave it to an NSM.</summary>
     [FieldOffset(32)] public uint NsmEpoch;
 
     /// <summary>Backlog of a listener.</summary>

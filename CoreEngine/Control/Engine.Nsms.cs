@@ -158,16 +158,6 @@ internal sealed unsafe partial class Engine
 
     private void LoseNsm(Nsm nsm, string why)
     {
-        foreach (Guest guest in _guests.Values)
-        {
-            // With others that go on, sockets learn of it by their Reset, and the next NSM writes elsewhere.
-            bool alone = guest.Own.AsSpan().Count(0u) == GuestPort.MaxOwn - 1;
-            if (!guest.IsTornDown && alone && guest.PartOf(nsm.Id) >= 0)
-            {
-                _ = Interlocked.Increment(ref guest.Header->NsmEpoch);
-            }
-        }
-
         OnLoops(loop => loop.RemoveNsm(nsm.Id));
         nsm.Detach();
         Log.Warn("nsm-lost", ("nsm", nsm.Id), ("name", nsm.Name), ("reason", why));
@@ -180,7 +170,7 @@ internal sealed unsafe partial class Engine
                 {
                     guest.FreePart(part);
                 }
-                else if (guest.Own.AsSpan().Count(0u) != GuestPort.MaxOwn - 1)
+                else if (!guest.IsTornDown)
                 {
                     guest.ChangePart(nsm.Id);
                 }

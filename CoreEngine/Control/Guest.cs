@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Text;
+using System.Threading;
 using NetKernel.Channel.Host;
 
 namespace NetKernel.CoreEngine.Control;
@@ -85,8 +86,8 @@ internal sealed unsafe class Guest
 
     public string Name { get; }
 
-    /// <summary>The NSM that it was made with: the one in the first part of its RX half, until it leaves that.</summary>
-    public uint NsmId => Own[0];
+    /// <summary>The first of its NSMs, by their parts of its RX half; 0: none.</summary>
+    public uint NsmId => Array.Find(Own, id => id != 0);
 
     /// <summary>Several NSMs may serve it at a time.</summary>
     public bool HasParts { get; }
@@ -199,6 +200,7 @@ internal sealed unsafe class Guest
         if (best is { } taken)
         {
             Own[taken] = nsm;
+            Begin(taken);
         }
 
         return best;
@@ -211,14 +213,26 @@ internal sealed unsafe class Guest
         _freed[part] = ++_frees;
     }
 
-    /// <summary>An NSM is gone that is not the only one: when it is back it gets another part, if one is free.</summary>
+    /// <summary>An NSM is gone: when it is back it gets another part, if one is free, so that what the guest has not read yet is read.</summary>
     public void ChangePart(uint nsm)
     {
         int part = PartOf(nsm);
-        if (TryTakePart(nsm) is not null)
+        if (HasParts && TryTakePart(nsm) is not null)
         {
             FreePart(part);
         }
+        else
+        {
+            Begin(part);
+        }
+    }
+
+    /// <summary>An NSM is about to write in a part: what lies there for sockets made known before is void.</summary>
+    private void Begin(int part)
+    {
+        uint epoch = Header->NsmEpoch + 1;
+        Volatile.Write(ref Header->RxEpochs[part], epoch);
+        Volatile.Write(ref Header->NsmEpoch, epoch); // Release: whoever sees it sees the part's.
     }
 
     /// <summary>A message about this guest.</summary>

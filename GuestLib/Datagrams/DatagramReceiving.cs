@@ -241,7 +241,6 @@ internal static unsafe class DatagramReceiving
             return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
         }
 
-        uint epoch = Volatile.Read(ref s->NsmEpoch);
         DatagramRevival.DropVoid(s);
         if (!Datagrams.HasQueued(s))
         {
@@ -254,8 +253,7 @@ internal static unsafe class DatagramReceiving
         RxEntry* second = (first->Size & Datagrams.GoesOn) != 0 ? &((RxEntry*)s->Entries)[(head + 1) % SocketSlot.RxEntries] : null;
         int fault = Copy(s, first, second, message, flags, out nint got);
 
-        // The pool belongs to a new NSM once the old one is gone: what was copied may be somebody else's.
-        bool lost = epoch != Volatile.Read(ref Region.Header->NsmEpoch);
+        bool lost = RxParts.IsVoid(s, first->Offset);
         if ((flags & Abi.MSG_PEEK) == 0 && !lost)
         {
             Credit(s, Fds.IdOf(fd), first, ref credits);

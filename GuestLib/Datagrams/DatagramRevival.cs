@@ -53,7 +53,7 @@ internal static unsafe class DatagramRevival
     }
 
     /// <summary>Nothing can be sent at present.</summary>
-    internal static bool IsDown(SocketSlot* s) => (Volatile.Read(ref s->Status) & Down) != 0 || Sending.IsLost(s);
+    internal static bool IsDown(SocketSlot* s) => (Volatile.Read(ref s->Status) & Down) != 0;
 
     /// <summary>A SendDone is waited for from now on, or not any more.</summary>
     internal static void AwaitSend(SocketSlot* s, bool waits) =>

@@ -36,14 +36,10 @@ internal static unsafe class Datagrams
     /// <summary>A whole datagram lies in the receive queue.</summary>
     internal static bool HasQueued(SocketSlot* s)
     {
-        if (Sending.IsLost(s))
-        {
-            return false; // void, or about to be
-        }
-
         uint head = DatagramRevival.Head(s);
         uint entries = Volatile.Read(ref s->RxTail) - head; // Acquire: pairs with the drainer's release.
-        return entries > 1 || (entries == 1 && (((RxEntry*)s->Entries)[head % SocketSlot.RxEntries].Size & GoesOn) == 0);
+        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
+        return (entries > 1 || (entries == 1 && (first->Size & GoesOn) == 0)) && !RxParts.IsVoid(s, first->Offset);
     }
 
     /// <summary>What poll(2) says, as the kernel's datagram_poll has it, without the half that the kernel itself watches.</summary>

@@ -107,7 +107,7 @@ internal static unsafe class Sockets
     {
         uint status = Volatile.Read(ref s->Status);
         return !Region.Dead && ((status & SocketStatus.Connected) != 0
-            ? Volatile.Read(ref s->LocalPort) == 0 && (status & SocketStatus.Reset) == 0 && !Sending.IsLost(s)
+            ? Volatile.Read(ref s->LocalPort) == 0 && (status & SocketStatus.Reset) == 0
             : (status & (SocketStatus.Connecting | Status.Named)) == SocketStatus.Connecting);
     }
 

@@ -202,6 +202,42 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
                 () => survivor.Output.Contains("up", StringComparison.Ordinal) || survivor.Ended, TimeSpan.FromSeconds(30)), survivor.Error);
     }
 
+    [Theory]
+    [InlineData("copy")]
+    [InlineData("direct")]
+    public void The_guests_own_NSM_may_be_killed_and_be_left_without_a_stream_noticing(string form)
+    {
+        using NkInstance nk = Up("shown", form);
+        using GuestProcess server = Serve(nk);
+        using GuestProcess client = Connect(nk);
+        Assert.All(nk.List("conn", "list", "--guest", "a").EnumerateArray(), c => Assert.Equal("sharedmem", c.GetProperty("nsm").GetString()));
+        for (int i = 0; i < 4; i++)
+        {
+            // Once more than there are parts that it can have.
+            int pid = nk.NsmPid();
+            _ = GuestProcess.SendSignal(pid, 9);
+            Assert.True(NkInstance.WaitFor(() => nk.NsmPid() != pid && nk.NsmReady(), TimeSpan.FromSeconds(30)), "the NSM does not come back");
+            Assert.False(client.Ended, client.Output + client.Error);
+        }
+
+        Assert.True(nk.Nk("nsm", "create", "kernel1").Succeeded);
+        foreach (string guest in new[] { "a", "b" })
+        {
+            CommandResult moved = nk.Nk("guest", "update", guest, "--nsm", "kernel1");
+            Assert.True(moved.Succeeded, moved.ToString());
+        }
+
+        Assert.Empty(Ends(server));
+        _ = GuestProcess.SendSignal(client.Pid, 15);
+        AwaitEnds(server, 1);
+        Show("the receiver", server);
+        Assert.Contains($"EOF={Streams} ", server.Output, StringComparison.Ordinal);
+
+        // And the listener serves others by the NSM that there is now.
+        using GuestProcess outside = nk.Outside.Start("python3", Programs.Path("streams.py"), "client", nk.Ipv4("b"), "7040", "1");
+        Programs.AwaitLine(outside, "up");
+    }
+
     [Fact]
     public void A_guest_gone_mad_does_not_disturb_the_streams_of_others()
     {
