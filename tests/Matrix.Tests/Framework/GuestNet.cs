@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Text.Json;
 using NetKernel.Cli.Testbed;
 
 namespace NetKernel.Matrix.Tests.Framework;
 
-/// <summary>NetKernel's world: server, peer and client are guests of one NSM of the kind under test.</summary>
+/// <summary>NetKernel's world: server, peer and client are guests of one NSM of the kind under test, or meet in shared memory.</summary>
 internal sealed class GuestNet : INet, IDisposable
 {
     private readonly NkInstance _nk;
@@ -39,6 +40,13 @@ internal sealed class GuestNet : INet, IDisposable
     }
 
     public Traffic Traffic() => _nk.TrafficOf(Machines.Guests);
+
+    /// <summary>Bytes that have gone by shared memory.</summary>
+    public ulong SharedBytes()
+    {
+        JsonElement[] shared = [.. _nk.List("stat").GetProperty("nsms").EnumerateArray().Where(nsm => nsm.GetProperty("name").GetString() == "sharedmem")];
+        return shared.Aggregate(0UL, (sum, nsm) => sum + nsm.GetProperty("bytesSent").GetUInt64() + nsm.GetProperty("bytesReceived").GetUInt64());
+    }
 
     public string Connections() => _nk.Nk("conn", "list").Output;
 

@@ -44,11 +44,14 @@ public sealed class MatrixFixture : IDisposable
         }
 
         Traffic before = net.Traffic();
+        ulong sharedBefore = net.SharedBytes();
         string found = Play(net, nsm, name, scenario);
         Transcript.AssertEqual(expected, found);
         Traffic used = net.Traffic() - before;
         Assert.True(used.Connections >= (ulong)connections, $"only {used.Connections} connections went through NetKernel");
         Assert.True(used.Bytes >= (ulong)bytes, $"only {used.Bytes} bytes went through NetKernel");
+        ulong shared = net.SharedBytes() - sharedBefore;
+        Assert.True(nsm == NsmKinds.Shared ? shared > 10_000 : shared == 0, $"{shared} bytes went by shared memory");
         net.AssertOnlyLoopback();
         Assert.True(
             NkInstance.WaitFor(() => net.Traffic() is { Open: 0, Processes: 0 }, SettleTime),

@@ -34,7 +34,7 @@ public sealed class CurlTests(MatrixFixture matrix)
         }
         """;
 
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true)]
     public void Every_protocol(string nsm) => matrix.Same(nsm, connections: 15, bytes: 60L << 20, world =>
     {
         _ = world.WriteNoise("www/big.bin", 10 << 20);

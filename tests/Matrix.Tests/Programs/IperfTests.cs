@@ -8,7 +8,7 @@ public sealed class IperfTests(MatrixFixture matrix)
 {
     private static readonly string Show = $" | /usr/bin/python3 {World.Own("iperf_show.py")}";
 
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true, Shared = true)]
     public void Every_direction(string nsm) => matrix.Same(nsm, connections: 20, bytes: 200L << 20, world =>
     {
         RunningProgram server = world.Server.Serve(5201, "iperf3", "-s");

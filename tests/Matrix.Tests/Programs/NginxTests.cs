@@ -28,7 +28,7 @@ public sealed class NginxTests(MatrixFixture matrix)
 
     private static readonly string[] Command = ["/usr/sbin/nginx", "-p", ".", "-e", "error.log", "-c", "nginx.conf"];
 
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true, Shared = true)]
     public void Files_to_clients_everywhere(string nsm) => matrix.Same(nsm, connections: 8, bytes: 200L << 20, world =>
     {
         _ = world.Write("www/index.html", "<p>served\n");

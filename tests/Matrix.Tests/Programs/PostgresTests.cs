@@ -8,7 +8,7 @@ public sealed class PostgresTests(MatrixFixture matrix)
 {
     private const string Psql = "psql -X -q -At -h $SERVER -U postgres -d postgres ";
 
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true, Shared = true)]
     public void A_process_for_each_connection(string nsm) => matrix.Same(nsm, connections: 20, bytes: 100L << 20, world =>
     {
         RunningProgram postgres = Start(world);

@@ -8,7 +8,7 @@ public sealed class PythonTests(MatrixFixture matrix)
 {
     private const string Python = "/usr/bin/python3";
 
-    [ProgramTheory, EveryNsm]
+    [ProgramTheory, EveryNsm(Shared = true)]
     public void Asyncio(string nsm) => matrix.Same(nsm, connections: 240, bytes: 40L << 20, world =>
     {
         world.Server.Must("openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=server.test 2>/dev/null");

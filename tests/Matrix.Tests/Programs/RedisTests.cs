@@ -8,7 +8,7 @@ public sealed class RedisTests(MatrixFixture matrix)
 {
     private const string Cli = "redis-cli -h $SERVER ";
 
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true, Shared = true)]
     public void Commands_of_every_kind(string nsm) => matrix.Same(nsm, connections: 60, bytes: 10L << 20, world =>
     {
         RunningProgram redis = Start(world.Server, world);

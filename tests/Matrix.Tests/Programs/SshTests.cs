@@ -6,7 +6,7 @@ namespace NetKernel.Matrix.Tests.Programs;
 [Collection(MatrixFixture.Name)]
 public sealed class SshTests(MatrixFixture matrix)
 {
-    [ProgramTheory, EveryNsm(Always = true)]
+    [ProgramTheory, EveryNsm(Mtcp = true)]
     public void Commands_tunnels_and_files(string nsm) => matrix.Same(nsm, connections: 16, bytes: 60L << 20, world =>
     {
         _ = world.WriteNoise("big.bin", 20 << 20);
