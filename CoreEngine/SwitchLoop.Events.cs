@@ -39,7 +39,7 @@ internal sealed unsafe partial class SwitchLoop
                 break;
             case Op.DirectNews when nsm.Id == SharedNsm:
                 break;
-            case Op.PeerClosed:
+            case Op.PeerClosed when (connection->Flags & ConnectionFlags.Datagram) == 0:
                 SetState(connection, id, ConnectionState.CloseWait);
                 break;
             case Op.Reset:

@@ -306,7 +306,7 @@ internal static unsafe class Draining
             return; // Applied before, by a drainer that was killed before it released the element.
         }
 
-        if (tail - DatagramRevival.Head(s) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _))
+        if (tail - DatagramRevival.Head(s) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _) || (Datagrams.Is(s) && !IsDatagram(s, nqe)))
         {
             s->Error = Abi.EIO; // The NSM broke its promise: this connection cannot go on.
             Interlocked.Or(ref s->Status, SocketStatus.Reset);
@@ -326,6 +326,14 @@ internal static unsafe class Draining
         Interlocked.Add(ref s->RxBytes, (int)nqe->Size);
         Volatile.Write(ref s->RxTail, tail + 1); // Release: pairs with the reader's acquire of RxTail.
         s->EventsIn++;
+    }
+
+    /// <summary>A datagram begins with a whole header, and has one rest at most.</summary>
+    private static bool IsDatagram(SocketSlot* s, Nqe* nqe)
+    {
+        uint tail = s->RxTail;
+        bool rest = tail != DatagramRevival.Head(s) && (((RxEntry*)s->Entries)[(tail - 1) % SocketSlot.RxEntries].Size & Datagrams.GoesOn) != 0;
+        return rest ? (nqe->Flags & NqeFlags.More) == 0 : nqe->Size >= DatagramHeader.Bytes;
     }
 
     /// <summary>Ring position and place: different for any two elements that can be told apart at all.</summary>

@@ -206,7 +206,7 @@ public sealed unsafe class FuzzTests
             {
                 e.Op = ring == RingKind.Job ? (Op)random.Next(1, 6) : (Op)random.Next(8, 15);
                 e.Socket = (uint)random.Next(40);
-                e.OpData = (ulong)random.Next(3);
+                e.OpData = e.Op == Op.Socket && random.Next(2) == 0 ? Make.Datagrams(0).OpData : (ulong)random.Next(3);
                 e.DataPtr = e.Op == Op.RxCredit ? guest.PoolLayout.RxOffset : e.Op == Op.Send ? PoolLayout.TxOffset : (ulong)random.Next(40);
                 e.Size = (uint)random.Next(1, 9);
                 e.Flags = (NqeFlags)random.Next(256);
