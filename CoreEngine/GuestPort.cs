@@ -214,6 +214,11 @@ internal sealed unsafe class GuestPort : IDisposable
     /// <summary>Told to the control thread: the guest has been held (<see cref="Paced"/>).</summary>
     public bool PacedNews;
 
+    /// <summary>Told to the control thread: options of sockets made again that the next NSM does not have; the last of them (level, and name &lt;&lt; 32), and that NSM.</summary>
+    public uint LostOptions;
+    public ulong LostOption;
+    public uint LostOptionNsm;
+
     /// <summary>A listener could not move because of a request under way.</summary>
     public bool MovesAgain;
 

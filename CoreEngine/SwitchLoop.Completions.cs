@@ -8,6 +8,12 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A completion other than SendDone; addressed to the guest already.</summary>
     private void Completion(NsmPort nsm, GuestPort guest, uint id, Connection* connection, Nqe* e)
     {
+        if (e->Op == Op.SetOptionDone && e->Aux == SetAgain)
+        {
+            OptionSetAgain(nsm, guest, e);
+            return;
+        }
+
         if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Ghost)) != 0 && e->Op != Op.Closed)
         {
             SecondDone(nsm, guest, id, connection, e);

@@ -83,7 +83,7 @@ internal sealed unsafe partial class SwitchLoop
         nsm.Counters->Open++;
 
         uint q = connection->QueueSet;
-        Introduce(guest, q, to, to, next);
+        Introduce(guest, q, to, to, next, again: true);
         Nqe request = memory->Bind;
         _ = Forward(guest, q, to, &request, job: true);
         request = default;

@@ -9,6 +9,9 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>The most requests that make a socket again: Socket, its options, Bind, and Listen or Connect.</summary>
     private const uint ReplayMost = SocketMemory.MaxOptions + 3;
 
+    /// <summary><see cref="Nqe.Aux"/> of a SetOption that makes a socket again, and of its completion, which is not the guest's.</summary>
+    private const ushort SetAgain = 1;
+
     /// <summary>Makes the guest's sockets where they belong, as far as there is room in the NSMs' rings; true when it got anywhere.</summary>
     private bool Replay(GuestPort guest)
     {
@@ -53,20 +56,8 @@ internal sealed unsafe partial class SwitchLoop
         connection->Flags &= ~ConnectionFlags.Down;
         nsm.Counters->Open++;
 
-        Nqe request = default;
-        request.Op = Op.Socket;
-        request.OpData = connection->SocketArguments;
-        _ = Forward(guest, q, id, &request, job: true);
-        for (uint i = 0; i < memory->Options; i++)
-        {
-            request = default;
-            request.Op = Op.SetOption;
-            request.DataPtr = memory->OptionNames[i];
-            request.OpData = memory->OptionValues[i];
-            request.Size = memory->OptionSizes[i];
-            _ = Forward(guest, q, id, &request, job: true);
-        }
-
+        Nqe request;
+        Introduce(guest, q, id, id, connection, again: true);
         connection->Replay = 0;
         if (memory->Bind.Op == Op.Bind)
         {
@@ -93,6 +84,18 @@ internal sealed unsafe partial class SwitchLoop
         else if (connection->Replay == 0)
         {
             Resume(guest, id, connection);
+        }
+    }
+
+    /// <summary>What the next NSM says of an option that the one before had. When it does not have it, the socket goes on without, and the log says so.</summary>
+    private void OptionSetAgain(NsmPort nsm, GuestPort guest, Nqe* e)
+    {
+        if (e->Size != 0)
+        {
+            guest.LostOption = e->DataPtr;
+            guest.LostOptionNsm = nsm.Id;
+            _ = Interlocked.Increment(ref guest.LostOptions);
+            CallControl();
         }
     }
 

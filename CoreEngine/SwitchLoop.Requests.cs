@@ -179,6 +179,7 @@ internal sealed unsafe partial class SwitchLoop
     private bool SetOption(GuestPort guest, Nqe* e, uint id, Connection* connection, bool job)
     {
         bool sync = (e->Flags & NqeFlags.Sync) != 0;
+        e->Aux = 0; // SetAgain is not the guest's to say
         if (sync ? !Control(guest, e, id, connection, job) : !Forward(guest, connection->QueueSet, id, e, job))
         {
             return false;

@@ -139,8 +139,8 @@ internal sealed unsafe partial class SwitchLoop
         }
     }
 
-    /// <summary>Socket and options of entry <paramref name="of"/>, as entry <paramref name="id"/>.</summary>
-    private void Introduce(GuestPort guest, uint q, uint id, uint of, Connection* connection)
+    /// <summary>Socket and options of entry <paramref name="of"/>, as entry <paramref name="id"/>; with <paramref name="again"/> another NSM has had them before.</summary>
+    private void Introduce(GuestPort guest, uint q, uint id, uint of, Connection* connection, bool again = false)
     {
         Nqe request = default;
         request.Op = Op.Socket;
@@ -159,6 +159,8 @@ internal sealed unsafe partial class SwitchLoop
             request.DataPtr = memory->OptionNames[i];
             request.OpData = memory->OptionValues[i];
             request.Size = memory->OptionSizes[i];
+            request.Flags = again ? NqeFlags.Sync : NqeFlags.None;
+            request.Aux = again ? SetAgain : (ushort)0;
             _ = Forward(guest, q, id, &request, job: true);
         }
     }

@@ -244,7 +244,10 @@ public sealed unsafe partial class StackHost
             : _stack.SetOption(c, (int)(uint)e->DataPtr, (int)(uint)(e->DataPtr >> 32), e->OpData, e->Size);
         if ((e->Flags & NqeFlags.Sync) != 0)
         {
-            CompleteRaw(q, e, Op.SetOptionDone)->Size = (uint)error;
+            Nqe* done = CompleteRaw(q, e, Op.SetOptionDone);
+            done->Size = (uint)error;
+            done->DataPtr = e->DataPtr;
+            done->Aux = e->Aux;
         }
     }
 
@@ -362,7 +365,9 @@ public sealed unsafe partial class StackHost
             : Op.None;
         if (done != Op.None)
         {
-            CompleteRaw(q, e, done)->Size = (uint)error;
+            Nqe* refused = CompleteRaw(q, e, done);
+            refused->Size = (uint)error;
+            refused->Aux = e->Op == Op.SetOption ? e->Aux : (ushort)0;
         }
     }
 }

@@ -180,6 +180,15 @@ internal sealed unsafe partial class Engine : IDisposable
                 Log.Warn("listeners-lost", ("guest", guest.Name), ("count", lost), ("reason", "the new NSM could not make them again"));
             }
 
+            uint options = Interlocked.Exchange(ref port.LostOptions, 0);
+            if (options != 0)
+            {
+                ulong last = port.LostOption;
+                Log.Warn(
+                    "options-lost", ("guest", guest.Name), ("nsm", port.LostOptionNsm), ("count", options), ("level", (uint)last), ("name", (uint)(last >> 32)),
+                    ("reason", "sockets were made again at an NSM that does not have these options; the last one is named"));
+            }
+
             uint unmoved = Interlocked.Exchange(ref port.UnmovedListeners, 0);
             if (unmoved != 0)
             {
