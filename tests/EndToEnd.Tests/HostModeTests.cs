@@ -107,7 +107,7 @@ public sealed class HostModeTests
             {
                 Assert.Equal(0, Unshare(CloneNewNet));
                 OutsideNamespace.Ip(
-                    null, "link set lo up", "link add host0 type dummy", "link set host0 up", $"addr add {Ipv4}/16 dev host0", $"addr add {Ipv6}/64 dev host0 nodad");
+                    null, "link set lo up", "link add host0 type veth peer name host1", "link set host0 up", "link set host1 up", $"addr add {Ipv4}/16 dev host0", $"addr add {Ipv6}/64 dev host0 nodad");
                 using NkInstance nk = NkInstance.Up("hostudp", "--mode", "host");
                 nk.CreateGuest("a");
                 nk.CreateGuest("b");
