@@ -31,6 +31,9 @@ internal struct FdEntry
     /// <summary>Of what is <see cref="FdKind.Lost"/>: a datagram socket.</summary>
     internal bool IsDatagrams;
 
+    /// <summary>Of what is <see cref="FdKind.Dead"/>: the program has been told of the reset.</summary>
+    internal bool IsTold;
+
     /// <summary>Socket id, or index of the epoll set.</summary>
     internal uint Id;
 }
@@ -86,6 +89,17 @@ internal static unsafe class Fds
 
     /// <summary>Fails a call on what <see cref="IsDead"/>.</summary>
     internal static int FailDead(int fd) => Libc.Fail(IsSuspended(fd) ? Abi.ENETDOWN : Abi.ECONNRESET);
+
+    /// <summary>Fails a send on what <see cref="IsDead"/>: of a stream ECONNRESET once, then EPIPE and its signal, as after any reset.</summary>
+    internal static nint FailSend(int fd, int flags = 0) => IsSuspended(fd) ? Libc.Fail(Abi.ENETDOWN) : Sending.Broken(TakeReset(fd) == 0 ? Abi.EPIPE : Abi.ECONNRESET, flags);
+
+    /// <summary>ECONNRESET, the first time that somebody asks what became of a dead socket; 0 after that.</summary>
+    internal static int TakeReset(int fd)
+    {
+        bool told = s_entries[fd].IsTold;
+        s_entries[fd].IsTold = true;
+        return told ? 0 : Abi.ECONNRESET;
+    }
 
     internal static uint IdOf(int fd) => s_entries[fd].Id;
 
@@ -189,6 +203,7 @@ internal static unsafe class Fds
                 bool waits = datagrams ? (s->Status & (SocketStatus.Native | SocketStatus.Reset)) == 0
                     : (s->Status & (SocketStatus.Listening | SocketStatus.Native)) == SocketStatus.Listening;
                 s_entries[fd].IsDatagrams = datagrams;
+                s_entries[fd].IsTold = false;
                 s_entries[fd].Kind = waits && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
             }
         }

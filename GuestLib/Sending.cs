@@ -128,7 +128,7 @@ internal static unsafe partial class Sending
         long deadline = -2;
         if (!Locks.TryEnter(ref s->TxLock))
         {
-            return Libc.Fail(Region.Dead ? Abi.EPIPE : Abi.EAGAIN);
+            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         while (true)
@@ -155,6 +155,11 @@ internal static unsafe partial class Sending
 
             if (error != 0)
             {
+                if (done != 0 && error is not (Abi.EPIPE or Abi.EOPNOTSUPP or Abi.EISCONN))
+                {
+                    _ = Interlocked.CompareExchange(ref s->Error, error, 0); // a short count first: the next call says why (tcp_sendmsg)
+                }
+
                 Locks.Leave(ref s->TxLock);
                 return done != 0 ? (nint)done : Broken(error, flags);
             }
@@ -359,7 +364,7 @@ internal static unsafe partial class Sending
 
         if (!Rings.Send(s->QueueSet, elements, n))
         {
-            return Libc.Fail(Region.Dead ? Abi.EPIPE : Abi.EAGAIN);
+            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         s->TxByNsm += (ulong)taken;
@@ -390,7 +395,7 @@ internal static unsafe partial class Sending
     }
 
     /// <summary>Fails; a broken pipe raises SIGPIPE as the kernel does (send(2)).</summary>
-    private static int Broken(int error, int flags)
+    internal static int Broken(int error, int flags)
     {
         if (error == Abi.EPIPE && (flags & Abi.MSG_NOSIGNAL) == 0)
         {

@@ -35,7 +35,8 @@ internal static unsafe class Data
         return s == null && Fds.IsSuspended(fd) ? DatagramRevival.Await(fd, flags) : s;
     }
 
-    private static int FailRead(int fd) => Fds.IsSuspended(fd) ? -1 : Libc.Fail(Abi.ECONNRESET);
+    // Of a stream ECONNRESET once, then the end.
+    private static int FailRead(int fd) => Fds.IsSuspended(fd) ? -1 : Fds.TakeReset(fd) is 0 ? 0 : Libc.Fail(Abi.ECONNRESET);
 
     [RuntimeExport("read")]
     public static nint Read(int fd, void* buffer, nuint length)
@@ -166,7 +167,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.write(fd, buffer, length)
+        return s == null ? Fds.IsDead(fd) ? Fds.FailSend(fd) : Real.write(fd, buffer, length)
             : UserMemory.IsPlausible(buffer, length) ? Send(fd, s, buffer, length, 0) : Libc.Fail(Abi.EFAULT);
     }
 
@@ -175,7 +176,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s != null ? Send(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.send(fd, buffer, length, flags);
+        return s != null ? Send(fd, s, buffer, length, flags) : Fds.IsDead(fd) ? Fds.FailSend(fd, flags) : Real.send(fd, buffer, length, flags);
     }
 
     [RuntimeExport("sendto")]
@@ -185,7 +186,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Fds.FailDead(fd) : Addresses.Unreachable(fd, Real.sendto(fd, buffer, length, flags, address, addressLength));
+            return Fds.IsDead(fd) ? Fds.FailSend(fd, flags) : Addresses.Unreachable(fd, Real.sendto(fd, buffer, length, flags, address, addressLength));
         }
 
         int error = Messages.CheckDestination(address, addressLength); // a stream goes to its peer all the same
@@ -206,7 +207,7 @@ internal static unsafe class Data
     {
         Real.Ensure();
         SocketSlot* s = Fds.Ours(fd);
-        return s == null ? Fds.IsDead(fd) ? Fds.FailDead(fd) : Real.writev(fd, vectors, count) : Vectors.Write(fd, s, vectors, count, 0);
+        return s == null ? Fds.IsDead(fd) ? Fds.FailSend(fd) : Real.writev(fd, vectors, count) : Vectors.Write(fd, s, vectors, count, 0);
     }
 
     [RuntimeExport("sendmsg")]
@@ -216,7 +217,7 @@ internal static unsafe class Data
         SocketSlot* s = Fds.Ours(fd);
         if (s == null)
         {
-            return Fds.IsDead(fd) ? Fds.FailDead(fd) : Addresses.Unreachable(fd, Passing.Send(fd, message, flags));
+            return Fds.IsDead(fd) ? Fds.FailSend(fd, flags) : Addresses.Unreachable(fd, Passing.Send(fd, message, flags));
         }
 
         int error = Messages.CheckSend(message);

@@ -17,7 +17,7 @@ internal static unsafe class Files
         }
 
         // To a pipe it is a splice; nothing else takes data from a socket.
-        return Fds.IsDead(to) ? Libc.Fail(Abi.EPIPE)
+        return Fds.IsDead(to) ? Fds.FailSend(to)
             : (s = Fds.Ours(from)) == null ? Real.sendfile(to, from, offset, length)
             : offset != null ? Libc.Fail(Abi.ESPIPE)
             : Splicing.Splice(from, null, to, null, length, 0);

@@ -153,7 +153,7 @@ internal static unsafe class Sockets
         SocketSlot* s = Fds.Ours(fd);
         if (s == null && Fds.KindOf(fd) == FdKind.Dead && level == Abi.SOL_SOCKET && name == Abi.SO_ERROR && value != null && length != null && *length >= 4)
         {
-            *(int*)value = Abi.ECONNRESET;
+            *(int*)value = Fds.TakeReset(fd);
             *length = 4;
             return 0;
         }
