@@ -11,6 +11,23 @@ internal sealed partial class BridgeNetwork
     private readonly Dictionary<string, BridgePlace> _places = [];
     private BridgeSteering? _steering;
 
+    private string? _oneNsmBecause;
+    private bool _knowsKernel;
+
+    public string? OneNsmBecause
+    {
+        get
+        {
+            if (!_knowsKernel)
+            {
+                InBridge(() => _oneNsmBecause = Bpf.WhyNoSteering());
+                _knowsKernel = true;
+            }
+
+            return _oneNsmBecause;
+        }
+    }
+
     public void PrepareMove() => _ = Steering();
 
     public void Serve(GuestRecord guest, NsmRecord nsm) => GiveAddresses(guest, nsm);

@@ -11,6 +11,9 @@ internal interface INetwork
     /// <summary>Each guest has addresses of its own; else guests use whatever their NSM's network namespace has.</summary>
     bool GuestsHaveAddresses => Mode == "bridge";
 
+    /// <summary>Why a guest has one NSM here, and cannot leave it while programs run in it ("in host mode"); null: it may have several (docs/adr/0010).</summary>
+    string? OneNsmBecause => GuestsHaveAddresses ? null : $"in {Mode} mode";
+
     /// <summary>Something the operator should know, or null.</summary>
     string? Notice { get; }
 
@@ -35,8 +38,8 @@ internal interface INetwork
 
     void RemoveGuest(GuestRecord guest, NsmRecord? nsm);
 
-    /// <summary>Sees to it that guests' addresses can be at several NSMs. Throws when this machine does not allow it. Only where guests have addresses; so the others below.</summary>
-    void PrepareMove() => throw new InvalidOperationException($"in {Mode} mode a guest has one NSM");
+    /// <summary>Sees to it that guests' addresses can be at several NSMs. Throws when this machine does not allow it. Only where <see cref="OneNsmBecause"/> is null; so the others below.</summary>
+    void PrepareMove() => throw new InvalidOperationException($"{OneNsmBecause} a guest has one NSM");
 
     /// <summary>Gives a guest's addresses to one NSM more. What arrives goes on as before.</summary>
     void Serve(GuestRecord guest, NsmRecord nsm) => PrepareMove();

@@ -57,6 +57,21 @@ internal static unsafe class Bpf
         _ = Check(Call(ProgAttach, attr), "a program cannot be attached (this needs Linux 6.6 or later)");
     }
 
+    /// <summary>
+    /// Why programs cannot be attached to devices of this namespace ("on Linux 6.1.0 (6.6 or later is needed for it)"); null: they can. A question only: older kernels do not know its attach type.
+    /// </summary>
+    public static string? WhyNoSteering()
+    {
+        const uint Loopback = 1;
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        attr.Clear();
+        Put(attr, Loopback, TcxIngress);
+        int result = Call(ProgQuery, attr);
+        return result >= 0 ? null
+            : result == -Libc.EINVAL ? $"on Linux {Environment.OSVersion.Version.ToString(3)} (6.6 or later is needed for more)"
+            : $"where bpf(2) is not permitted ({Libc.Describe(-result)})";
+    }
+
     /// <summary>The programs attached to a device, as ids.</summary>
     public static uint[] Attached(uint device, uint where)
     {

@@ -29,6 +29,8 @@ internal sealed class BpfAssembler
 
     public void Add(int to, int value) => Emit(0x07, to, 0, 0, value);
 
+    public void AddRegister(int to, int from) => Emit(0x0F, to, from, 0, 0);
+
     public void And(int to, int value) => Emit(0x57, to, 0, 0, value);
 
     public void ShiftLeft(int to, int bits) => Emit(0x67, to, 0, 0, bits);

@@ -25,8 +25,8 @@ internal readonly record struct Arrival(byte Protocol, ushort Port, BridgePlace 
 /// </summary>
 internal sealed class BridgeSteering : IDisposable
 {
-    private const uint MaxOwners = 16384, MaxFlows = 65536;
-    private const string In = "nk_from_nsm", Out = "nk_to_nsm", OwnersName = "nk_owners", FlowsName = "nk_flows";
+    private const uint MaxOwners = 16384, MaxFlows = 65536, MaxParts = 4096;
+    private const string In = "nk_from_nsm", Out = "nk_to_nsm", OwnersName = "nk_owners", FlowsName = "nk_flows", PartsName = "nk_parts";
 
     private readonly int _in, _out, _owners, _flows;
 
@@ -36,7 +36,10 @@ internal sealed class BridgeSteering : IDisposable
     {
         int owners = Bpf.CreateMap(OwnersName, Bpf.Hash, SteeringProgram.OwnerKey, SteeringProgram.Place, MaxOwners);
         int flows = Bpf.CreateMap(FlowsName, Bpf.LruHash, SteeringProgram.FlowKey, SteeringProgram.Place, MaxFlows);
-        return new BridgeSteering(Bpf.LoadProgram(In, SteeringProgram.FromNsm(owners, flows)), Bpf.LoadProgram(Out, SteeringProgram.ToNsm(owners, flows)), owners, flows);
+        int parts = Bpf.CreateMap(PartsName, Bpf.LruHash, SteeringProgram.FlowKey, SteeringProgram.Place, MaxParts);
+        var made = new BridgeSteering(Bpf.LoadProgram(In, SteeringProgram.FromNsm(owners, flows)), Bpf.LoadProgram(Out, SteeringProgram.ToNsm(owners, flows, parts)), owners, flows);
+        _ = Libc.Close(parts); // the program keeps it, and nobody else looks at it
+        return made;
     }
 
     /// <summary>What a nkd before has attached to one of these devices; null: nothing. Call inside the bridge's namespace.</summary>
@@ -50,6 +53,11 @@ internal sealed class BridgeSteering : IDisposable
             }
 
             Dictionary<string, int> maps = Bpf.DescribeProgram(@out).Maps.Select(Bpf.OpenMap).ToDictionary(map => map.Name, map => map.Fd);
+            if (maps.TryGetValue(PartsName, out int parts))
+            {
+                _ = Libc.Close(parts);
+            }
+
             return new BridgeSteering(@in, @out, maps[OwnersName], maps[FlowsName]);
         }
 

@@ -4,7 +4,7 @@ namespace NetKernel.ControlPlane.Network.Steering;
 /// The two programs on the bridge's side of each NSM's veth. What goes to an NSM and is addressed to a guest that several NSMs serve is given the station address of the NSM that
 /// has the connection, and sent out there; what comes from an NSM tells which connections it has. Written in eBPF by hand, so that nkd needs no compiler and no file.
 /// </summary>
-internal static class SteeringProgram
+internal static partial class SteeringProgram
 {
     /// <summary>Key of the map of owners: guest address (16 bytes, IPv4 mapped), port (network order), protocol, 0. Its value: device, 0, station address.</summary>
     public const int OwnerKey = 20, Place = 16;
@@ -18,24 +18,27 @@ internal static class SteeringProgram
     /// <summary>The protocol of datagrams.</summary>
     public const byte Datagrams = Udp;
 
-    // Where things lie on the stack: header of the frame (so that addresses in it are aligned), ports and flags, and the keys.
-    private const int Header = -126, Word = -72, Owner = -64, Flow = -40, Value = -144;
-    private const int GuestAddress = Flow, PeerAddress = Flow + 16, GuestPort = Flow + 32, PeerPort = Flow + 34, Protocol = Flow + 36;
+    // Where things lie on the stack: header of the frame (so that addresses in it are aligned), that of the packet in an ICMP error (likewise), ports and flags, the keys, and which part
+    // of a packet a frame is.
+    private const int Header = -126, Inner = -124, Word = -72, Owner = -64, Flow = -40, Value = -144, PartId = -148, Part = -152, Peer = -168;
+    private const int GuestAddress = Flow, PeerAddress = Flow + 16, GuestPort = Flow + 32, PeerPort = Flow + 34, Protocol = Flow + 36, IsPart = Flow + 37;
     private const int OwnerPort = Owner + 16, OwnerProtocol = Owner + 18;
 
     private const int Context = 6, LayerFour = 7, Proto = 8, Found = 9;
     private const int IfIndex = 40; // of struct __sk_buff
     private const int MapLookup = 1, MapUpdate = 2, StoreBytes = 9, Redirect = 23, LoadBytes = 26;
-    private const int Syn = 2, SynAck = 0x12, Tcp = 6, Udp = 17;
+    private const int Syn = 2, SynAck = 0x12, Icmp = 1, Tcp = 6, Udp = 17, FragmentHeader = 44, Icmp6 = 58;
+    private const int Whole = 0, First = 1, Later = 2;
 
-    /// <summary>What an NSM is about to get.</summary>
-    public static ulong[] ToNsm(int owners, int flows)
+    /// <summary>What an NSM is about to get. <paramref name="parts"/> is a map as that of flows, of packets in fragments.</summary>
+    public static ulong[] ToNsm(int owners, int flows, int parts)
     {
         var a = new BpfAssembler();
         Parse(a, owners, addressFour: 30, addressSix: 38, peerFour: 26, peerSix: 22, guestPort: 2);
         a.JumpIfEqual(Proto, Udp, "udp");
         Flags(a, SynAck);
         a.JumpIfEqual(1, Syn, "syn");
+        a.Label("seen");
         Lookup(a, flows, Flow);
         a.JumpIfNot(0, 0, "decide");
         a.StoreValue(1, BpfAssembler.Frame, OwnerProtocol, Unseen);
@@ -71,9 +74,25 @@ internal static class SteeringProgram
         Lookup(a, owners, Owner);
         a.JumpIfNot(0, 0, "decide");
         a.Move(0, Found);
+        a.Jump("decide");
+
+        AboutInner(a);
+
+        // Only the first fragment has ports: the others go where it went.
+        a.Label("later");
+        PartKey(a);
+        Lookup(a, parts, Flow);
+        a.JumpIfNot(0, 0, "decide");
+        a.Move(0, Found);
 
         a.Label("decide");
         a.Move(Found, 0);
+        a.Load(4, 1, BpfAssembler.Frame, Part);
+        a.JumpIfNot(1, First, "send");
+        PartKey(a);
+        Update(a, parts);
+
+        a.Label("send");
         a.Load(4, LayerFour, Found, 0);
         a.Load(4, 1, Context, IfIndex);
         a.JumpIfSame(1, LayerFour, "pass");
@@ -118,64 +137,66 @@ internal static class SteeringProgram
         a.Move(Found, BpfAssembler.Frame);
         a.Add(Found, Value);
         Update(a, flows);
+        a.Label("later");
+        a.Label("icmp");
         Pass(a);
         return a.Assemble();
     }
 
-    /// <summary>Fills the keys from the frame, and finds the guest's default owner; passes what is not TCP or UDP of a guest that is steered.</summary>
-    private static void Parse(BpfAssembler a, int owners, int addressFour, int addressSix, int peerFour, int peerSix, int guestPort)
+    /// <summary>An ICMP error is about a packet of the guest, whose header it brings (RFC 792; RFC 4443, 2.4): it goes to the NSM that has that packet's connection.</summary>
+    private static void AboutInner(BpfAssembler a)
     {
-        a.Move(Context, 1);
-        for (int at = Owner; at < 0; at += 8)
-        {
-            a.StoreValue(8, BpfAssembler.Frame, at, 0);
-        }
+        a.Label("icmp");
+        LoadFrame(a, () => a.Move(2, LayerFour), Word, 1);
+        a.Load(1, 1, BpfAssembler.Frame, Word);
+        a.StoreValue(4, BpfAssembler.Frame, Part, Whole);
+        a.Add(LayerFour, 8);
+        a.JumpIfEqual(Proto, Icmp6, "icmp6");
+        a.JumpIfEqual(1, 3, "icmp4"); // unreachable, too large
+        a.JumpIfEqual(1, 11, "icmp4"); // time exceeded
+        a.JumpIfNot(1, 12, "pass"); // parameter problem
+        a.Label("icmp4");
+        LoadFrame(a, () => a.Move(2, LayerFour), Inner, 20);
+        a.Load(2, 1, BpfAssembler.Frame, Inner + 6);
+        a.And(1, 0xFF1F); // no first fragment: it has no ports
+        a.JumpIfNot(1, 0, "pass");
+        a.Load(1, Proto, BpfAssembler.Frame, Inner + 9);
+        Copy(a, Inner + 16, PeerAddress + 12);
+        a.Load(1, 1, BpfAssembler.Frame, Inner);
+        a.And(1, 15);
+        a.ShiftLeft(1, 2);
+        a.AddRegister(LayerFour, 1);
+        a.Jump("inner");
 
-        LoadFrame(a, () => a.Set(2, 0), Header, 34);
-        a.Load(2, 1, BpfAssembler.Frame, Header + 12);
-        a.JumpIfEqual(1, 0x0008, "four");
-        a.JumpIfNot(1, 0xDD86, "pass");
-        LoadFrame(a, () => a.Set(2, 0), Header, 54);
-        a.Load(1, Proto, BpfAssembler.Frame, Header + 20);
-        a.Set(LayerFour, 54);
+        a.Label("icmp6");
+        a.JumpIfEqual(1, 0, "pass");
+        a.And(1, 0xFC); // 1 to 3: unreachable, too large, time exceeded
+        a.JumpIfNot(1, 0, "pass");
+        LoadFrame(a, () => a.Move(2, LayerFour), Inner, 40);
+        a.Load(1, Proto, BpfAssembler.Frame, Inner + 6);
         for (int i = 0; i < 16; i += 4)
         {
-            Copy(a, Header + addressSix + i, GuestAddress + i);
-            Copy(a, Header + peerSix + i, PeerAddress + i);
+            Copy(a, Inner + 24 + i, PeerAddress + i);
         }
 
-        a.Jump("ports");
-        a.Label("four");
-        a.Load(1, LayerFour, BpfAssembler.Frame, Header + 14);
-        a.And(LayerFour, 15);
-        a.ShiftLeft(LayerFour, 2);
-        a.Add(LayerFour, 14);
-        a.Load(2, 1, BpfAssembler.Frame, Header + 20);
-        a.And(1, 0xFF3F); // a fragment, first or not
-        a.JumpIfNot(1, 0, "pass");
-        a.Load(1, Proto, BpfAssembler.Frame, Header + 23);
-        a.StoreValue(2, BpfAssembler.Frame, GuestAddress + 10, 0xFFFF);
-        a.StoreValue(2, BpfAssembler.Frame, PeerAddress + 10, 0xFFFF);
-        Copy(a, Header + addressFour, GuestAddress + 12);
-        Copy(a, Header + peerFour, PeerAddress + 12);
-
-        a.Label("ports");
-        a.JumpIfEqual(Proto, Tcp, "known");
-        a.JumpIfNot(Proto, Udp, "pass");
-        a.Label("known");
-        a.Load(8, 1, BpfAssembler.Frame, GuestAddress);
-        a.Store(8, BpfAssembler.Frame, Owner, 1);
-        a.Load(8, 1, BpfAssembler.Frame, GuestAddress + 8);
-        a.Store(8, BpfAssembler.Frame, Owner + 8, 1);
-        Lookup(a, owners, Owner);
-        a.JumpIfEqual(0, 0, "pass");
-        a.Move(Found, 0);
+        a.Add(LayerFour, 40);
+        a.Label("inner");
         LoadFrame(a, () => a.Move(2, LayerFour), Word, 4);
-        a.Load(2, 1, BpfAssembler.Frame, Word + guestPort);
-        a.Store(2, BpfAssembler.Frame, GuestPort, 1);
-        a.Load(2, 1, BpfAssembler.Frame, Word + 2 - guestPort);
-        a.Store(2, BpfAssembler.Frame, PeerPort, 1);
+        Copy(a, Word, GuestPort);
         a.Store(1, BpfAssembler.Frame, Protocol, Proto);
+        a.JumpIfEqual(Proto, Udp, "udp");
+        a.JumpIfEqual(Proto, Tcp, "seen");
+        a.Jump("pass");
+    }
+
+    /// <summary>Makes the key one of all fragments of a packet: its number in the place of ports.</summary>
+    private static void PartKey(BpfAssembler a)
+    {
+        CopyLong(a, Peer, PeerAddress); // datagrams have forgotten it
+        CopyLong(a, Peer + 8, PeerAddress + 8);
+        Copy(a, PartId, GuestPort);
+        a.Store(1, BpfAssembler.Frame, Protocol, Proto);
+        a.StoreValue(1, BpfAssembler.Frame, IsPart, 1);
     }
 
     private static void Pass(BpfAssembler a)
@@ -183,33 +204,6 @@ internal static class SteeringProgram
         a.Label("pass");
         a.Set(0, -1); // TCX_NEXT
         a.Exit();
-    }
-
-    /// <summary>The TCP flags of that mask, in register 1.</summary>
-    private static void Flags(BpfAssembler a, int mask)
-    {
-        LoadFrame(
-            a,
-            () =>
-            {
-                a.Move(2, LayerFour);
-                a.Add(2, 13);
-            },
-            Word,
-            1);
-        a.Load(1, 1, BpfAssembler.Frame, Word);
-        a.And(1, mask);
-    }
-
-    private static void LoadFrame(BpfAssembler a, Action offset, int to, int bytes)
-    {
-        offset();
-        a.Move(1, Context);
-        a.Move(3, BpfAssembler.Frame);
-        a.Add(3, to);
-        a.Set(4, bytes);
-        a.Call(LoadBytes);
-        a.JumpIfNot(0, 0, "pass");
     }
 
     private static void Lookup(BpfAssembler a, int map, int key)
@@ -242,11 +236,5 @@ internal static class SteeringProgram
     {
         a.Load(2, 1, BpfAssembler.Frame, GuestPort);
         a.Store(2, BpfAssembler.Frame, OwnerPort, 1);
-    }
-
-    private static void Copy(BpfAssembler a, int from, int to)
-    {
-        a.Load(4, 1, BpfAssembler.Frame, from);
-        a.Store(4, BpfAssembler.Frame, to, 1);
     }
 }
