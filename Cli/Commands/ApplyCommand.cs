@@ -37,7 +37,27 @@ internal static class ApplyCommand
         Console.Error.WriteLine(
             answer.Changes.Count == 0 ? "nothing to change: everything is as declared"
             : dryRun ? $"{answer.Changes.Count} changes would be made (nothing has been changed)" : $"{answer.Changes.Count} changes are made");
+        if (!dryRun)
+        {
+            WarnOf(client, [.. answer.Changes.Select(change => (change.Kind, change.Name))]);
+        }
+
         return ExitCode.Success;
+    }
+
+    // All is declared; what of it is not in force is said.
+    private static void WarnOf(NkdClient client, HashSet<(string Kind, string Name)> changed)
+    {
+        IEnumerable<(string Kind, string Name, string Problem)> problems =
+        [
+            .. client.Tenants().Select(one => ("tenant", one.Name, one.Problem)), .. client.Nsms().Select(one => ("nsm", one.Name, one.QuotaProblem)),
+            .. client.Policies().Select(one => ("policy", one.Name, one.Problem)),
+            .. client.Guests(processes: false).Select(one => ("guest", one.Name, string.Join("; ", new[] { one.State == GuestState.Failed ? one.Reason : "", one.Problem }.Where(text => text.Length > 0)))),
+        ];
+        foreach ((string kind, string name, string problem) in problems.Where(one => one.Problem.Length > 0 && changed.Contains((one.Kind, one.Name))))
+        {
+            Console.Error.WriteLine($"nk: {kind} {name}: {problem}");
+        }
     }
 
     public static int Export(string directory, string format)
