@@ -13,7 +13,7 @@ namespace NetKernel.EndToEnd.Tests;
 [Trait("Category", "Package")]
 public sealed class PackageTests : IDisposable
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = ApplyTests.Repository();
     private readonly string _folder = Directory.CreateTempSubdirectory("nk-package-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -89,22 +89,5 @@ public sealed class PackageTests : IDisposable
     {
         byte[] buffer = new byte[100];
         return Encoding.UTF8.GetString(buffer, 0, socket.Receive(buffer));
-    }
-
-    private static string FindRoot()
-    {
-        DirectoryInfo folder = new(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "NetKernel.sln")))
-        {
-            folder = folder.Parent!;
-        }
-
-        return folder.FullName;
-    }
-
-    /// <summary>Takes minutes: with NK_LONG=1 only.</summary>
-    private sealed class LongTheoryAttribute : TheoryAttribute
-    {
-        public LongTheoryAttribute() => Skip = Environment.GetEnvironmentVariable("NK_LONG") == "1" ? null : "takes minutes: NK_LONG=1";
     }
 }

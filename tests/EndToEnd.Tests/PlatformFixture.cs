@@ -45,3 +45,17 @@ public sealed class RootTheoryAttribute : TheoryAttribute
 {
     public RootTheoryAttribute() => Skip = Environment.IsPrivilegedProcess ? null : "needs root";
 }
+
+/// <summary>A fact that takes minutes, or needs what ./nk deps does not install; needs root: with NK_LONG=1 only.</summary>
+public sealed class LongFactAttribute : FactAttribute
+{
+    public LongFactAttribute() => Skip = LongTheoryAttribute.Reason;
+}
+
+/// <summary>A theory of that kind.</summary>
+public sealed class LongTheoryAttribute : TheoryAttribute
+{
+    public LongTheoryAttribute() => Skip = Reason;
+
+    internal static string? Reason => Environment.GetEnvironmentVariable("NK_LONG") == "1" && Environment.IsPrivilegedProcess ? null : "takes minutes, as root: NK_LONG=1";
+}
