@@ -1,10 +1,16 @@
 using NetKernel.ControlPlane;
+using NetKernel.ControlPlane.Configuration;
 using NetKernel.ControlPlane.Services;
 
-if (args is ["--help" or "-h"] or ["--manual"])
+if (args is ["--help" or "-h" or "--manual" or "--manual-conf"])
 {
     string version = typeof(NkdOptions).Assembly.GetName().Version!.ToString(3);
-    Console.Out.Write(args[0] == "--manual" ? NetKernel.ControlPlane.Configuration.Manual.Page(version) : NetKernel.ControlPlane.Configuration.Manual.Help);
+    Console.Out.Write(args[0] switch
+    {
+        "--manual" => Manual.Page(version),
+        "--manual-conf" => Manual.ConfigurationPage(version),
+        _ => Manual.Help,
+    });
     return 0;
 }
 

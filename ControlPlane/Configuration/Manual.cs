@@ -3,7 +3,7 @@ using System.Text;
 
 namespace NetKernel.ControlPlane.Configuration;
 
-/// <summary>What nkd --help and nkd(8) say: both out of one table.</summary>
+/// <summary>What nkd --help, nkd(8) and nkd.conf(5) say: all out of one table.</summary>
 internal static class Manual
 {
     /// <summary>Settings, which are flags, variables and lines of the file: those of <see cref="Setting.Names"/>, as a test holds.</summary>
@@ -22,13 +22,13 @@ internal static class Manual
         ("listen", "ADDRESS:PORT", "serve the API here too, to clients with a certificate (nowhere)"),
         ("tls-dir", "DIR", "ca.pem, server.pem and server.key, as nk cert makes them (the current directory)"),
         ("engine-cpu", "N", "CoreEngine's quota of processor time in thousandths of a core (0: none)"),
-        ("engine-memory", "BYTES", "CoreEngine's quota of memory (0: none)"),
+        ("engine-memory", "BYTES", "CoreEngine's quota of memory in bytes (0: none)"),
         ("conn-rate", "N", "connections per second that a guest without a limit of its own may open while others are busy, 0: any number (5000)"),
-        ("usage-retention", "TIMES", "how long usage is kept in steps of 10 s, 1 min and 1 h"),
+        ("usage-retention", "TIMES", "how long usage is kept in steps of 10 s, 1 min and 1 h (2h,7d,400d)"),
         ("metrics", "ADDRESS:PORT", "serve the Prometheus page here (nowhere)"),
         ("otlp-endpoint", "URL", "send metrics and traces to this collector (none)"),
         ("otlp-protocol", "PROTOCOL", "how: grpc or http/protobuf (grpc)"),
-        ("otlp-interval", "SECONDS", "how often (30)"),
+        ("otlp-interval", "SECONDS", "how often, 1 to 3600 (30)"),
         ("log-format", "json|text", "lines of nkd.log (json)"),
     ];
 
@@ -42,6 +42,7 @@ internal static class Manual
         ("--clean-up", "", "only remove what a killed nkd has left"),
         ("--help", "", "this list"),
         ("--manual", "", "the manual page: nkd --manual | man -l -"),
+        ("--manual-conf", "", "nkd.conf(5), of the file of settings"),
     ];
 
     public static string Help
@@ -83,7 +84,24 @@ internal static class Manual
         }
 
         page.Append(CultureInfo.InvariantCulture, $".SH FILES\n.I {Setting.UsualFile}\n.br\n.I /run/netkernel\n.br\n.I /var/lib/netkernel\n");
-        page.Append(".SH SIGNALS\nSIGTERM ends nkd and nothing else. SIGINT ends everything, as nk down does. SIGHUP is ignored: settings are read at the start, and a restart disturbs no traffic.\n.SH EXIT STATUS\n0: ended by a signal. 1: it could not be done. 2: the command line or a setting is wrong.\n.SH SEE ALSO\n.BR nk (1)\n");
+        page.Append(".SH SIGNALS\nSIGTERM ends nkd and nothing else. SIGINT ends everything, as nk down does. SIGHUP is ignored: settings are read at the start, and a restart disturbs no traffic.\n.SH EXIT STATUS\n0: ended by a signal. 1: it could not be done. 2: the command line or a setting is wrong.\n.SH SEE ALSO\n.BR nk (1),\n.BR nkd.conf (5)\n");
+        return page.ToString();
+    }
+
+    /// <summary>nkd.conf(5), as man(7) has it.</summary>
+    public static string ConfigurationPage(string version)
+    {
+        var page = new StringBuilder();
+        page.Append(CultureInfo.InvariantCulture, $".TH NKD.CONF 5 \"\" \"NetKernel {version}\" \"File Formats\"\n.SH NAME\nnkd.conf \\- settings of NetKernel's control plane\n");
+        page.Append(CultureInfo.InvariantCulture, $".SH SYNOPSIS\n.I {Setting.UsualFile}\n.SH DESCRIPTION\nRead by\n.BR nkd (8)\nwhen it starts, if it is there; nk up \\-\\-config FILE reads another one. ");
+        page.Append("Each line is empty or NAME = VALUE, a setting once; a # begins a remark. A variable of the environment (NETKERNEL_STATE_DIR for state\\-dir) goes before the file, a flag of nkd before both. ");
+        page.Append("A line that is wrong is refused at the start, with its number. After a change: systemctl restart netkernel, which disturbs no traffic.\n.SH SETTINGS\nIn brackets what holds without the line.\n");
+        foreach ((string name, string value, string meaning) in Settings)
+        {
+            Item(page, name, "= " + value, meaning);
+        }
+
+        page.Append(".SH EXAMPLE\n.nf\nstate\\-dir = /var/lib/netkernel\nlisten = 127.0.0.1:7443   # the API by mutual TLS\ntls\\-dir = /etc/netkernel/pki\nmetrics = 127.0.0.1:9464\n.fi\n.SH SEE ALSO\n.BR nkd (8),\n.BR nk (1)\n");
         return page.ToString();
     }
 

@@ -1,3 +1,5 @@
+using NetKernel.ControlPlane.Configuration;
+
 namespace NetKernel.ControlPlane.Tests;
 
 /// <summary>The settings that the package brings are settings.</summary>
@@ -6,14 +8,8 @@ public sealed class PackagingTests
     [Fact]
     public void Every_remark_in_the_packages_configuration_file_that_shows_a_setting_can_be_put_in_force()
     {
-        string folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "NetKernel.sln")))
-        {
-            folder = Path.GetDirectoryName(folder)!;
-        }
-
-        string[] lines = [.. File.ReadLines(Path.Combine(folder, "packaging", "nkd.conf")).Where(line => line.StartsWith('#') && line.Contains(" = ", StringComparison.Ordinal) && !line.StartsWith("# ", StringComparison.Ordinal)).Select(line => line[1..])];
-        Assert.True(lines.Length >= 8);
+        string folder = Root();
+        string[] lines = [.. Examples(Path.Combine(folder, "packaging", "nkd.conf"), "#")];
         string programs = Directory.CreateTempSubdirectory("nkd-conf-").FullName;
         try
         {
@@ -27,5 +23,34 @@ public sealed class PackagingTests
         {
             Directory.Delete(programs, recursive: true);
         }
+    }
+
+    [Fact]
+    public void The_packages_configuration_file_and_the_documents_name_all_settings_and_no_others()
+    {
+        string[] expected = [.. Setting.Names.Order()];
+        Assert.Equal(expected, Examples(Path.Combine(Root(), "packaging", "nkd.conf"), "#").Select(NameIn).Order());
+
+        // The block of docs/operations.md behind "Settings of nkd", where a remark may hold an example.
+        IEnumerable<string> shown = Examples(Path.Combine(Root(), "docs", "operations.md"), "    ", "    # ").Select(NameIn);
+        Assert.Equal(expected, shown.Order());
+
+        static string NameIn(string line) => line.Split(" = ")[0].Trim();
+    }
+
+    /// <summary>Lines NAME = VALUE behind one of these beginnings.</summary>
+    private static IEnumerable<string> Examples(string file, params string[] beginnings) => File.ReadLines(file)
+        .Select(line => beginnings.OrderByDescending(one => one.Length).FirstOrDefault(one => line.StartsWith(one, StringComparison.Ordinal)) is { } one ? line[one.Length..] : "")
+        .Where(line => line.Length > 0 && char.IsAsciiLetterLower(line[0]) && line.Split('#')[0].Contains(" = ", StringComparison.Ordinal));
+
+    private static string Root()
+    {
+        string folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "NetKernel.sln")))
+        {
+            folder = Path.GetDirectoryName(folder)!;
+        }
+
+        return folder;
     }
 }
