@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 using NetKernel.Api;
 using NetKernel.Api.V1;
 using NetKernel.Cli.Commands;
@@ -63,6 +64,7 @@ internal static partial class CommandLine
         root.Subcommands.Add(Up());
         var purge = new Option<bool>("--purge") { Description = "also forget what is declared, where --state-dir keeps it" };
         root.Subcommands.Add(Command("down", "end everything and remove every trace", [purge], parse => UpDown.Down(Where(parse, local: true), parse.GetValue(Instance), parse.GetValue(purge))));
+        root.Subcommands.Add(WithFormat("status", "the instance, its mode and parts, and what you are to it (nk status -o wide)", (parse, format) => StatusCommand.Run(Where(parse), format)));
         root.Subcommands.Add(RunCommand(program));
         root.Subcommands.Add(Guest());
         root.Subcommands.Add(Nsm());
@@ -162,10 +164,10 @@ internal static partial class CommandLine
         var port = new Option<ushort>("--port") { Description = "only TCP and UDP from or to this port", HelpName = "PORT" };
         var file = new Option<string>("--write", "-w") { Description = "the file, for tshark and tcpdump; - is standard output", Required = true, HelpName = "FILE" };
         var count = new Option<ulong>("--count") { Description = "end after so many packets", HelpName = "N" };
-        var duration = new Option<uint>("--duration") { Description = "end after so many seconds (60; 3600 at most)", HelpName = "SECONDS" };
+        var duration = new Option<string?>("--duration") { Description = "end after this time, as 90s or 5m (60s; 1h at most)", HelpName = "TIME" };
         return Command("capture", "write a guest's packets at its NSM's interface into a file (root; bridge mode)", [guest, port, file, count, duration], parse => CaptureCommand.Run(
             Where(parse),
-            new CaptureRequest { Guest = parse.GetValue(guest)!, Port = parse.GetValue(port), DurationSeconds = parse.GetValue(duration) },
+            new CaptureRequest { Guest = parse.GetValue(guest)!, Port = parse.GetValue(port), DurationSeconds = Moving.Seconds("--duration", parse.GetValue(duration)) },
             parse.GetValue(file)!, parse.GetValue(count)));
     }
 
@@ -237,7 +239,13 @@ internal static partial class CommandLine
     // A word that nobody knows says more than what is missing because of it.
     private static string Complaint(ParseResult result) => result.UnmatchedTokens.Count > 0
         ? $"there is no '{result.UnmatchedTokens[0]}' here"
+        : WrongType().Match(result.Errors[0].Message) is { Success: true } wrong
+            ? $"{wrong.Groups["option"].Value} {wrong.Groups["value"].Value}: it is {(wrong.Groups["type"].Value == "Boolean" ? "true or false" : "a whole number")}"
         : string.Join(' ', result.Errors[0].Message.TrimEnd('.').Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+
+    // What the parser says of numbers that are none names .NET's types.
+    [GeneratedRegex(@"^Cannot parse argument '(?<value>[^']*)' for (option|command) '(?<option>[^']*)' as expected type '(System\.Nullable`1\[)?System\.(?<type>\w+)")]
+    private static partial Regex WrongType();
 
     private static string Path(ParseResult result)
     {

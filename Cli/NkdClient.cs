@@ -97,8 +97,8 @@ internal sealed class NkdClient : IDisposable
 
     public Nsm CreateNsm(Nsm nsm) => Call(options => _nsms.CreateNsm(new CreateNsmRequest { Nsm = nsm }, options));
 
-    public Nsm UpdateNsm(Nsm nsm, IEnumerable<string> paths, bool restart, uint drainSeconds = 0) => Call(options => _nsms.UpdateNsm(
-        new UpdateNsmRequest { Nsm = nsm, UpdateMask = new FieldMask { Paths = { paths } }, AllowRestart = restart, DrainSeconds = drainSeconds }, options));
+    public Nsm UpdateNsm(Nsm nsm, IEnumerable<string> paths, bool restart, uint drainSeconds = 0, bool dryRun = false) => Call(options => _nsms.UpdateNsm(
+        new UpdateNsmRequest { Nsm = nsm, UpdateMask = new FieldMask { Paths = { paths } }, AllowRestart = restart, DrainSeconds = drainSeconds, ValidateOnly = dryRun }, options));
 
     public void DeleteNsm(string name) => Call(options => _nsms.DeleteNsm(new DeleteNsmRequest { Name = name }, options));
 

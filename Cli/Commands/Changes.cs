@@ -15,6 +15,7 @@ internal static class Changes
         Console.Error.WriteLine(
             $"guest {guest.Name} {(dryRun ? "would be" : "is")} made: {(guest.Ipv4.Length > 0 ? guest.Ipv4 : "the host's addresses")}{(guest.Ipv6.Length > 0 ? ", " + guest.Ipv6 : "")}, "
             + $"NSM {guest.Nsm}");
+        Warn("guest", guest.Name, guest.Problem);
         return ExitCode.Success;
     }
 
@@ -25,11 +26,7 @@ internal static class Changes
         using var client = new NkdClient(directory);
         Guest guest = client.UpdateGuest(wanted, paths, drainSeconds);
         Console.Error.WriteLine($"guest {guest.Name} is changed: {string.Join(", ", paths)}");
-        if (guest.Problem.Length > 0)
-        {
-            Console.Error.WriteLine($"nk: guest {guest.Name}: {guest.Problem}");
-        }
-
+        Warn("guest", guest.Name, guest.Problem);
         return ExitCode.Success;
     }
 
@@ -76,7 +73,9 @@ internal static class Changes
     {
         Check("tenant", wanted.Name);
         using var client = new NkdClient(directory);
-        Console.Error.WriteLine($"tenant {client.CreateTenant(wanted).Name} is made");
+        Tenant tenant = client.CreateTenant(wanted);
+        Console.Error.WriteLine($"tenant {tenant.Name} is made");
+        Warn("tenant", tenant.Name, tenant.Problem);
         return ExitCode.Success;
     }
 
@@ -85,7 +84,9 @@ internal static class Changes
         Check("tenant", wanted.Name);
         CheckAny(paths);
         using var client = new NkdClient(directory);
-        Console.Error.WriteLine($"tenant {client.UpdateTenant(wanted, paths).Name} is changed: {string.Join(", ", paths)}");
+        Tenant tenant = client.UpdateTenant(wanted, paths);
+        Console.Error.WriteLine($"tenant {tenant.Name} is changed: {string.Join(", ", paths)}");
+        Warn("tenant", tenant.Name, tenant.Problem);
         return ExitCode.Success;
     }
 
@@ -104,11 +105,18 @@ internal static class Changes
         using var client = new NkdClient(directory);
         Policy policy = client.CreatePolicy(wanted);
         Console.Error.WriteLine($"policy {policy.Name} is made: {string.Join(", then ", policy.Nsms)}");
-        if (policy.Problem.Length > 0)
-        {
-            Console.Error.WriteLine($"nk: policy {policy.Name}: {policy.Problem}");
-        }
+        Warn("policy", policy.Name, policy.Problem);
+        return ExitCode.Success;
+    }
 
+    public static int UpdatePolicy(string directory, Policy wanted, IReadOnlyCollection<string> paths)
+    {
+        Check("policy", wanted.Name);
+        CheckAny(paths);
+        using var client = new NkdClient(directory);
+        Policy policy = client.UpdatePolicy(wanted, paths);
+        Console.Error.WriteLine($"policy {policy.Name} is changed: {string.Join(", ", paths)}");
+        Warn("policy", policy.Name, policy.Problem);
         return ExitCode.Success;
     }
 
@@ -150,11 +158,14 @@ internal static class Changes
             : throw CliException.Usage($"{option} {text}: a number of bytes, as 262144, 256k or 1M");
     }
 
-    private static void Warn(Nsm nsm)
+    private static void Warn(Nsm nsm) => Warn("NSM", nsm.Name, nsm.QuotaProblem.Length > 0 ? "its quotas are not in force: " + nsm.QuotaProblem : "");
+
+    // Declared, but not in force: it is done, and what is left of it is said.
+    private static void Warn(string kind, string name, string problem)
     {
-        if (nsm.QuotaProblem.Length > 0)
+        if (problem.Length > 0)
         {
-            Console.Error.WriteLine($"nk: NSM {nsm.Name}: its quotas are not in force: {nsm.QuotaProblem}");
+            Console.Error.WriteLine($"nk: {kind} {name}: {problem}");
         }
     }
 

@@ -17,7 +17,7 @@ internal static partial class DoctorChecks
 
     public static IEnumerable<Finding> All(string directory) =>
     [
-        Installation(), Privileges(), Namespaces(), RunDirectory(directory), HugePages(), SharedMemory(), OpenFiles(), LockedMemory(), IoUring(), CongestionControl(),
+        Installation(), Privileges(), Namespaces(), Moving(), RunDirectory(directory), HugePages(), SharedMemory(), OpenFiles(), LockedMemory(), IoUring(), CongestionControl(),
         Ipv6(), NameServers(), DemoPrograms(), .. Leftovers(),
     ];
 
@@ -55,6 +55,15 @@ internal static partial class DoctorChecks
         return code == 0
             ? Finding.Ok("namespaces", "network namespaces, bridge and veth work")
             : Finding.Fail("namespaces", error, "modprobe bridge veth; in a container: give it CAP_NET_ADMIN and CAP_SYS_ADMIN");
+    }
+
+    // As nkd decides it; nkd asks the kernel, but only in the bridge's namespace.
+    private static Finding Moving()
+    {
+        Version version = Environment.OSVersion.Version;
+        return !Root ? Finding.Warn("moving", "host mode: a guest has one NSM, and cannot be moved while programs run in it", "bridge mode: sudo nk up")
+            : version >= new Version(6, 6) ? Finding.Ok("moving", $"Linux {version.ToString(2)}: guests have several NSMs, and move while they run")
+            : Finding.Warn("moving", $"Linux {version.ToString(2)}: a guest has one NSM, and cannot be moved while programs run in it", "Linux 6.6 or later");
     }
 
     private static Finding RunDirectory(string directory)

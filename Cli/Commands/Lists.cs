@@ -85,12 +85,12 @@ internal static class Lists
     {
         var table = new Table(
             new("TENANT"), new("GUESTS", Right: true), new("MAX", Right: true), new("CONNS", Right: true), new("SENT", Right: true), new("RECEIVED", Right: true),
-            new("NQE", Right: true), new("USERS"), new("LABELS", Wide: true));
+            new("NQE", Right: true), new("USERS"), new("LABELS", Wide: true), new("REASON"));
         foreach (Tenant t in tenants)
         {
             table.Add(
                 t.Name, Number(t.Guests), t.MaxGuests == 0 ? "" : Number(t.MaxGuests), Number(t.Connections), Units.Size(t.BytesSent), Units.Size(t.BytesReceived),
-                Units.Count(t.Nqes), string.Join(',', t.Uids), Labels(t.Labels));
+                Units.Count(t.Nqes), string.Join(',', t.Uids), Labels(t.Labels), t.Problem);
         }
 
         return table;

@@ -40,6 +40,7 @@ internal static class Moving
             }
         }
 
+        _ = client.UpdateNsm(new Nsm { Name = name, Drained = true }, ["drained"], restart: false, seconds, dryRun: true); // what is refused is refused before anything is changed
         foreach (Policy policy in client.Policies().Where(policy => policy.Nsms.Contains(name)))
         {
             var changed = new Policy { Name = policy.Name };

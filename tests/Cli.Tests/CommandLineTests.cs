@@ -13,6 +13,9 @@ public sealed class CommandLineTests
     [InlineData("guest create aaaaaaaaaaaaaaaaaaaaaaaaa", "is no valid guest name")]
     [InlineData("nsm create -x", "'-x' is no valid NSM name")]
     [InlineData("nsm create a --sndbuf many", "--sndbuf many: a number of bytes")]
+    [InlineData("nsm create a --cpu half", "--cpu half: it is a whole number")]
+    [InlineData("tenant create a --shared-memory-across maybe", "--shared-memory-across maybe: it is true or false")]
+    [InlineData("policy update p", "what is to change?")]
     [InlineData("guest list -o xml", "'xml' not recognized")]
     [InlineData("up --mode foo", "'foo' not recognized")]
     [InlineData("run -- ls", "'--guest' is required")]
@@ -32,6 +35,7 @@ public sealed class CommandLineTests
     [InlineData("nsm list -o json", "NetKernel is not up in")]
     [InlineData("conn list", "NetKernel is not up in")]
     [InlineData("stat", "NetKernel is not up in")]
+    [InlineData("status", "NetKernel is not up in")]
     [InlineData("guest delete a", "NetKernel is not up in")]
     [InlineData("run --guest a -- ls", "NetKernel is not up in")]
     public void Without_nkd_every_command_says_so(string line, string expected)
