@@ -25,7 +25,7 @@ internal static class Daemon
     /// <summary>The NSM that there is from the start.</summary>
     public const string FirstNsm = "kernel0";
 
-    public static async Task<int> RunAsync(NkdOptions options)
+    public static async Task<int> RunAsync(NkdOptions options, Action? whenReady = null)
     {
         using RunDirectory directory = RunDirectory.Open(options.RunDirectory, options.Instance);
         using InstanceLock? instance = TakeInstance(options, directory);
@@ -71,6 +71,7 @@ internal static class Daemon
             // Everybody may connect: who may do what is decided by the peer's credentials.
             File.SetUnixFileMode(directory.ApiSocket, (UnixFileMode)0x1B6 /* 0666 */);
             failed = false;
+            whenReady?.Invoke();
             if (options.Daemon)
             {
                 Console.Out.WriteLine("ready");
@@ -190,7 +191,7 @@ internal static class Daemon
         services.AddSingleton(options).AddSingleton(directory).AddSingleton(new AddressPlan(options.Subnet4, options.Subnet6)).AddSingleton(NetworkOf(options)).AddSingleton(store);
         services.AddSingleton<Supervisor>().AddSingleton<Registry>().AddSingleton<Platform>().AddSingleton<Callers>().AddSingleton<AuditLog>().AddSingleton<Ending>();
         services.AddSingleton(usage).AddSingleton(TimeProvider.System).AddSingleton<Collector>().AddSingleton<UsageMeter>().AddSingleton<UsageQueries>().AddSingleton<Instruments>().AddSingleton<UsageRpc>();
-        services.AddSingleton<StatService>().AddSingleton<ApplyService>();
+        services.AddSingleton<StatService>().AddSingleton<ConnectionTable>().AddSingleton<ApplyService>();
         services.AddSingleton<Services.GuestService>().AddSingleton<Services.NsmService>().AddSingleton<Services.TenantService>().AddSingleton<Services.PolicyService>();
         services.AddSingleton<GuestRpc>().AddSingleton<NsmRpc>().AddSingleton<TenantRpc>().AddSingleton<PolicyRpc>().AddSingleton<StateRpc>();
         services.AddSingleton<PlatformRpc>().AddSingleton<ConnectionRpc>().AddSingleton<AuditRpc>().AddSingleton<CaptureRpc>();

@@ -27,7 +27,7 @@ public sealed class CgroupTests : IDisposable
         string all = Path.GetDirectoryName(Path.GetDirectoryName(Path.GetDirectoryName(files[0])!)!)!;
         Assert.Equal(cgroups.Kind == "cgroup v2" ? "1000" : "10240", File.ReadAllText(Path.Combine(all, cgroups.Kind == "cgroup v2" ? "cpu.weight" : "cpu.shares")).Trim());
         Supervised busy = Keep("while :; do :; done", files);
-        Assert.True(await Until(() => Throttled() > 0), "it is never made to wait");
+        await Eventually.HoldsAsync(() => Throttled() > 0, "it is made to wait");
 
         // The process is in there itself, not only the shell that started it.
         Assert.Contains(busy.Pid.ToString(System.Globalization.CultureInfo.InvariantCulture), File.ReadAllLines(files[0]));
@@ -37,16 +37,18 @@ public sealed class CgroupTests : IDisposable
         (files, problem) = cgroups.Prepare("greedy", cpuMillicores: 0, memoryBytes: 32 << 20);
         Assert.Null(problem);
         Supervised greedy = Keep("exec tail /dev/zero", files);
-        Assert.True(await Until(() => greedy.LastExit is not null), "it takes what it wants");
+        await Eventually.HoldsAsync(() => greedy.LastExit is not null, "it is ended when it takes more than it may");
         Assert.Equal("ended by signal 9", greedy.LastExit);
         await _supervisor.StopAsync(greedy, TimeSpan.FromSeconds(2));
 
         string folder = Path.GetDirectoryName(Path.GetDirectoryName(files[0]))!;
-        Assert.True(await Until(() =>
-        {
-            cgroups.Remove(null);
-            return !Directory.Exists(folder);
-        }), $"{folder} is left");
+        await Eventually.HoldsAsync(
+            () =>
+            {
+                cgroups.Remove(null);
+                return !Directory.Exists(folder);
+            },
+            $"{folder} goes");
 
         long Throttled() => long.Parse(
             File.ReadLines(Path.Combine(Path.GetDirectoryName(files[0])!, "cpu.stat")).First(line => line.StartsWith("nr_throttled", StringComparison.Ordinal)).Split(' ')[1],
@@ -63,16 +65,6 @@ public sealed class CgroupTests : IDisposable
         File.WriteAllText(Path.Combine(folder, "cgroup.controllers"), "pids\n");
         Assert.Equal("no quotas: cgroup v2 has no cpu or memory controller here", new Cgroups(_instance, folder).Kind);
         Directory.Delete(folder, recursive: true);
-    }
-
-    private static async Task<bool> Until(Func<bool> condition)
-    {
-        for (int i = 0; i < 3000 && !condition(); i++)
-        {
-            await Task.Delay(10);
-        }
-
-        return condition();
     }
 
     private Supervised Keep(string script, IReadOnlyList<string> files) => _supervisor.Keep(

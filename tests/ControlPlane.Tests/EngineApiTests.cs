@@ -23,19 +23,7 @@ public sealed class EngineApiTests : NkdOverItsSocket
         }
 
         _ = Network.ProcessesInside.SendSignal(pid, 9);
-        for (int i = 0; i < 500; i++)
-        {
-            lock (Engine.Requests)
-            {
-                if (Engine.Requests.Count >= 3)
-                {
-                    break;
-                }
-            }
-
-            await Task.Delay(10);
-        }
-
+        Engine.Await(() => Engine.Requests.Count >= 3);
         lock (Engine.Requests)
         {
             Assert.Equal([AttachOp.ControlHello, AttachOp.AddNsm, AttachOp.AddGuest], Engine.Requests.Select(request => request.Op));

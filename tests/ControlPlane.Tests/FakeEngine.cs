@@ -22,7 +22,21 @@ internal sealed class FakeEngine : IDisposable
         _thread.Start();
     }
 
+    /// <summary>What nkd has asked; the lock of it is pulsed with each.</summary>
     public List<AttachMessage> Requests { get; } = [];
+
+    /// <summary>Waits until something holds of <see cref="Requests"/>, which is locked while it is asked.</summary>
+    public void Await(Func<bool> condition)
+    {
+        long end = Environment.TickCount64 + (long)Eventually.Deadline.TotalMilliseconds;
+        lock (Requests)
+        {
+            while (!condition())
+            {
+                Assert.True(Monitor.Wait(Requests, (int)Math.Max(1, end - Environment.TickCount64)), "nkd does not ask for it");
+            }
+        }
+    }
 
     /// <summary>The errno and text that the next request of an op gets.</summary>
     public (AttachOp Op, int Error, string Text)? Refusal { get; set; }
@@ -119,6 +133,7 @@ internal sealed class FakeEngine : IDisposable
         lock (Requests)
         {
             Requests.Add(message);
+            Monitor.PulseAll(Requests);
         }
 
         if (Refusal is { } refusal && refusal.Op == message.Op)

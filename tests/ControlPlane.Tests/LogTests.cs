@@ -72,21 +72,11 @@ public sealed partial class LogTests : IDisposable
     [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (information|warning|error|critical) \w+: .+$")]
     private static partial Regex TextLine();
 
-    private static async Task<string> SpansAsync(OtlpReceiver collector)
+    private static Task<string> SpansAsync(OtlpReceiver collector) => collector.UntilAsync(() =>
     {
-        for (int i = 0; i < 1000; i++)
-        {
-            string spans = string.Concat(collector.Traces.Select(one => one.Raw));
-            if (spans.Contains("CreateGuest", StringComparison.Ordinal))
-            {
-                return spans;
-            }
-
-            await Task.Delay(20);
-        }
-
-        throw new TimeoutException("no span arrives");
-    }
+        string spans = string.Concat(collector.Traces.Select(one => one.Raw));
+        return spans.Contains("CreateGuest", StringComparison.Ordinal) ? spans : null;
+    });
 
     private static int FreePort()
     {

@@ -14,6 +14,7 @@ internal sealed class NkdHost : IAsyncDisposable
     private static int _count;
 
     private readonly string _folder;
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task<int> _daemon;
 
     private NkdHost(string folder, string[] more)
@@ -22,7 +23,7 @@ internal sealed class NkdHost : IAsyncDisposable
         FakeEngine.WritePrograms(folder);
         Engine = new FakeEngine(RunDirectory);
         string instance = $"host-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}";
-        _daemon = Task.Run(() => Daemon.RunAsync(NkdOptions.Parse(["--run-dir", RunDirectory, "--instance", instance, "--mode", "host", "--bin-dir", folder, .. more])));
+        _daemon = Task.Run(() => Daemon.RunAsync(NkdOptions.Parse(["--run-dir", RunDirectory, "--instance", instance, "--mode", "host", "--bin-dir", folder, .. more]), _ready.SetResult));
         Operator = Connect(uid: null);
     }
 
@@ -38,26 +39,17 @@ internal sealed class NkdHost : IAsyncDisposable
         string folder = Directory.CreateTempSubdirectory("nkd-").FullName;
         File.SetUnixFileMode(folder, (UnixFileMode)0x1C9 /* 0711: other users reach the socket */);
         var host = new NkdHost(folder, more);
-        var platform = new PlatformService.PlatformServiceClient(host.Operator.CreateCallInvoker());
-        for (int i = 0; i < 2000; i++)
+        await ReadyAsync(host._daemon, host._ready.Task);
+        return host;
+    }
+
+    /// <summary>Until nkd serves; what ends it before fails the test.</summary>
+    public static async Task ReadyAsync(Task<int> daemon, Task ready)
+    {
+        if (await Task.WhenAny(daemon, ready).WaitAsync(Eventually.Deadline) == daemon)
         {
-            if (host._daemon.IsCompleted)
-            {
-                _ = await host._daemon;
-            }
-
-            try
-            {
-                _ = await platform.GetStatusAsync(new Empty());
-                return host;
-            }
-            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable)
-            {
-                await Task.Delay(10);
-            }
+            Assert.Fail($"nkd ended with {await daemon}");
         }
-
-        throw new TimeoutException("nkd does not start");
     }
 
     /// <summary>A channel that another user of this machine makes (root only); null: this one.</summary>

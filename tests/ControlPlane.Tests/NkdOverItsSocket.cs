@@ -43,25 +43,10 @@ public abstract class NkdOverItsSocket : IAsyncLifetime
     {
         FakeEngine.WritePrograms(Folder);
         Engine = new FakeEngine(RunDirectory);
-        _daemon = Task.Run(() => Daemon.RunAsync(Options($"api-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}", RunDirectory)));
+        var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _daemon = Task.Run(() => Daemon.RunAsync(Options($"api-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}", RunDirectory), ready.SetResult));
         Channel = Connect(RunDirectory);
-        for (int i = 0; i < 1000; i++)
-        {
-            if (_daemon.IsCompleted)
-            {
-                _ = await _daemon;
-            }
-
-            try
-            {
-                _ = await Platform.GetStatusAsync(new Empty());
-                return;
-            }
-            catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable)
-            {
-                await Task.Delay(10);
-            }
-        }
+        await NkdHost.ReadyAsync(_daemon, ready.Task);
     }
 
     public async Task DisposeAsync()

@@ -32,10 +32,10 @@ public sealed class SupervisorTests : IDisposable
     public async Task A_killed_process_is_back()
     {
         Supervised child = Keep("exec sleep 1000");
-        Assert.True(await Until(() => child.Running));
+        await Eventually.HoldsAsync(() => child.Running, "it runs");
         int first = child.Pid;
         _ = ProcessesInside.SendSignal(first, 9);
-        Assert.True(await Until(() => child.Running && child.Pid != first));
+        await Eventually.HoldsAsync(() => child.Running && child.Pid != first, "it runs again");
         Assert.Equal(1, child.Restarts);
         Assert.Equal("ended by signal 9", child.LastExit);
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
@@ -47,7 +47,7 @@ public sealed class SupervisorTests : IDisposable
     {
         long began = Stopwatch.GetTimestamp();
         Supervised child = Keep("echo no >&2; exit 3");
-        Assert.True(await Until(() => child.Restarts >= 4));
+        await Eventually.HoldsAsync(() => child.Restarts >= 4, "it is started four times");
         Assert.True(Stopwatch.GetElapsedTime(began) > TimeSpan.FromMilliseconds(20 + 40 + 80));
         Assert.Equal("ended with exit code 3", child.LastExit);
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
@@ -58,7 +58,7 @@ public sealed class SupervisorTests : IDisposable
     public async Task What_ignores_SIGTERM_is_killed()
     {
         Supervised child = Keep("trap '' TERM; echo set; while :; do sleep 0.1; done");
-        Assert.True(await Until(() => File.ReadAllText(_log).Contains("set")));
+        await Eventually.HoldsAsync(() => File.ReadAllText(_log).Contains("set"), "it ignores SIGTERM");
         int pid = child.Pid;
         await _supervisor.StopAsync(child, TimeSpan.FromMilliseconds(200));
         Assert.False(Directory.Exists($"/proc/{pid}"));
@@ -69,7 +69,7 @@ public sealed class SupervisorTests : IDisposable
     {
         Supervised child = _supervisor.Keep(
             "none", () => new LaunchSpec("/no/such/program", [], null, _log), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
-        Assert.True(await Until(() => child.LastExit is not null));
+        await Eventually.HoldsAsync(() => child.LastExit is not null, "it ends");
         Assert.Equal("ended with exit code 127", child.LastExit);
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(1));
     }
@@ -82,7 +82,7 @@ public sealed class SupervisorTests : IDisposable
         Supervised child = _supervisor.Keep(
             "child", () => new LaunchSpec("/bin/sh", ["-c", "grep Cpus_allowed_list /proc/$$/status; exec sleep 1000"], null, _log, [], placement.Parts),
             _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
-        Assert.True(await Until(() => File.ReadAllText(_log).EndsWith($":\t{allowed.Max}\n", StringComparison.Ordinal)));
+        await Eventually.HoldsAsync(() => File.ReadAllText(_log).EndsWith($":\t{allowed.Max}\n", StringComparison.Ordinal), "it runs there alone");
         await _supervisor.StopAsync(child, TimeSpan.FromSeconds(2));
     }
 
@@ -94,16 +94,6 @@ public sealed class SupervisorTests : IDisposable
         Assert.Equal(new Placement("5", "5"), Placement.TryParse("saving", allowed));
         Assert.Equal(Placement.Spread, Placement.TryParse("spread", allowed));
         Assert.All(["", "0-", "-1", "2-1", "0-3", "1,,2", "0x1", "1024", "all"], text => Assert.Null(Placement.TryParse(text, allowed)));
-    }
-
-    private static async Task<bool> Until(Func<bool> condition)
-    {
-        for (int i = 0; i < 2500 && !condition(); i++)
-        {
-            await Task.Delay(2);
-        }
-
-        return condition();
     }
 
     private Supervised Keep(string script) =>

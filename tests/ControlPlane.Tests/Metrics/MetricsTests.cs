@@ -71,7 +71,7 @@ public sealed partial class MetricsTests
             new Google.Protobuf.WellKnownTypes.Empty(), new Metadata { { "traceparent", $"00-{Trace}-b7ad6b7169203331-01" } });
 
         // ResourceMetrics (1) . ScopeMetrics (2) . Metric (2) { name 1, unit 3, gauge 5, sum 7 { data_points 1 { attributes 7, as_int 6 }, aggregation_temporality 2, is_monotonic 3 } }.
-        Fields metric = await UntilAsync(() => receiver.Metrics.SelectMany(all => all.Messages(1)).SelectMany(all => all.Messages(2)).SelectMany(all => all.Messages(2))
+        Fields metric = await receiver.UntilAsync(() => receiver.Metrics.SelectMany(all => all.Messages(1)).SelectMany(all => all.Messages(2)).SelectMany(all => all.Messages(2))
             .FirstOrDefault(one => one.Text(1) == "netkernel.guest.sent" && one.Messages(7).Any(sum => sum.Messages(1).Any(point => point.Number(6) == 5000))));
         Assert.Equal("By", metric.Text(3));
         Fields sum = metric.Messages(7).Single();
@@ -82,7 +82,7 @@ public sealed partial class MetricsTests
         Assert.Equal("netkernel", first.Messages(1).First().Messages(1).First().Attributes(1)["service.name"]);
 
         // ResourceSpans (1) . ScopeSpans (2) . Span (2) { trace_id 1, name 5, kind 6 }; the call that was made is a part of its caller's trace.
-        Fields span = await UntilAsync(() => receiver.Traces.SelectMany(all => all.Messages(1)).SelectMany(all => all.Messages(2)).SelectMany(all => all.Messages(2))
+        Fields span = await receiver.UntilAsync(() => receiver.Traces.SelectMany(all => all.Messages(1)).SelectMany(all => all.Messages(2)).SelectMany(all => all.Messages(2))
             .FirstOrDefault(one => one.Text(5) == "netkernel.v1.PlatformService/GetStatus" && Convert.ToHexStringLower(one.Bytes(1)) == Trace));
         Assert.Equal(2ul, span.Number(6)); // SERVER
     }
@@ -128,22 +128,6 @@ public sealed partial class MetricsTests
         await parser.WaitForExitAsync();
         Assert.True(parser.ExitCode == 0, $"Prometheus does not read this (or python3-prometheus-client is missing: ./nk deps):\n{page}");
         return JsonDocument.Parse(text).RootElement.EnumerateArray().ToDictionary(family => family.GetProperty("name").GetString()!);
-    }
-
-    private static async Task<T> UntilAsync<T>(Func<T?> find)
-        where T : class
-    {
-        for (int i = 0; i < 1000; i++)
-        {
-            if (find() is { } found)
-            {
-                return found;
-            }
-
-            await Task.Delay(20);
-        }
-
-        throw new TimeoutException("it does not arrive");
     }
 
     private static int FreePort()

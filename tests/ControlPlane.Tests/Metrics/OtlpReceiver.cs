@@ -23,6 +23,23 @@ internal sealed class OtlpReceiver : IAsyncDisposable
 
     public Uri Address { get; private set; } = null!;
 
+    private readonly SemaphoreSlim _arrived = new(0);
+
+    /// <summary>Looks after each arrival until there is what is looked for.</summary>
+    public async Task<T> UntilAsync<T>(Func<T?> find)
+        where T : class
+    {
+        while (true)
+        {
+            if (find() is { } found)
+            {
+                return found;
+            }
+
+            Assert.True(await _arrived.WaitAsync(Eventually.Deadline), "it does not arrive");
+        }
+    }
+
     public static async Task<OtlpReceiver> StartAsync(bool grpc)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
@@ -30,8 +47,8 @@ internal sealed class OtlpReceiver : IAsyncDisposable
         WebApplication app = builder.Build();
         var receiver = new OtlpReceiver(app);
         const string Service = "/opentelemetry.proto.collector.";
-        app.MapPost(grpc ? Service + "metrics.v1.MetricsService/Export" : "/v1/metrics", (Delegate)(Func<HttpContext, Task>)(http => TakeAsync(http, receiver.Metrics, grpc)));
-        app.MapPost(grpc ? Service + "trace.v1.TraceService/Export" : "/v1/traces", (Delegate)(Func<HttpContext, Task>)(http => TakeAsync(http, receiver.Traces, grpc)));
+        app.MapPost(grpc ? Service + "metrics.v1.MetricsService/Export" : "/v1/metrics", (Delegate)(Func<HttpContext, Task>)(http => receiver.TakeAsync(http, receiver.Metrics, grpc)));
+        app.MapPost(grpc ? Service + "trace.v1.TraceService/Export" : "/v1/traces", (Delegate)(Func<HttpContext, Task>)(http => receiver.TakeAsync(http, receiver.Traces, grpc)));
         await app.StartAsync();
         receiver.Address = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single());
         return receiver;
@@ -43,7 +60,7 @@ internal sealed class OtlpReceiver : IAsyncDisposable
         await _app.DisposeAsync();
     }
 
-    private static async Task TakeAsync(HttpContext http, ConcurrentQueue<Fields> to, bool grpc)
+    private async Task TakeAsync(HttpContext http, ConcurrentQueue<Fields> to, bool grpc)
     {
         using var body = new MemoryStream();
         await http.Request.Body.CopyToAsync(body);
@@ -60,5 +77,6 @@ internal sealed class OtlpReceiver : IAsyncDisposable
         }
 
         to.Enqueue(new Fields(bytes));
+        _ = _arrived.Release();
     }
 }

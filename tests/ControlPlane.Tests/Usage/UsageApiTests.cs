@@ -82,19 +82,9 @@ public sealed class UsageApiTests
         return [.. points];
     }
 
-    // nkd looks at most once a second.
-    private static async Task<UsagePoint[]> UntilAsync(UsageService.UsageServiceClient usage, QueryUsageRequest request, Func<UsagePoint[], bool> enough)
-    {
-        UsagePoint[] points = [];
-        for (int i = 0; i < 200 && !enough(points); i++)
-        {
-            points = await QueryAsync(usage, request);
-            await Task.Delay(50);
-        }
-
-        Assert.True(enough(points), string.Join('\n', points.AsEnumerable()));
-        return points;
-    }
+    // nkd looks at most once a second, and tells nobody.
+    private static Task<UsagePoint[]> UntilAsync(UsageService.UsageServiceClient usage, QueryUsageRequest request, Func<UsagePoint[], bool> enough) => Eventually.FindAsync(
+        async () => await QueryAsync(usage, request) is { } points && enough(points) ? points : null, "the history has it");
 
     private static async Task RefusedAsync(UsageService.UsageServiceClient usage, QueryUsageRequest request, StatusCode code) =>
         Assert.Equal(code, (await Assert.ThrowsAsync<RpcException>(() => QueryAsync(usage, request))).StatusCode);
