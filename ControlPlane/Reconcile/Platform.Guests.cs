@@ -73,7 +73,7 @@ internal sealed partial class Platform
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
             engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses, SharedMemoryOf(guest));
             guest.IsMade = true;
-            guest.Uses = ImmutableDictionary<uint, long>.Empty.Add(nsm.Id, GuestRecord.Wanted);
+            guest.Uses = ImmutableDictionary<uint, bool>.Empty.Add(nsm.Id, true);
             guest.RulesTold = "";
             if (guest.Declared.Limits is not null)
             {

@@ -6,27 +6,22 @@ using NetKernel.ControlPlane.Services;
 namespace NetKernel.ControlPlane.Reconcile;
 
 /// <summary>
-/// Which NSMs serve which guests, brought into force while these run (docs/adr/0010): the new NSM first, then the rules, then, when listeners are there, what arrives; the old one is left
-/// when nothing of the guest is there any more, or time is up. Called under the registry's lock.
+/// Which NSMs serve which guests, brought into force while these run (docs/adr/0010): the new NSM first, then the rules, then, when listeners are there, what arrives.
+/// Called under the registry's lock.
 /// </summary>
 internal sealed partial class Platform
 {
-    private static readonly TimeSpan LeaveEvery = TimeSpan.FromMilliseconds(250), MoveTime = TimeSpan.FromSeconds(2);
-
-    /// <summary>
-    /// Milliseconds that an NSM is not left after a move, even with nothing there: handshakes that began there end there, and are accepted there, also when a segment is lost.
-    /// </summary>
-    private const long LeastStay = 3000;
+    private static readonly TimeSpan MoveTime = TimeSpan.FromSeconds(2);
 
     /// <summary>Guests can move while programs run in them.</summary>
-    public bool CanMove => network.GuestsHaveAddresses;
+    public bool CanMove => network.OneNsmBecause is null;
 
-    /// <summary>After any change of policies or NSMs: every guest is served as is declared now. What one has to leave may last as long as said.</summary>
-    public void PlaceGuests(uint drainSeconds = 0)
+    /// <summary>After any change of policies or NSMs: every guest is served as is declared now.</summary>
+    public void PlaceGuests()
     {
         foreach (GuestRecord guest in registry.Now.Guests.Values)
         {
-            PlaceGuest(guest, drainSeconds);
+            PlaceGuest(guest);
         }
     }
 
@@ -43,15 +38,15 @@ internal sealed partial class Platform
     }
 
     /// <summary>Makes a guest be served as is declared; what cannot be is noted at the guest, and tried again.</summary>
-    public void PlaceGuest(GuestRecord guest, uint drainSeconds = 0)
+    public void PlaceGuest(GuestRecord guest)
     {
         if (_engine is { } engine)
         {
-            PlaceGuest(guest, engine, drainSeconds);
+            PlaceGuest(guest, engine);
         }
     }
 
-    private void PlaceGuest(GuestRecord guest, EngineClient engine, uint drainSeconds = 0)
+    private void PlaceGuest(GuestRecord guest, EngineClient engine)
     {
         if (!CanMove || guest.DetachReason is not null || guest.Problem is not null || !guest.IsMade)
         {
@@ -60,8 +55,8 @@ internal sealed partial class Platform
 
         FlowTable table = FlowTable.For(guest.Declared, registry.Now);
         bool plain = table.IsPlain(guest.Nsm) && guest.RulesTold.Length == 0;
-        bool asIs = (plain || guest.RulesTold == table.Signature) && guest.Uses.Count(use => use.Value == GuestRecord.Wanted) == table.Nsms.Count
-            && table.Nsms.All(nsm => guest.Uses.GetValueOrDefault(nsm.Id, -1) == GuestRecord.Wanted);
+        bool asIs = (plain || guest.RulesTold == table.Signature) && guest.Uses.Count(use => use.Value) == table.Nsms.Count
+            && table.Nsms.All(nsm => guest.Uses.GetValueOrDefault(nsm.Id));
         if (asIs && guest.RuleProblem == table.Problem)
         {
             return;
@@ -69,7 +64,7 @@ internal sealed partial class Platform
 
         try
         {
-            Place(guest, engine, table, drainSeconds);
+            Place(guest, engine, table);
             guest.RuleProblem = table.Problem;
         }
         catch (Exception e) when (e is EngineException or InvalidOperationException)
@@ -81,7 +76,7 @@ internal sealed partial class Platform
         Tell(Registry.GuestKind, guest.Name);
     }
 
-    private void Place(GuestRecord guest, EngineClient engine, FlowTable table, uint drainSeconds)
+    private void Place(GuestRecord guest, EngineClient engine, FlowTable table)
     {
         NsmRecord? before = guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().FirstOrDefault();
         network.PrepareMove();
@@ -93,13 +88,12 @@ internal sealed partial class Platform
                 engine.UseNsm(guest.Id, nsm.Id);
             }
 
-            guest.Uses = guest.Uses.SetItem(nsm.Id, GuestRecord.Wanted);
+            guest.Uses = guest.Uses.SetItem(nsm.Id, true);
         }
 
-        foreach (uint left in guest.Uses.Where(use => use.Value == GuestRecord.Wanted && table.Nsms.All(nsm => nsm.Id != use.Key)).Select(use => use.Key).ToArray())
+        foreach (uint left in guest.Uses.Where(use => use.Value && table.Nsms.All(nsm => nsm.Id != use.Key)).Select(use => use.Key).ToArray())
         {
-            long until = drainSeconds == 0 ? registry.Now.NsmOf(left)?.DrainedBy ?? 0 : Environment.TickCount64 + (drainSeconds * 1000L);
-            guest.Uses = guest.Uses.SetItem(left, Math.Max(1, until));
+            guest.Uses = guest.Uses.SetItem(left, false);
             guest.MovedAt = Environment.TickCount64;
         }
 
@@ -150,7 +144,7 @@ internal sealed partial class Platform
         guest.RulesTold = "?"; // what a nkd before has told is not known
         for (uint at = 0; engine.NextUse(guest.Id, at) is { } use; at = use.Nsm)
         {
-            guest.Uses = guest.Uses.SetItem(use.Nsm, GuestRecord.Wanted);
+            guest.Uses = guest.Uses.SetItem(use.Nsm, true);
         }
 
         // One NSM, as declared, without policies: whoever made it so told no rules, or these.
@@ -181,140 +175,9 @@ internal sealed partial class Platform
         }
     }
 
-    /// <summary>Leaves NSMs where nothing is left, or time is up; stops those that are drained.</summary>
-    private async Task LookAtLeavingAsync()
-    {
-        using var timer = new PeriodicTimer(LeaveEvery);
-        try
-        {
-            while (await timer.WaitForNextTickAsync(_ending.Token))
-            {
-                Snapshot now = registry.Now;
-                bool leaving = now.Guests.Values.Any(guest => guest.Uses.Values.Any(until => until != GuestRecord.Wanted));
-                if (!leaving && !now.Nsms.Values.Any(nsm => nsm.Declared.Drained && ProcessOf(nsm) is not null))
-                {
-                    continue;
-                }
-
-                await registry.Changes.WaitAsync(_ending.Token);
-                try
-                {
-                    if (_engine is { } engine)
-                    {
-                        await LeaveDoneAsync(engine);
-                    }
-                }
-                catch (EngineException e)
-                {
-                    LogNotPlaced("all", e.Message); // it is ending, or another look will tell
-                }
-                finally
-                {
-                    registry.Changes.Release();
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The end.
-        }
-    }
-
-    private async Task LeaveDoneAsync(EngineClient engine)
-    {
-        Snapshot now = registry.Now;
-        var left = new Dictionary<uint, long>();
-        foreach (GuestRecord guest in now.Guests.Values)
-        {
-            foreach ((uint id, long until) in guest.Uses.Where(use => use.Value != GuestRecord.Wanted))
-            {
-                AttachMessage? use = engine.NextUse(guest.Id, id - 1);
-                uint count = use is { } there && there.Nsm == id ? there.Slot : 0;
-                bool quiet = count == 0 && Environment.TickCount64 - guest.MovedAt >= LeastStay;
-                if (quiet || Environment.TickCount64 >= until)
-                {
-                    Leave(engine, guest, id);
-                }
-                else
-                {
-                    left[id] = left.GetValueOrDefault(id) + count;
-                }
-            }
-        }
-
-        foreach (NsmRecord nsm in now.Nsms.Values.Where(nsm => nsm.Declared.Drained))
-        {
-            long count = left.GetValueOrDefault(nsm.Id);
-            if (count != nsm.ConnectionsLeft)
-            {
-                nsm.ConnectionsLeft = count;
-                Tell(Registry.NsmKind, nsm.Name);
-            }
-
-            if (ProcessOf(nsm) is not null && !now.Guests.Values.Any(guest => guest.Uses.ContainsKey(nsm.Id)))
-            {
-                await StopNsmAsync(nsm);
-                nsm.Ready = false;
-                nsm.Reason = "drained";
-                LogDrained(nsm.Name);
-                Tell(Registry.NsmKind, nsm.Name);
-            }
-        }
-    }
-
-    private void Leave(EngineClient engine, GuestRecord guest, uint id)
-    {
-        NsmRecord? nsm = registry.Now.NsmOf(id);
-        try
-        {
-            engine.LeaveNsm(guest.Id, id);
-        }
-        catch (EngineException e) when (e.Errno == Channel.Host.Libc.ENOENT)
-        {
-            // It has left already.
-        }
-
-        guest.Uses = guest.Uses.Remove(id);
-        if (nsm is not null)
-        {
-            guest.MovedAt = Environment.TickCount64;
-            network.Unserve(guest, nsm, guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().FirstOrDefault());
-        }
-
-        LogLeft(guest.Name, nsm?.Name ?? Text(id));
-        Tell(Registry.GuestKind, guest.Name);
-    }
-
-    /// <summary>All guests leave an NSM that goes.</summary>
-    private void LeaveAll(NsmRecord nsm)
-    {
-        if (_engine is not { } engine)
-        {
-            return;
-        }
-
-        foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Uses.ContainsKey(nsm.Id)))
-        {
-            try
-            {
-                Leave(engine, guest, nsm.Id);
-            }
-            catch (EngineException e)
-            {
-                LogNotPlaced(guest.Name, e.Message);
-            }
-        }
-    }
-
     [LoggerMessage(Level = LogLevel.Information, Message = "guest {Guest} is served by {Nsms}")]
     private partial void LogPlaced(string guest, string nsms);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "guest {Guest} cannot be served as declared: {Why}")]
     private partial void LogNotPlaced(string guest, string why);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "guest {Guest} has left NSM {Nsm}")]
-    private partial void LogLeft(string guest, string nsm);
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "NSM {Nsm} is drained")]
-    private partial void LogDrained(string nsm);
 }

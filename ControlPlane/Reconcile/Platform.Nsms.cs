@@ -71,7 +71,6 @@ internal sealed partial class Platform
     /// <summary>Starts an NSM again that was drained, if it was stopped.</summary>
     public void Undrain(NsmRecord nsm)
     {
-        nsm.DrainedBy = GuestRecord.Unlimited;
         nsm.ConnectionsLeft = 0;
         if (ProcessOf(nsm) is null)
         {

@@ -174,7 +174,7 @@ internal sealed partial class Platform(
             while (await timer.WaitForNextTickAsync(_ending.Token))
             {
                 unanswered = CheckEngine(unanswered);
-                if (!registry.Now.Guests.Values.Any(guest => guest.Problem is not null || guest.RuleProblem is not null || guest.LimitProblem is not null) || !EngineUp)
+                if (_tenantProblems.IsEmpty && !registry.Now.Guests.Values.Any(guest => guest.Problem is not null || guest.RuleProblem is not null || guest.LimitProblem is not null))
                 {
                     continue;
                 }
@@ -182,16 +182,17 @@ internal sealed partial class Platform(
                 await registry.Changes.WaitAsync(_ending.Token);
                 try
                 {
+                    if (_engine is not { } engine)
+                    {
+                        continue;
+                    }
+
                     foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Problem is not null))
                     {
                         TryMakeGuest(guest);
                     }
 
-                    foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.LimitProblem is not null))
-                    {
-                        SetLimits(guest);
-                    }
-
+                    SetLimitsAgain(engine);
                     PlaceGuests();
                 }
                 finally

@@ -68,7 +68,7 @@ internal static class LimitRules
         if (sum > most)
         {
             throw new ServiceException(
-                FailureCode.ResourceExhausted, $"tenant {tenant.Name} may have {most} bytes of pools, and {sum} are asked for",
+                FailureCode.ResourceExhausted, $"tenant {tenant.Name} may have {most} bytes of pools, and {sum} are asked for: `nk tenant update {tenant.Name} --limit-pool BYTES` gives it more, `--limit-pool` of guests shares it out",
                 another is null ? "tenant.limits.pool_bytes" : "guest.limits.pool_bytes", "tenant/" + tenant.Name);
         }
     }

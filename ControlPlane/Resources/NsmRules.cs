@@ -90,6 +90,7 @@ internal static class NsmRules
             MemoryBytes = wanted.MemoryBytes,
             Labels = { wanted.Labels },
             Drained = wanted.Drained,
+            DrainBy = wanted.Drained ? before?.DrainBy : null,
             CreateTime = before?.CreateTime ?? Timestamp.FromDateTime(DateTime.UtcNow),
         };
     }

@@ -69,8 +69,8 @@ internal static class PolicyRules
 
     /// <summary>What of a policy is not in force.</summary>
     public static string Problem(Policy policy, Snapshot now, INetwork network) =>
-        IsForFlows(policy.Match) && !network.GuestsHaveAddresses
-            ? $"not in force: in {network.Mode} mode all connections of a guest go to one NSM, so destination, port and protocol decide nothing"
+        IsForFlows(policy.Match) && network.OneNsmBecause is { } why
+            ? $"not in force: {why} all connections of a guest go to one NSM, so destination, port and protocol decide nothing"
         : policy.Nsms.FirstOrDefault(nsm => !now.Nsms.ContainsKey(nsm)) is { } missing ? $"there is no NSM {missing}"
         : "";
 }

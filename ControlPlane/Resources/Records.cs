@@ -39,10 +39,8 @@ internal sealed class GuestRecord(Guest declared)
     /// <summary>Why it could not be made; null when it is there.</summary>
     public string? Problem { get; set; }
 
-    /// <summary>
-    /// Ids of the NSMs that serve it, in CoreEngine and the network: <see cref="Wanted"/>, or until when connections may stay there (Environment.TickCount64). Replaced, not changed.
-    /// </summary>
-    public ImmutableDictionary<uint, long> Uses { get; set; } = ImmutableDictionary<uint, long>.Empty;
+    /// <summary>Ids of the NSMs that serve it, in CoreEngine and the network, and whether they are to; false: it leaves that one. Replaced, not changed.</summary>
+    public ImmutableDictionary<uint, bool> Uses { get; set; } = ImmutableDictionary<uint, bool>.Empty;
 
     /// <summary>CoreEngine has it.</summary>
     public bool IsMade { get; set; }
@@ -58,12 +56,6 @@ internal sealed class GuestRecord(Guest declared)
 
     /// <summary>What of its limits is not in force; null: all is.</summary>
     public string? LimitProblem { get; set; }
-
-    /// <summary>In <see cref="Uses"/>: for as long as it is declared.</summary>
-    public const long Wanted = 0;
-
-    /// <summary>In <see cref="Uses"/>: for as long as connections last.</summary>
-    public const long Unlimited = long.MaxValue;
 }
 
 /// <summary>An NSM: what is declared, and what nkd has found out about it.</summary>
@@ -91,9 +83,6 @@ internal sealed class NsmRecord(Nsm declared)
 
     /// <summary>Drained: connections of guests that it still has.</summary>
     public long ConnectionsLeft { get; set; }
-
-    /// <summary>Drained: until when they may last (Environment.TickCount64).</summary>
-    public long DrainedBy { get; set; } = GuestRecord.Unlimited;
 
     /// <summary>Looks in a row at which it had not turned since the one before.</summary>
     public uint Missed { get; set; }

@@ -55,12 +55,7 @@ internal static class Masks
             FieldDescriptor field = before.Descriptor.FindFieldByName(path);
             if (field.IsMap)
             {
-                var target = (System.Collections.IDictionary)field.Accessor.GetValue(merged);
-                target.Clear();
-                foreach (System.Collections.DictionaryEntry entry in (System.Collections.IDictionary)field.Accessor.GetValue(wanted))
-                {
-                    target.Add(entry.Key, entry.Value);
-                }
+                ReplaceMap(field, wanted, merged);
             }
             else if (field.FieldType == FieldType.Message && !field.IsRepeated)
             {
@@ -82,11 +77,54 @@ internal static class Masks
 
         foreach (string path in applied.Paths.Where(path => path.Contains('.')))
         {
-            new FieldMask { Paths = { path } }.Merge(wanted, merged, Replace);
+            if (!TryReplaceMapBelow(path.Split('.'), wanted, merged))
+            {
+                new FieldMask { Paths = { path } }.Merge(wanted, merged, Replace);
+            }
         }
 
         return merged;
     }
+
+    // A map within messages, as match.labels; messages on the way are made where there are none.
+    private static bool TryReplaceMapBelow(string[] parts, IMessage wanted, IMessage merged)
+    {
+        IMessage? from = wanted;
+        IMessage to = merged;
+        foreach (string part in parts[..^1])
+        {
+            FieldDescriptor within = to.Descriptor.FindFieldByName(part);
+            from = from is null ? null : (IMessage?)within.Accessor.GetValue(from);
+            if (within.Accessor.GetValue(to) is not IMessage next)
+            {
+                next = within.MessageType.Parser.ParseFrom(ByteString.Empty);
+                within.Accessor.SetValue(to, next);
+            }
+
+            to = next;
+        }
+
+        FieldDescriptor field = to.Descriptor.FindFieldByName(parts[^1]);
+        if (field.IsMap)
+        {
+            ReplaceMap(field, from, to);
+        }
+
+        return field.IsMap;
+    }
+
+    private static void ReplaceMap(FieldDescriptor field, IMessage? from, IMessage to)
+    {
+        var target = (System.Collections.IDictionary)field.Accessor.GetValue(to);
+        target.Clear();
+        foreach (System.Collections.DictionaryEntry entry in from is null ? new Dictionary<string, string>() : (System.Collections.IDictionary)field.Accessor.GetValue(from))
+        {
+            target.Add(entry.Key, entry.Value);
+        }
+    }
+
+    /// <summary>Whether an update is about a field: the mask names it, or there is none and the field is set.</summary>
+    public static bool Names(string field, FieldMask? mask, bool isSet) => mask is { Paths.Count: > 0 } ? mask.Paths.Contains(field) : isSet;
 
     /// <summary>Fails when the client has seen another version than the one there is.</summary>
     public static void CheckVersion(string about, long wanted, long current)

@@ -38,13 +38,13 @@ internal sealed class PlatformRpc(StatService stats, Ending ending, IHostApplica
 }
 
 /// <summary>netkernel.v1.ConnectionService.</summary>
-internal sealed class ConnectionRpc(StatService stats) : ConnectionService.ConnectionServiceBase
+internal sealed class ConnectionRpc(ConnectionTable table) : ConnectionService.ConnectionServiceBase
 {
     private const int Batch = 1000;
 
     public override async Task ListConnections(ListConnectionsRequest request, IServerStreamWriter<ListConnectionsResponse> responseStream, ServerCallContext context)
     {
-        foreach (Connection[] batch in stats.Connections(request, AuditLog.Caller).Chunk(Batch))
+        foreach (Connection[] batch in table.Read(request, AuditLog.Caller).Chunk(Batch))
         {
             await responseStream.WriteAsync(new ListConnectionsResponse { Connections = { batch } });
         }

@@ -79,18 +79,10 @@ internal sealed class NsmRpc(Services.NsmService nsms, Registry registry, StatSe
         return new Empty();
     }
 
-    // A tenant sees that there is an NSM, and its state, but not what others do with it.
     private Nsm Shown(NsmRecord nsm)
     {
-        bool all = AuditLog.Caller.IsOperator;
-        Nsm shown = nsms.Describe(nsm, all ? stats.CountersOfNsm(nsm.Id) : default);
-        shown.CpuCores = all ? stats.CoresOf(nsm.Name) : 0;
-        if (!all)
-        {
-            shown.Guests = registry.Now.GuestsOf(nsm.Name).Count(guest => AuditLog.Caller.Sees(guest.Declared.Tenant));
-            shown.Pid = 0;
-        }
-
+        Nsm shown = nsms.DescribeFor(nsm, AuditLog.Caller);
+        shown.CpuCores = AuditLog.Caller.IsOperator ? stats.CoresOf(nsm.Name) : 0;
         return shown;
     }
 }

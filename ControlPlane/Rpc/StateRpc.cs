@@ -146,7 +146,7 @@ internal sealed class StateRpc(
                 e.Guest = guests.Describe(record, stats.CountersOf(guest.Id), processes: false);
                 return caller.Sees(guest.Tenant);
             case Nsm nsm:
-                e.Nsm = nsms.Describe(registry.Now.Nsms.GetValueOrDefault(nsm.Name) ?? new NsmRecord(nsm), caller.IsOperator ? stats.CountersOfNsm(nsm.Id) : default);
+                e.Nsm = nsms.DescribeFor(registry.Now.Nsms.GetValueOrDefault(nsm.Name) ?? new NsmRecord(nsm), caller);
                 return true;
             case Tenant tenant:
                 e.Tenant = tenants.Describe(tenant);

@@ -21,6 +21,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
 
     public async Task<Guest> CreateAsync(Guest wanted, bool validateOnly, bool allowExisting, Caller caller)
     {
+        AuditLog.About("guest", wanted.Name, caller.Tenant ?? (wanted.Tenant.Length > 0 ? wanted.Tenant : Registry.DefaultTenant)); // of a refused one, too
         if (!caller.Sees(wanted.Tenant) && wanted.Tenant.Length > 0)
         {
             throw new ServiceException(FailureCode.PermissionDenied, $"guests of tenant {wanted.Tenant} are not yours to make", "guest.tenant");
@@ -78,9 +79,18 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             GuestRules.CheckMutable(after);
             LimitRules.CheckPoolStays(before, after);
             MayShare(after, before, caller);
-            if (after.Nsm != before.Nsm)
+            if (request.DrainSeconds > 0 && !Masks.Names("nsm", request.UpdateMask, request.Guest.Nsm.Length > 0))
+            {
+                throw ServiceException.Invalid("drain_seconds", "a time for connections that are left (--timeout) goes with an NSM to move to (--nsm)");
+            }
+
+            if (after.Nsm != before.Nsm || request.DrainSeconds > 0)
             {
                 caller.MustBeOperator("moving a guest to another NSM");
+            }
+
+            if (after.Nsm != before.Nsm)
+            {
                 if (GuestRules.NsmNamed(after.Nsm, registry.Now).Declared.Drained)
                 {
                     throw new ServiceException(
@@ -90,7 +100,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
                 after.FollowPolicy = false;
                 if (!platform.CanMove)
                 {
-                    CheckIdle(record, $"in {platform.Network.Mode} mode moving it to another NSM ends its sockets");
+                    CheckIdle(record, $"{platform.Network.OneNsmBecause} a guest has one NSM, so that moving it ends its sockets");
                 }
             }
 
@@ -138,7 +148,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
     }
 
     /// <summary>Declares a changed guest and brings it into force. Call under the lock, with everything checked.</summary>
-    public async Task ChangeAsync(GuestRecord record, Guest after, uint drainSeconds)
+    private async Task ChangeAsync(GuestRecord record, Guest after, uint drainSeconds)
     {
         Guest before = record.Declared;
         bool moves = after.Nsm != before.Nsm;
@@ -146,13 +156,17 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         {
             platform.UnmakeGuest(record);
         }
+        else if (moves || drainSeconds > 0)
+        {
+            platform.SetLeaveBy(record, after, drainSeconds);
+        }
 
         await registry.CommitAsync(new Declaration(Registry.GuestKind, after.Name, after));
-        InForce(record, before, moves, drainSeconds);
+        InForce(record, before, moves);
     }
 
     /// <summary>Brings a change that is declared into force.</summary>
-    public void InForce(GuestRecord record, Guest before, bool moves, uint drainSeconds = 0)
+    public void InForce(GuestRecord record, Guest before, bool moves)
     {
         if (moves && !platform.CanMove)
         {
@@ -160,7 +174,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         }
         else
         {
-            platform.PlaceGuest(record, drainSeconds);
+            platform.PlaceGuest(record);
 
             if (!Equals(before.Dns, record.Declared.Dns))
             {

@@ -1,3 +1,4 @@
+using Google.Protobuf.WellKnownTypes;
 using NetKernel.Api.V1;
 using NetKernel.ControlPlane.Access;
 using NetKernel.ControlPlane.Reconcile;
@@ -95,6 +96,16 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
             Nsm before = record.Declared;
             Masks.CheckVersion("nsm/" + before.Name, request.Nsm!.ResourceVersion, before.ResourceVersion);
             Nsm after = NsmRules.New(Masks.Merge("nsm", before, request.Nsm, request.UpdateMask, Changeable), before, registry.Now, platform.ProgramOf);
+            bool drains = after.Drained && Masks.Names("drained", request.UpdateMask, request.Nsm.Drained);
+            if (drains)
+            {
+                after.DrainBy = request.DrainSeconds == 0 ? null : Timestamp.FromDateTime(DateTime.UtcNow.AddSeconds(request.DrainSeconds));
+            }
+            else if (request.DrainSeconds > 0)
+            {
+                throw ServiceException.Invalid("drain_seconds", "a time for connections that are left goes with drained");
+            }
+
             restarts = NsmRules.NeedsRestart(before, after);
             if (restarts && !request.AllowRestart)
             {
@@ -104,19 +115,18 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
                     about: "nsm/" + before.Name);
             }
 
+            if (after.Drained && !before.Drained && !platform.CanMove)
+            {
+                throw CannotDrain(before.Name);
+            }
+
             if (request.ValidateOnly)
             {
                 return Describe(new NsmRecord(after), default);
             }
 
-            if (after.Drained && !before.Drained && !platform.CanMove)
-            {
-                throw new ServiceException(
-                    FailureCode.FailedPrecondition, $"in {platform.Network.Mode} mode guests cannot leave their NSM while programs run in them", "nsm.drained", "nsm/" + before.Name);
-            }
-
             await registry.CommitAsync(new Declaration(Registry.NsmKind, after.Name, after));
-            await InForceAsync(record, before, restarts && !after.Drained, request.DrainSeconds);
+            await InForceAsync(record, before, restarts && !after.Drained);
             restarts |= before.Drained && !after.Drained;
             restarts &= !after.Drained;
         }
@@ -130,17 +140,20 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
             : throw new ServiceException(FailureCode.Unavailable, $"NSM {record.Name} does not start again: see {platform.LogOf("nsm-" + record.Name)}", about: "nsm/" + record.Name);
     }
 
+    /// <summary>Draining is refused where guests cannot leave their NSM, with what can be done instead.</summary>
+    public ServiceException CannotDrain(string name) => new(
+        FailureCode.FailedPrecondition,
+        $"{platform.Network.OneNsmBecause} a guest has one NSM, and cannot leave {name} while programs run in it: end the programs, then `nk guest update GUEST --nsm OTHER` for each guest and "
+        + $"`nk nsm delete {name}`; in bridge mode (root, Linux 6.6 or later) running guests move",
+        "nsm.drained", "nsm/" + name);
+
     /// <summary>Brings a change that is declared into force. Call under the lock.</summary>
-    public async Task InForceAsync(NsmRecord record, Nsm before, bool restarts, uint drainSeconds = 0)
+    public async Task InForceAsync(NsmRecord record, Nsm before, bool restarts)
     {
         platform.ChangeQuotas(record);
         if (record.Declared.Drained != before.Drained)
         {
-            if (record.Declared.Drained)
-            {
-                record.DrainedBy = drainSeconds == 0 ? GuestRecord.Unlimited : Environment.TickCount64 + (drainSeconds * 1000L);
-            }
-            else
+            if (!record.Declared.Drained)
             {
                 platform.Undrain(record);
             }
@@ -197,6 +210,21 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         return nsm.Ready;
     }
 
+    /// <summary>An NSM as a caller may see it: a tenant sees that there is one, and its state, but not what others do with it.</summary>
+    public Nsm DescribeFor(NsmRecord nsm, Caller caller)
+    {
+        Nsm shown = Describe(nsm, caller.IsOperator ? stats.CountersOfNsm(nsm.Id) : default);
+        if (!caller.IsOperator)
+        {
+            shown.Guests = registry.Now.GuestsOf(nsm.Name).Count(guest => caller.Sees(guest.Declared.Tenant));
+            shown.Pid = 0;
+            shown.ConnectionsLeft = 0;
+            shown.Reason = nsm.Declared.Drained ? "" : shown.Reason;
+        }
+
+        return shown;
+    }
+
     public Nsm Describe(NsmRecord nsm, NsmCounters counters)
     {
         Nsm shown = nsm.Declared.Clone();
@@ -214,7 +242,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
             shown.ConnectionsLeft = nsm.ConnectionsLeft;
         }
 
-        shown.Reason = nsm.Declared.Drained ? (process is null ? "" : $"{nsm.ConnectionsLeft} connections left")
+        shown.Reason = nsm.Declared.Drained ? (process is null ? "" : Left(nsm))
             : shown.State == NsmState.Stuck ? "its loop does not turn; it is started again soon" : shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
         shown.Pid = process?.Pid ?? 0;
         shown.Restarts = process?.Restarts ?? 0;
@@ -227,4 +255,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         shown.Nqes = counters.NqesToNsm + counters.NqesFromNsm;
         return shown;
     }
+
+    private static string Left(NsmRecord nsm) => nsm.Declared.DrainBy is not { } by ? $"{nsm.ConnectionsLeft} connections left"
+        : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{nsm.ConnectionsLeft} connections left, reset at {by.ToDateTime():yyyy-MM-ddTHH:mm:ss}Z");
 }

@@ -111,6 +111,11 @@ internal sealed class TenantService(Platform platform, Registry registry, StatSe
             platform.SetLimits(after ?? before!, after?.Limits);
         }
 
+        if (after is null)
+        {
+            platform.ForgetLimits(before!);
+        }
+
         if (after is not null && before is not null && (before.SharedMemory != after.SharedMemory || before.SharedMemoryAcross != after.SharedMemoryAcross))
         {
             foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Declared.Tenant == after.Name))
@@ -125,6 +130,7 @@ internal sealed class TenantService(Platform platform, Registry registry, StatSe
     public Tenant Describe(Tenant tenant, GuestCounters[] counters)
     {
         Tenant shown = tenant.Clone();
+        shown.Problem = platform.LimitProblemOf(tenant) ?? "";
         foreach (GuestRecord guest in registry.Now.Guests.Values.Where(guest => guest.Declared.Tenant == tenant.Name))
         {
             GuestCounters of = guest.Id < counters.Length ? counters[guest.Id] : default;

@@ -86,17 +86,34 @@ public sealed class GuestApiTests : NkdOverItsSocket
     }
 
     [Fact]
+    public async Task Conditions_of_a_policy_change_one_by_one()
+    {
+        _ = await Policies.CreatePolicyAsync(new CreatePolicyRequest
+        {
+            Policy = new Policy { Name = "web", Nsms = { "kernel0" }, Match = new PolicyMatch { Guest = "a", Port = 80, Labels = { ["tier"] = "web" } } },
+        });
+        Policy changed = await Change(new PolicyMatch { Labels = { ["zone"] = "1" } }, "match.labels", "match.port");
+        Assert.Equal(new PolicyMatch { Guest = "a", Labels = { ["zone"] = "1" } }, changed.Match);
+        changed = await Change(null, "match.labels", "match.guest");
+        Assert.Equal(new PolicyMatch(), changed.Match);
+
+        async Task<Policy> Change(PolicyMatch? match, params string[] paths) =>
+            await Policies.UpdatePolicyAsync(new UpdatePolicyRequest { Policy = new Policy { Name = "web", Match = match }, UpdateMask = new FieldMask { Paths = { paths } } });
+    }
+
+    [Fact]
     public async Task A_detached_guest_shows_its_reason()
     {
         _ = await Create("a");
+        using AsyncServerStreamingCall<Event> watch = State.Watch(new WatchRequest { Kinds = { "guest" } });
+        Event now = await Next(watch);
         Engine.Tell(AttachOp.GuestDetached, guest: 1, nsm: 0, "job ring: impossible index");
-        Guest guest = new();
-        for (int i = 0; i < 500 && guest.State != GuestState.Detached; i++)
+        while (now.Guest?.State != GuestState.Detached)
         {
-            guest = await Guests.GetGuestAsync(new GetGuestRequest { Name = "a" });
-            await Task.Delay(5);
+            now = await Next(watch);
         }
 
+        Guest guest = await Guests.GetGuestAsync(new GetGuestRequest { Name = "a" });
         Assert.Equal((GuestState.Detached, "job ring: impossible index"), (guest.State, guest.Reason));
         _ = await Guests.DeleteGuestAsync(new DeleteGuestRequest { Name = "a" });
     }

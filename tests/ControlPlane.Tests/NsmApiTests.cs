@@ -40,6 +40,35 @@ public sealed class NsmApiTests : NkdOverItsSocket
     }
 
     [Fact]
+    public async Task In_host_mode_an_NSM_cannot_be_drained_and_it_is_said_what_to_do_instead()
+    {
+        var request = new UpdateNsmRequest { Nsm = new Nsm { Name = "kernel0", Drained = true } };
+        const string Why = "in host mode a guest has one NSM, and cannot leave kernel0 while programs run in it: end the programs, then `nk guest update GUEST --nsm OTHER`";
+        await Fails(Nsms.UpdateNsmAsync(request).ResponseAsync, StatusCode.FailedPrecondition, Why, null);
+        request.ValidateOnly = true;
+        await Fails(Nsms.UpdateNsmAsync(request).ResponseAsync, StatusCode.FailedPrecondition, Why);
+        await Fails(State.ApplyAsync(new ApplyRequest { State = new DeclaredState { Nsms = { request.Nsm } } }).ResponseAsync, StatusCode.FailedPrecondition, Why);
+        Assert.False((await Nsms.GetNsmAsync(new GetNsmRequest { Name = "kernel0" })).Drained);
+
+        // Without programs a guest goes to another NSM.
+        _ = await Nsms.CreateNsmAsync(new CreateNsmRequest { Nsm = new Nsm { Name = "second" } });
+        _ = await Create("a");
+        Assert.Equal("second", (await Update(new Guest { Name = "a", Nsm = "second" }, "nsm")).Nsm);
+        Policy policy = await Policies.CreatePolicyAsync(new CreatePolicyRequest { Policy = new Policy { Name = "p", Match = new PolicyMatch { Port = 80 }, Nsms = { "second" } } });
+        Assert.StartsWith("not in force: in host mode all connections of a guest go to one NSM", policy.Problem);
+    }
+
+    [Fact]
+    public async Task A_time_for_what_is_left_goes_with_a_drain_or_a_move_only()
+    {
+        var nsm = new UpdateNsmRequest { Nsm = new Nsm { Name = "kernel0", Labels = { ["a"] = "b" } }, DrainSeconds = 5 };
+        await Fails(Nsms.UpdateNsmAsync(nsm).ResponseAsync, StatusCode.InvalidArgument, "goes with drained", "drain_seconds");
+        _ = await Create("a");
+        var guest = new UpdateGuestRequest { Guest = new Guest { Name = "a", Labels = { ["a"] = "b" } }, DrainSeconds = 5 };
+        await Fails(Guests.UpdateGuestAsync(guest).ResponseAsync, StatusCode.InvalidArgument, "goes with an NSM to move to", "drain_seconds");
+    }
+
+    [Fact]
     public async Task What_an_nsm_gets_at_its_start_changes_by_starting_it_again()
     {
         Nsm before = await Nsms.GetNsmAsync(new GetNsmRequest { Name = "kernel0" });

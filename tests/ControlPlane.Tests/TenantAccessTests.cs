@@ -157,6 +157,7 @@ public sealed class TenantAccessTests
                 while (await watch.ResponseStream.MoveNext(CancellationToken.None) && watch.ResponseStream.Current is { Type: not Event.Types.Type.Synced } e)
                 {
                     seen.Add(e.Guest?.Name ?? e.Tenant?.Name ?? e.Nsm?.Name ?? e.Policy.Name);
+                    Assert.True(e.Nsm is null or { Guests: 1, Pid: 0, Connections: 0 }, e.ToString()); // no more than a list shows
                 }
 
                 Assert.Equal(["acme", "kernel0", "mine"], seen);

@@ -73,6 +73,42 @@ public sealed class MoveTests : IDisposable
     }
 
     [RootFact]
+    public void Times_of_a_drain_and_of_a_move_hold_when_nkd_is_killed_and_started_again()
+    {
+        Serve();
+        Nk("nsm", "create", "kernel1");
+        using GuestProcess moved = Connect(_nk.Ipv4("web"));
+        Progress(moved);
+        Nk("guest", "update", "web", "--nsm", "kernel1", "--timeout", "1h");
+        Assert.True(Guest().GetProperty("leaveBy").TryGetProperty("kernel0", out JsonElement by), Guest().ToString());
+        Again();
+        Assert.Equal(by.GetString(), Guest().GetProperty("leaveBy").GetProperty("kernel0").GetString());
+        Nk("guest", "update", "web", "--nsm", "kernel1", "--timeout", "3s"); // what is said last holds
+        Again();
+        Assert.True(NkInstance.WaitFor(() => !Guest().TryGetProperty("leaveBy", out _), TimeSpan.FromSeconds(30)), Guest().ToString());
+        Assert.Equal(["kernel1"], Guest().GetProperty("nsms").EnumerateArray().Select(one => one.GetString()));
+        Assert.Equal("ConnectionResetError", End(moved).GetProperty("long").GetString());
+
+        using GuestProcess drained = Connect(_nk.Ipv4("web"));
+        Progress(drained);
+        Nk("nsm", "drain", "kernel1", "--timeout", "1h");
+        Nk("nsm", "drain", "kernel1", "--timeout", "3s");
+        Again();
+        Assert.True(NkInstance.WaitFor(() => StateOf("kernel1") == "drained", TimeSpan.FromSeconds(30)), StateOf("kernel1"));
+        Assert.Contains(End(drained).GetProperty("long").GetString(), new[] { "ConnectionResetError", "EOF" });
+
+        JsonElement Guest() => _nk.List("guest", "list").EnumerateArray().First(one => one.GetProperty("name").GetString() == "web");
+
+        void Again()
+        {
+            int old = _nk.ControlPlanePid;
+            Assert.Equal(0, GuestProcess.SendSignal(old, 9));
+            Assert.True(NkInstance.WaitFor(() => !Directory.Exists($"/proc/{old}"), TimeSpan.FromSeconds(30)));
+            _nk.StartControlPlane();
+        }
+    }
+
+    [RootFact]
     public void Policies_choose_by_port_and_the_next_NSM_serves_while_one_is_dead()
     {
         Serve();
@@ -126,6 +162,37 @@ public sealed class MoveTests : IDisposable
         using GuestProcess client = Connect(_nk.Ipv4("web"));
         Progress(client);
         Assert.Equal("open", End(client).GetProperty("long").GetString());
+    }
+
+    [RootFact]
+    public void Fragments_and_ICMP_errors_reach_the_NSM_that_has_the_socket()
+    {
+        Serve();
+        Nk("nsm", "create", "kernel1");
+        using GuestProcess holds = Connect(_nk.Ipv4("web")); // while this lasts, kernel0 is not left
+        Progress(holds);
+        using GuestProcess echo = _nk.Start("web", "python3", Programs.Path("parts.py"), "echo");
+        Programs.AwaitLine(echo, "ready");
+        using GuestProcess asks = _nk.Start("web", "python3", Programs.Path("parts.py"), "ask", _nk.Outside.Ipv4, _nk.Outside.Ipv6);
+        Programs.AwaitLine(asks, "ready");
+        Nk("guest", "update", "web", "--nsm", "kernel1");
+        using GuestProcess late = _nk.Start("web", "python3", Programs.Path("parts.py"), "ask", _nk.Outside.Ipv4, _nk.Outside.Ipv6);
+        Programs.AwaitLine(late, "ready");
+        Assert.Equal(["kernel0", "kernel1"], Datagrams().Distinct().Order(StringComparer.Ordinal));
+
+        // Datagrams of six fragments, both ways, to the socket that is at the former NSM.
+        CommandResult large = _nk.Outside.Run(TimeSpan.FromSeconds(60), "python3", Programs.Path("parts.py"), "large", _nk.Ipv4("web"), _nk.Ipv6("web"));
+        Assert.Equal("8000 8000\n", large.Output + large.Error);
+
+        // A closed port outside: its errors come to the sockets of either NSM.
+        foreach (GuestProcess one in new[] { asks, late })
+        {
+            one.Signal(10);
+            Assert.Equal("ready\nECONNREFUSED ECONNREFUSED\n", one.Wait(TimeSpan.FromSeconds(60)).Output);
+        }
+
+        string[] Datagrams() => [.. _nk.List("conn", "list", "--guest", "web").EnumerateArray().Where(one => one.GetProperty("protocol").GetString() == "udp")
+            .Select(one => one.GetProperty("nsm").GetString()!)];
     }
 
     private void Serve()
