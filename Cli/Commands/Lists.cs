@@ -101,7 +101,7 @@ internal static class Lists
         var table = new Table(new("PRIORITY", Right: true), new("POLICY"), new("MATCH"), new("NSMS"), new("PROBLEM"));
         foreach (Policy p in policies.OrderBy(p => p.Priority))
         {
-            table.Add(Number(p.Priority), p.Name, p.Match is null ? "all" : ProtoText(p.Match), string.Join(',', p.Nsms), p.Problem);
+            table.Add(Number(p.Priority), p.Name, p.Match is null || p.Match.Equals(new PolicyMatch()) ? "all" : ProtoText(p.Match), string.Join(',', p.Nsms), p.Problem);
         }
 
         return table;
