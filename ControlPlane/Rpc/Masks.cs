@@ -9,8 +9,6 @@ namespace NetKernel.ControlPlane.Rpc;
 /// <summary>Field masks: which fields an update is about.</summary>
 internal static class Masks
 {
-    private static readonly FieldMask.MergeOptions Replace = new() { ReplaceMessageFields = true, ReplacePrimitiveFields = true, ReplaceRepeatedFields = true };
-
     /// <summary>
     /// The message before with the masked fields of what is wanted. Without a mask: those changeable fields that are set. <paramref name="prefix"/> is the name of the
     /// message in the request, for errors.
@@ -49,45 +47,17 @@ internal static class Masks
             }
         }
 
-        // Maps are not known to FieldMask.Merge; an unset message is to clear one.
-        foreach (string path in applied.Paths.Where(path => !path.Contains('.')))
+        foreach (string path in applied.Paths)
         {
-            FieldDescriptor field = before.Descriptor.FindFieldByName(path);
-            if (field.IsMap)
-            {
-                ReplaceMap(field, wanted, merged);
-            }
-            else if (field.FieldType == FieldType.Message && !field.IsRepeated)
-            {
-                object? value = field.Accessor.GetValue(wanted);
-                if (value is null)
-                {
-                    field.Accessor.Clear(merged);
-                }
-                else
-                {
-                    field.Accessor.SetValue(merged, value);
-                }
-            }
-            else
-            {
-                new FieldMask { Paths = { path } }.Merge(wanted, merged, Replace);
-            }
-        }
-
-        foreach (string path in applied.Paths.Where(path => path.Contains('.')))
-        {
-            if (!TryReplaceMapBelow(path.Split('.'), wanted, merged))
-            {
-                new FieldMask { Paths = { path } }.Merge(wanted, merged, Replace);
-            }
+            SetBelow(path.Split('.'), wanted, merged);
         }
 
         return merged;
     }
 
-    // A map within messages, as match.labels; messages on the way are made where there are none.
-    private static bool TryReplaceMapBelow(string[] parts, IMessage wanted, IMessage merged)
+    // The field at a path, as match.labels: what is wanted takes its place, also when that is nothing. Messages on the way are made where there are none. (FieldMask.Merge knows no maps,
+    // and does not clear what lies below a message that is not set.)
+    private static void SetBelow(string[] parts, IMessage wanted, IMessage merged)
     {
         IMessage? from = wanted;
         IMessage to = merged;
@@ -104,22 +74,37 @@ internal static class Masks
             to = next;
         }
 
-        FieldDescriptor field = to.Descriptor.FindFieldByName(parts[^1]);
-        if (field.IsMap)
-        {
-            ReplaceMap(field, from, to);
-        }
-
-        return field.IsMap;
+        Set(to.Descriptor.FindFieldByName(parts[^1]), from, to);
     }
 
-    private static void ReplaceMap(FieldDescriptor field, IMessage? from, IMessage to)
+    private static void Set(FieldDescriptor field, IMessage? from, IMessage to)
     {
-        var target = (System.Collections.IDictionary)field.Accessor.GetValue(to);
-        target.Clear();
-        foreach (System.Collections.DictionaryEntry entry in from is null ? new Dictionary<string, string>() : (System.Collections.IDictionary)field.Accessor.GetValue(from))
+        object? value = from is null ? null : field.Accessor.GetValue(from);
+        field.Accessor.Clear(to);
+        if (value is null)
         {
-            target.Add(entry.Key, entry.Value);
+            return;
+        }
+
+        if (field.IsMap)
+        {
+            var target = (System.Collections.IDictionary)field.Accessor.GetValue(to);
+            foreach (System.Collections.DictionaryEntry entry in (System.Collections.IDictionary)value)
+            {
+                target.Add(entry.Key, entry.Value);
+            }
+        }
+        else if (field.IsRepeated)
+        {
+            var target = (System.Collections.IList)field.Accessor.GetValue(to);
+            foreach (object one in (System.Collections.IList)value)
+            {
+                _ = target.Add(one);
+            }
+        }
+        else
+        {
+            field.Accessor.SetValue(to, value);
         }
     }
 

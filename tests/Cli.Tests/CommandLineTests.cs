@@ -14,7 +14,6 @@ public sealed class CommandLineTests
     [InlineData("nsm create -x", "'-x' is no valid NSM name")]
     [InlineData("nsm create a --sndbuf many", "--sndbuf many: a number of bytes")]
     [InlineData("nsm create a --cpu half", "--cpu half: it is a whole number")]
-    [InlineData("tenant create a --shared-memory-across maybe", "--shared-memory-across maybe: it is true or false")]
     [InlineData("policy update p", "what is to change?")]
     [InlineData("guest list -o xml", "'xml' not recognized")]
     [InlineData("up --mode foo", "'foo' not recognized")]
