@@ -7,7 +7,7 @@ internal sealed unsafe class NsmPort
     {
         Id = id;
         Bell = (LoopBell*)(region + ControlLayout.LoopBellOf(loop));
-        Process = (ProcessSlot*)(region + layout.ProcessOf(0));
+        Process = (ProcessSlot*)(region + layout.ProcessOf(loop));
         uint slots = layout.Counts.RingSlots;
         Job = new RingProducer(region + layout.RingOf(loop, RingKind.Job), slots);
         Send = new RingProducer(region + layout.RingOf(loop, RingKind.Send), slots);

@@ -50,6 +50,10 @@ internal unsafe struct MtcpSocket
     /// <summary>Bytes acknowledged whose Sends have not been completed yet.</summary>
     public ulong Acked;
 
+    /// <summary>Number of the take-over that it waits for, and the options that were set meanwhile.</summary>
+    public ulong Take;
+    public EarlyOption* Early;
+
     public readonly bool Has(MtcpFlags flag) => (Flags & flag) != 0;
 }
 
@@ -70,6 +74,15 @@ internal enum Phase
 
     /// <summary>Connected, until Close.</summary>
     Connected,
+
+    /// <summary>Accepted; the connection is on its way from another shard.</summary>
+    Accepting,
+
+    /// <summary>It has come, which the guest has not been told yet.</summary>
+    Arrived,
+
+    /// <summary>It is not there any more, which the guest has not been told yet.</summary>
+    Refused,
 }
 
 [Flags]

@@ -34,6 +34,7 @@ internal sealed unsafe partial class MtcpStack
     {
         MtcpSocket* s = (MtcpSocket*)c->State;
         CloseDatagrams(s);
+        DropEarlyOptions(s);
         ReturnOpen(c, s);
         EndHalf(s->T4);
         EndHalf(s->T);
@@ -61,6 +62,11 @@ internal sealed unsafe partial class MtcpStack
     private void RunClose(Connection* c, MtcpSocket* s)
     {
         Tcb* t = s->T;
+        if (s->Phase == Phase.Accepting)
+        {
+            return; // Its answer schedules it again.
+        }
+
         if (s->Phase == Phase.Connected)
         {
             TellSends(c, s);

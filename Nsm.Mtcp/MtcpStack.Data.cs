@@ -45,7 +45,7 @@ internal sealed unsafe partial class MtcpStack
 
         switch (s->Phase)
         {
-            case Phase.Connected when how != ShutRead:
+            case Phase.Connected or Phase.Accepting or Phase.Arrived when how != ShutRead:
                 s->Flags |= MtcpFlags.ShutdownWanted;
                 _host.Schedule(c);
                 break;

@@ -39,7 +39,7 @@ internal sealed unsafe partial class MtcpStack
             return;
         }
 
-        int error = s->Phase is Phase.Connecting or Phase.Connected ? Libc.EINVAL : 0;
+        int error = s->Phase is Phase.Fresh or Phase.Bound or Phase.Listening ? 0 : Libc.EINVAL;
         if (error == 0 && s->Phase == Phase.Fresh)
         {
             error = BindTo(c, s, default, NqeFlags.Wildcard); // listen(2) without bind: any port.
@@ -75,9 +75,9 @@ internal sealed unsafe partial class MtcpStack
 
         int error = s->Phase switch
         {
-            Phase.Connected or Phase.Listening => EISCONN,
+            Phase.Fresh or Phase.Bound => StartConnect(c, s, address, flags),
             Phase.Connecting => EALREADY,
-            _ => StartConnect(c, s, address, flags),
+            _ => EISCONN,
         };
         if (error != 0)
         {

@@ -7,7 +7,7 @@ using NetKernel.Stack;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>Our own TCP/IP stack behind <see cref="INetworkStack"/>, on one link of this network namespace.</summary>
-/// <remarks>The parts: the loop (this file), names and connecting (Names), data (Data), the end (Close), datagrams (Datagrams), options (<see cref="SocketOptions"/>).</remarks>
+/// <remarks>The parts: the loop (this file), names and connecting (Names), data (Data), the end (Close), datagrams (Datagrams), options (SocketOptions), other threads (Sharding).</remarks>
 internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDisposable
 {
     /// <summary>Owner of a connection that is announced to a guest and not yet taken: what arrives for it waits in the stack.</summary>
@@ -19,6 +19,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private const ulong DeviceToken = 1;
 
     private readonly Device _device;
+    private readonly ShardGroup? _group;
+    private readonly Shard? _shard;
     private readonly NetworkStack _stack;
     private readonly TcpLayer _tcp;
     private readonly UdpLayer _udp;
@@ -28,14 +30,14 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private StackHost _host = null!;
     private uint _scheduled;
 
-    /// <summary>A stack on an open link.</summary>
-    public MtcpStack(Settings settings, Device device)
+    /// <summary>A stack on an open link: of several, that one of the group.</summary>
+    public MtcpStack(Settings settings, Device device, ShardGroup group, uint shard = 0)
     {
         _device = device;
-        _taker = settings.Taker;
+        _taker = shard == 0 ? settings.Taker : null;
         _carriesLoopback = settings.CarriesLoopback;
-        Span<byte> seed = stackalloc byte[16];
-        System.Security.Cryptography.RandomNumberGenerator.Fill(seed);
+        _group = group.Mesh != null ? group : null;
+        _shard = group.Mesh != null ? new Shard(group.Mesh, shard) : null;
         StackOptions options = new()
         {
             Congestion = settings.Congestion,
@@ -43,7 +45,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             Vlan = settings.Vlan,
             VlanPriority = settings.VlanPriority,
         };
-        _stack = new NetworkStack(options, device, new RandomSource(BitConverter.ToUInt64(seed), BitConverter.ToUInt64(seed[8..])), Now);
+        _stack = new NetworkStack(options, device, new RandomSource(group.Seed0, group.Seed1), Now, _shard);
         _tcp = _stack.Tcp;
         _tcp.User = this;
         _udp = _stack.Udp;
@@ -64,6 +66,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     public void Start(StackHost host)
     {
         _host = host;
+        _group?.Enter(_shard!.Index, host);
         Libc.EpollEvent e = new() { Events = Libc.EPOLLIN, Data = DeviceToken };
         if (Libc.EpollControl(host.Epoll, Libc.EPOLL_CTL_ADD, _device.Fd, &e) != 0)
         {
@@ -112,20 +115,35 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     public bool PollsItself => true;
 
     /// <summary>What requests send is stamped with the time of this turn, not of the one before the loop slept.</summary>
-    public void Begin() => _stack.SetTime(Now);
+    public void Begin()
+    {
+        _group?.Wakes(_shard!);
+        _stack.SetTime(Now);
+    }
 
     public uint Poll()
     {
         _scheduled = 0;
         _stack.Advance(Now);
         uint frames = _device.Receive(_stack);
+        if (_shard != null)
+        {
+            frames += _shard.Drain(_stack, this);
+        }
+
         _stack.Flush();
         _device.Flush();
+        _group?.WakeTold(_shard!);
         return frames + _scheduled;
     }
 
     public int SleepLimit()
     {
+        if (_group != null && _group.Sleeps(_shard!))
+        {
+            return 0;
+        }
+
         long next = _stack.NextDeadline;
         if (next == long.MaxValue)
         {
@@ -179,6 +197,16 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             return;
         }
 
+        if (s->Phase is Phase.Arrived or Phase.Refused)
+        {
+            bool arrived = s->Phase == Phase.Arrived;
+            RunTaken(c, s);
+            if (!arrived)
+            {
+                return;
+            }
+        }
+
         if (s->Acked != 0)
         {
             ulong acked = s->Acked;
@@ -200,6 +228,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             case Phase.Connecting:
                 RunConnecting(c, s);
                 break;
+            case Phase.Accepting:
+                break; // What is sent waits.
             case Phase.Listening:
                 _host.FailSends(c, Libc.ENOTCONN);
                 s->Told = c->SendTail;

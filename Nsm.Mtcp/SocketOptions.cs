@@ -23,6 +23,11 @@ internal sealed unsafe partial class MtcpStack
         }
 
         int error = Set(c, s, s->T, level, name, value, length);
+        if (error == 0 && s->Phase == Phase.Accepting)
+        {
+            return KeepEarlyOption(s, level, name, value, length);
+        }
+
         return error == 0 && s->T4 != null ? Set(c, s, s->T4, level, name, value, length) : error;
     }
 

@@ -22,6 +22,9 @@ internal static unsafe class Sys
     [DllImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
     public static extern int SetSockOpt(int fd, int level, int name, void* value, uint length);
 
+    [DllImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
+    public static extern int GetSockOpt(int fd, int level, int name, void* value, uint* length);
+
     [DllImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     public static extern int Ioctl(int fd, nuint request, void* argument);
 

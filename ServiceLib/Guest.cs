@@ -13,7 +13,7 @@ public sealed unsafe class Guest
     private readonly ulong _rxOffset;
 
     /// <summary>A guest whose halves are mapped.</summary>
-    internal Guest(in AttachMessage message, byte* tx, byte* rx)
+    internal Guest(in AttachMessage message, byte* tx, byte* rx, uint shard = 0, uint shards = 1)
     {
         Id = message.Guest;
         Address4 = message.Address4;
@@ -24,8 +24,12 @@ public sealed unsafe class Guest
         _tx = tx;
         _rx = rx;
         _rxOffset = _layout.RxOffset;
+
+        // The part that is this NSM's, and of that the share of this one of its threads.
         uint part = (message.Flags >> RegionFlags.RxPartShift) & 7;
-        Rx = new RxPool(part is > 0 and <= RegionFlags.RxParts ? _layout.RxHalf.Part(part - 1, RegionFlags.RxParts) : _layout.RxHalf);
+        bool divided = part is > 0 and <= RegionFlags.RxParts;
+        uint first = divided ? part - 1 : 0, parts = divided ? RegionFlags.RxParts : 1;
+        Rx = new RxPool(_layout.RxHalf.Part((first * shards) + shard, parts * shards));
     }
 
     /// <summary>Guest id.</summary>

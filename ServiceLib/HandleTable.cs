@@ -13,18 +13,22 @@ public sealed unsafe class HandleTable
     /// <summary>No entry.</summary>
     public const uint None = uint.MaxValue;
 
-    private const int IndexBits = 18;
-    private const uint Max = 1u << IndexBits;
+    private const int IndexBits = 18, ShardBits = 3;
+    private const int ShardShift = IndexBits - ShardBits;
+    private readonly uint _max;
+    private readonly uint _shard;
     private readonly Entry* _entries;
     private const uint Stamps = (1u << (29 - IndexBits)) - 1; // the highest three bits are CoreEngine's
     private readonly uint _run;
     private uint _free = None;
     private uint _fresh;
 
-    /// <summary>An empty table.</summary>
-    public HandleTable()
+    /// <summary>An empty table. Of several hosts of one NSM each has an eighth of the indices, so that a handle tells whose it is.</summary>
+    public HandleTable(uint shard = 0, uint shards = 1)
     {
-        nint space = Libc.Map(0, (nuint)Max * (nuint)sizeof(Entry), Libc.PROT_READ | Libc.PROT_WRITE,
+        _shard = shard << ShardShift;
+        _max = shards > 1 ? 1u << ShardShift : 1u << IndexBits;
+        nint space = Libc.Map(0, (nuint)_max * (nuint)sizeof(Entry), Libc.PROT_READ | Libc.PROT_WRITE,
             Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS | Libc.MAP_NORESERVE, -1, 0);
         if (space == -1)
         {
@@ -35,6 +39,9 @@ public sealed unsafe class HandleTable
         _run = (uint)RandomNumberGenerator.GetInt32((int)Stamps);
     }
 
+    /// <summary>Which of several hosts announced what a handle stands for.</summary>
+    public static uint ShardOf(ulong handle) => (uint)handle >> ShardShift & ((1u << ShardBits) - 1);
+
     /// <summary>Enters a connection of a listener; 0 when the table is full.</summary>
     public uint Add(Connection* listener, ulong token)
     {
@@ -43,7 +50,7 @@ public sealed unsafe class HandleTable
         {
             _free = _entries[index].Next;
         }
-        else if (_fresh < Max)
+        else if (_fresh < _max)
         {
             index = _fresh++;
         }
@@ -70,7 +77,7 @@ public sealed unsafe class HandleTable
     /// <summary>Takes an entry out, if the handle is one of this run and belongs to the guest; null otherwise.</summary>
     public Connection* Take(ulong handle, uint guest, out ulong token)
     {
-        uint index = (uint)handle & (Max - 1);
+        uint index = ((uint)handle & ((1u << IndexBits) - 1)) - _shard;
         token = 0;
         if (index >= _fresh || handle != HandleOf(index))
         {
@@ -104,7 +111,7 @@ public sealed unsafe class HandleTable
         return true;
     }
 
-    private uint HandleOf(uint index) => ((((_run + _entries[index].Uses) % Stamps) + 1) << IndexBits) | index;
+    private uint HandleOf(uint index) => ((((_run + _entries[index].Uses) % Stamps) + 1) << IndexBits) | _shard | index;
 
     private void Remove(uint index)
     {

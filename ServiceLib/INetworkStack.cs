@@ -57,6 +57,17 @@ public unsafe interface INetworkStack
     void Decline(ulong token);
 
     /// <summary>
+    /// With several hosts: the guest takes a connection that another of them announced. The stack fetches it and calls <see cref="StackHost.TookOver"/> from Run, unless the
+    /// connection is told to close or be dropped before. False: it cannot.
+    /// </summary>
+    bool TakeOver(Connection* c, uint shard, ulong handle) => false;
+
+    /// <summary>With several hosts: the guest does not take what another of them announced.</summary>
+    void DeclineElsewhere(uint guest, uint shard, ulong handle)
+    {
+    }
+
+    /// <summary>
     /// The last close: send what is queued, then end; or end at once. The host has taken the RX chunks back and declined what was
     /// announced. Answered from Run by <see cref="StackHost.Closed"/>.
     /// </summary>

@@ -45,12 +45,17 @@ public sealed unsafe partial class StackHost
             return;
         }
 
-        guest->Retransmits += retransmits > c->Retransmits ? retransmits - c->Retransmits : 0;
+        // Other threads of this NSM may count for the same guest.
+        if (retransmits > c->Retransmits)
+        {
+            _ = Interlocked.Add(ref guest->Retransmits, retransmits - c->Retransmits);
+        }
+
         c->Retransmits = retransmits;
         if (rtt != 0)
         {
-            guest->RttMicroseconds += rtt;
-            guest->RttSamples++;
+            _ = Interlocked.Add(ref guest->RttMicroseconds, rtt);
+            _ = Interlocked.Increment(ref guest->RttSamples);
         }
     }
 

@@ -275,6 +275,12 @@ public sealed unsafe partial class StackHost
 
     private void Accept(uint q, Nqe* e)
     {
+        if (_shards > 1 && HandleTable.ShardOf(e->OpData) != _shard)
+        {
+            AcceptElsewhere(q, e);
+            return;
+        }
+
         Connection* listener = _handles.Take(e->OpData, e->Vm, out ulong token);
         Connection* c = Open(q, e);
         if (c == null)
@@ -310,13 +316,67 @@ public sealed unsafe partial class StackHost
         }
     }
 
+    /// <summary>
+    /// The process that accepts has its queue set here, and the connection was announced by another host: this one asks for it. The guest is answered by <see cref="TookOver"/>.
+    /// </summary>
+    private void AcceptElsewhere(uint q, Nqe* e)
+    {
+        ulong handle = e->OpData;
+        Connection* c = Open(q, e);
+        if (c == null)
+        {
+            _stack.DeclineElsewhere(e->Vm, HandleTable.ShardOf(handle), handle);
+            CompleteRaw(q, e, Op.AcceptDone)->Size = Libc.ECONNABORTED;
+        }
+        else if (HandleTable.ShardOf(handle) >= _shards || !_stack.TakeOver(c, HandleTable.ShardOf(handle), handle))
+        {
+            Endpoint nowhere = default;
+            TookOver(c, Libc.ECONNABORTED, in nowhere);
+        }
+    }
+
     private void Decline(Nqe* e)
     {
-        Connection* listener = _handles.Take(e->OpData, e->Vm, out ulong token);
+        if (_shards > 1 && HandleTable.ShardOf(e->OpData) != _shard)
+        {
+            _stack.DeclineElsewhere(e->Vm, HandleTable.ShardOf(e->OpData), e->OpData);
+            return;
+        }
+
+        DeclineAnnounced(e->Vm, e->OpData);
+    }
+
+    /// <summary>The guest does not take what this host announced by that handle.</summary>
+    public void DeclineAnnounced(uint guest, ulong handle)
+    {
+        Connection* listener = _handles.Take(handle, guest, out ulong token);
         if (listener != null)
         {
             _stack.Decline(token);
             Schedule(listener);
+        }
+    }
+
+    /// <summary>Another host's guest takes what this one announced: its listener, and its token. Null when it is not the guest's, or not there any more.</summary>
+    public Connection* TakeAnnounced(uint guest, ulong handle, out ulong token)
+    {
+        Connection* listener = _handles.Take(handle, guest, out token);
+        if (listener != null)
+        {
+            Schedule(listener); // It may announce another.
+        }
+
+        return listener;
+    }
+
+    /// <summary>What <see cref="INetworkStack.TakeOver"/> began is done: the connection is there, or there is none.</summary>
+    public void TookOver(Connection* c, int error, in Endpoint local)
+    {
+        CompleteAddress(c, Op.AcceptDone, error, in local);
+        if (error != 0)
+        {
+            c->SocketError = error;
+            Reset(c, error);
         }
     }
 

@@ -5,9 +5,13 @@ using NetKernel.Channel.Host;
 namespace NetKernel.ServiceLib;
 
 /// <summary>
-/// One stack attached to CoreEngine: tables, and the turn of the loop. One thread owns it all; only <see cref="Stop"/> may come from another.
+/// One stack attached to CoreEngine: tables, and the turn of the loop. One thread owns it all; only <see cref="Stop"/> and <see cref="Post"/> may come from another.
 /// The parts: requests in (Requests), events out (Events), chunks and credits (Receive), whose turn it is (Ready), guests coming and going (Control/).
 /// </summary>
+/// <remarks>
+/// An NSM of several threads has one host per thread, each with a share of the queue sets: number q belongs to host q modulo their number. The first hears CoreEngine, and passes
+/// on to the others what concerns them (<see cref="Lead"/>).
+/// </remarks>
 public sealed unsafe partial class StackHost
 {
     private const uint Batch = 64;
@@ -19,18 +23,22 @@ public sealed unsafe partial class StackHost
     private const uint RunEvents = SocketSlot.RxEntries + 4;
 
     private const ulong EngineToken = ulong.MaxValue;
-    private const ulong BellToken = ulong.MaxValue - 1;
-    private const ulong ReportToken = ulong.MaxValue - 2;
+    private const ulong ReportToken = ulong.MaxValue - 1;
+
+    /// <summary>The bell of queue set q has this less q.</summary>
+    private const ulong BellToken = ulong.MaxValue - 2;
+    private const ulong LastBellToken = BellToken - ControlHeader.MaxLoops;
 
     private readonly INetworkStack _stack;
     private readonly NsmChannel _channel;
     private readonly QueueSet[] _sets;
     private readonly ConnectionTable _connections;
-    private readonly HandleTable _handles = new();
-    private readonly MeasuresFile? _measures;
+    private readonly HandleTable _handles;
+    private MeasuresFile? _measures;
+    private readonly uint _shard;
+    private readonly uint _shards;
     private readonly Nqe* _batch;
     private readonly Libc.EpollEvent* _ready;
-    private readonly ProcessSlot* _self;
     private Guest?[] _guests = new Guest?[64];
     private Connection* _firstFinished;
     private uint _waiters;
@@ -42,14 +50,18 @@ public sealed unsafe partial class StackHost
     private volatile bool _stop;
     private HostExit _exit;
 
-    /// <summary>Starts the stack on an attached channel.</summary>
-    public StackHost(NsmChannel channel, INetworkStack stack)
+    /// <summary>Starts the stack on an attached channel, as that one of so many that share it.</summary>
+    public StackHost(NsmChannel channel, INetworkStack stack, uint shard = 0, uint shards = 1)
     {
         _channel = channel;
         _stack = stack;
+        _shard = shard;
+        _shards = shards;
+        _handles = new HandleTable(shard, shards);
+        Reports = new ConnectionReports(this, stack);
         uint sets = channel.Layout.Counts.QueueSets;
         _sets = new QueueSet[sets];
-        for (uint q = 0; q < sets; q++)
+        for (uint q = shard; q < sets; q += shards)
         {
             _sets[q] = new QueueSet(channel.Region, channel.Layout, q, channel.EngineBell(q));
         }
@@ -57,12 +69,19 @@ public sealed unsafe partial class StackHost
         _connections = new ConnectionTable(sets, stack.StateBytes);
         _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((Batch + 1) * Nqe.Length, 64);
         _ready = (Libc.EpollEvent*)System.Runtime.InteropServices.NativeMemory.Alloc(EpollEvents, (nuint)sizeof(Libc.EpollEvent));
-        _measures = stack.HasTcp ? MeasuresFile.TryMake(channel.RunDirectory, channel.Id) : null;
-        _self = (ProcessSlot*)(channel.Region + channel.Layout.ProcessOf(0));
+        _measures = stack.HasTcp && shard == 0 ? MeasuresFile.TryMake(channel.RunDirectory, channel.Id) : null;
         _header = (ControlHeader*)channel.Region;
         Epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
-        Watch(channel.Socket, EngineToken);
-        Watch(channel.Bell, BellToken);
+        if (shard == 0)
+        {
+            Watch(channel.Socket, EngineToken);
+        }
+
+        for (uint q = shard; q < sets; q += shards)
+        {
+            Watch(channel.Bell(q), BellToken - q);
+        }
+
         stack.Start(this);
     }
 
@@ -75,12 +94,17 @@ public sealed unsafe partial class StackHost
     /// <summary>Most bytes of RX chunk capacity out per connection, while the guest's pool has plenty.</summary>
     public uint ReceiveLimit { get; set; } = 512 << 10;
 
+    /// <summary>The connection of that id, or null.</summary>
+    public Connection* Find(uint queueSet, uint id) => _connections.Find(queueSet, id);
+
     /// <summary>Answers questions about connections on that socket, which stays the caller's.</summary>
     public void Report(ReportSocket socket)
     {
         _reports = socket;
         socket.Watch(Epoll, ReportToken);
     }
+
+    internal ConnectionReports Reports { get; }
 
     internal uint QueueSets => (uint)_sets.Length;
 
@@ -94,8 +118,14 @@ public sealed unsafe partial class StackHost
     public void Stop()
     {
         _stop = true;
+        Wake();
+    }
+
+    /// <summary>Makes the loop turn; from any thread.</summary>
+    public void Wake()
+    {
         ulong one = 1;
-        _ = Libc.WriteFast(_channel.Bell, &one, sizeof(ulong));
+        _ = Libc.WriteFast(_channel.Bell(_shard), &one, sizeof(ulong));
     }
 
     /// <summary>Runs turns until CoreEngine is gone or somebody stops it.</summary>
@@ -133,12 +163,18 @@ public sealed unsafe partial class StackHost
     /// </summary>
     public uint Turn(bool poll)
     {
-        Volatile.Write(ref _header->Turns, ++_turns);
+        _turns++;
         uint work = 0;
         _stack.Begin();
-        for (uint q = 0; q < (uint)_sets.Length; q++)
+        for (uint q = _shard; q < (uint)_sets.Length; q += _shards)
         {
+            Volatile.Write(ref _header->Turns[q], _turns);
             work += Drain(q);
+        }
+
+        if (_posted)
+        {
+            RunPosted();
         }
 
         work += RunScheduled();
@@ -166,11 +202,7 @@ public sealed unsafe partial class StackHost
             FinishClosed();
         }
 
-        for (int q = 0; q < _sets.Length; q++)
-        {
-            _sets[q].Publish();
-        }
-
+        PublishAll();
         if (_stop && _exit == HostExit.None)
         {
             _exit = HostExit.Stopped;
@@ -200,15 +232,31 @@ public sealed unsafe partial class StackHost
     /// <summary>Ends a host that somebody turns by himself: every guest's connections end.</summary>
     public void End() => Drop();
 
-    /// <summary>Sleeps on the fds and the bell, unless there is something to do.</summary>
+    private void PublishAll()
+    {
+        for (uint q = _shard; q < (uint)_sets.Length; q += _shards)
+        {
+            _sets[q].Publish();
+        }
+    }
+
+    private void SetAsleep(uint asleep)
+    {
+        for (uint q = _shard; q < (uint)_sets.Length; q += _shards)
+        {
+            Volatile.Write(ref ((ProcessSlot*)(_channel.Region + _channel.Layout.ProcessOf(q)))->Asleep, asleep);
+        }
+    }
+
+    /// <summary>Sleeps on the fds and the bells, unless there is something to do.</summary>
     private void Sleep()
     {
-        Volatile.Write(ref _self->Asleep, 1);
+        SetAsleep(1);
 
         // Pairs with CoreEngine's fence between publishing and its look at Asleep.
         Interlocked.MemoryBarrier();
-        bool requests = false;
-        for (int q = 0; q < _sets.Length; q++)
+        bool requests = _posted;
+        for (uint q = _shard; q < (uint)_sets.Length; q += _shards)
         {
             requests |= _sets[q].Job.Refresh() != 0 || _sets[q].Send.Refresh() != 0 || _sets[q].IsBroken;
         }
@@ -217,7 +265,7 @@ public sealed unsafe partial class StackHost
         // again soon, without burning the core.
         int timeout = requests || _stop ? 0 : (_readyCount != 0 || _firstFinished != null || _waiters != 0) ? 1 : _stack.SleepLimit();
         uint events = timeout == 0 ? 0 : PollFds(timeout);
-        Volatile.Write(ref _self->Asleep, 0);
+        SetAsleep(0);
         if (events != 0)
         {
             _ = RunScheduled();
@@ -234,15 +282,15 @@ public sealed unsafe partial class StackHost
             ulong data = _ready[i].Data;
             switch (data)
             {
-                case BellToken:
+                case > LastBellToken and <= BellToken:
                     ulong rung;
-                    _ = Libc.ReadFast(_channel.Bell, &rung, sizeof(ulong));
+                    _ = Libc.ReadFast(_channel.Bell((uint)(BellToken - data)), &rung, sizeof(ulong));
                     break;
                 case EngineToken:
                     _engineSpoke = true;
                     break;
                 case ReportToken:
-                    _reports!.Serve(Epoll, ReportToken, this, _stack);
+                    _reports!.Serve(Epoll, ReportToken, this);
                     break;
                 default:
                     _stack.Ready(data, _ready[i].Events);

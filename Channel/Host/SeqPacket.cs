@@ -11,7 +11,7 @@ namespace NetKernel.Channel.Host;
 public static unsafe class SeqPacket
 {
     /// <summary>The most fds in one message.</summary>
-    public const int MaxFds = 16;
+    public const int MaxFds = 20;
 
     private const int HeaderBytes = 16; // struct cmsghdr on x86-64
     private const int ControlBytes = 256;

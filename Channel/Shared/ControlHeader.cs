@@ -76,8 +76,10 @@ public unsafe struct ControlHeader
     /// </summary>
     [FieldOffset(200)] public fixed uint RxEpochs[(int)RegionFlags.RxParts];
 
-    /// <summary>An NSM's region: raised with each turn of its loop; when it sleeps, a ring of its bell makes a turn. Written by the NSM.</summary>
-    [FieldOffset(3136)] public uint Turns;
+    /// <summary>
+    /// An NSM's region: per queue set, raised with each turn of the thread that serves it; when that sleeps, a ring of the queue set's bell makes a turn. Written by the NSM.
+    /// </summary>
+    [FieldOffset(3136)] public fixed uint Turns[MaxLoops];
 
     /// <summary>One more than the highest socket id ever claimed. Written by the guest; bounds CoreEngine's scans.</summary>
     [FieldOffset(3072)] public uint SocketHigh;

@@ -205,6 +205,11 @@ internal sealed partial class Platform
             arguments.AddRange(["--rcvbuf", Text(nsm.Declared.ReceiveBuffer)]);
         }
 
+        if (nsm.Declared.Cores > 1)
+        {
+            arguments.AddRange(["--cores", Text(nsm.Declared.Cores)]);
+        }
+
         return arguments;
     }
 }

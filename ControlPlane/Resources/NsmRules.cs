@@ -15,8 +15,8 @@ internal static class NsmRules
     private const uint MaxWindow = 1000, MaxMillicores = 1_000_000;
     private const ulong MinMemory = 32UL << 20;
 
-    /// <summary>An NSM to be declared, complete; with one before, that one's identity.</summary>
-    public static Nsm New(Nsm wanted, Nsm? before, Snapshot now, Func<string, string?> programOf)
+    /// <summary>An NSM to be declared, complete; with one before, that one's identity. CoreEngine has that many loops.</summary>
+    public static Nsm New(Nsm wanted, Nsm? before, Snapshot now, Func<string, string?> programOf, int loops)
     {
         if (Names.Problem("NSM", wanted.Name) is { } problem)
         {
@@ -59,7 +59,7 @@ internal static class NsmRules
             throw ServiceException.Invalid("nsm.initial_window", $"an initial window is 0 (the stack's default) to {MaxWindow} segments");
         }
 
-        StackParameters.Check(kind, wanted);
+        StackParameters.Check(kind, wanted, loops);
         if (wanted.CpuMillicores is (> 0 and < 10) or > MaxMillicores)
         {
             throw ServiceException.Invalid("nsm.cpu_millicores", $"a quota of processor time is 0 (none), or 10 to {MaxMillicores} thousandths of a core");
@@ -86,6 +86,7 @@ internal static class NsmRules
             SendBuffer = wanted.SendBuffer,
             ReceiveBuffer = wanted.ReceiveBuffer,
             InitialWindow = wanted.InitialWindow,
+            Cores = wanted.Cores,
             CpuMillicores = wanted.CpuMillicores,
             MemoryBytes = wanted.MemoryBytes,
             Labels = { wanted.Labels },
@@ -97,5 +98,6 @@ internal static class NsmRules
 
     /// <summary>Whether a change needs the NSM's process to start again.</summary>
     public static bool NeedsRestart(Nsm before, Nsm after) =>
-        before.CongestionControl != after.CongestionControl || before.SendBuffer != after.SendBuffer || before.ReceiveBuffer != after.ReceiveBuffer;
+        before.CongestionControl != after.CongestionControl || before.SendBuffer != after.SendBuffer || before.ReceiveBuffer != after.ReceiveBuffer
+        || Math.Max(1, before.Cores) != Math.Max(1, after.Cores);
 }

@@ -30,8 +30,18 @@ internal static class StackParameters
     }
 
     /// <summary>Throws <see cref="ServiceException"/> for what a kind of stack cannot be told.</summary>
-    public static void Check(string kind, Nsm wanted)
+    public static void Check(string kind, Nsm wanted, int loops)
     {
+        if (wanted.Cores > 1 && kind != Mtcp)
+        {
+            throw ServiceException.Invalid("nsm.cores", $"an NSM of kind {kind} has one thread of its own: its stack is the kernel's, which uses all cores");
+        }
+
+        if (wanted.Cores > loops)
+        {
+            throw ServiceException.Invalid("nsm.cores", $"cores are 1 to {loops}: each core of an NSM serves a loop of CoreEngine (nkd --loops)");
+        }
+
         if (kind != Mtcp)
         {
             return;

@@ -7,9 +7,10 @@ namespace NetKernel.CoreEngine.Control;
 internal sealed unsafe class Nsm(uint id, string name)
 {
     private SharedRegion? _region;
-    private int _bell = -1;
-    private uint _turnsSeen = uint.MaxValue;
+    private int[] _nsmBells = [];
+    private uint[] _turnsSeen = [];
     private uint _missed;
+    private bool _looked;
 
     public uint Id { get; } = id;
 
@@ -26,7 +27,8 @@ internal sealed unsafe class Nsm(uint id, string name)
     public int[] Bells { get; private set; } = [];
 
     /// <summary>
-    /// How often in a row it was found not to have turned since the look before. Each look rings its bell: whoever sleeps turns for that, and whoever does not for the next look is stuck.
+    /// How often in a row one of its threads was found not to have turned since the look before. Each look rings their bells: whoever sleeps turns for that, and whoever does not for the
+    /// next look is stuck.
     /// </summary>
     public uint Look()
     {
@@ -35,11 +37,19 @@ internal sealed unsafe class Nsm(uint id, string name)
             return 0;
         }
 
-        uint turns = Volatile.Read(ref ((ControlHeader*)_region.Start)->Turns);
-        _missed = turns == _turnsSeen ? _missed + 1 : 0;
-        _turnsSeen = turns;
-        ulong one = 1;
-        _ = Libc.WriteFast(_bell, &one, sizeof(ulong));
+        ControlHeader* header = (ControlHeader*)_region.Start;
+        bool stuck = false;
+        for (int loop = 0; loop < _nsmBells.Length; loop++)
+        {
+            uint turns = Volatile.Read(ref header->Turns[loop]);
+            stuck |= _looked && turns == _turnsSeen[loop];
+            _turnsSeen[loop] = turns;
+            ulong one = 1;
+            _ = Libc.WriteFast(_nsmBells[loop], &one, sizeof(ulong));
+        }
+
+        _looked = true;
+        _missed = stuck ? _missed + 1 : 0;
         return _missed;
     }
 
@@ -48,7 +58,8 @@ internal sealed unsafe class Nsm(uint id, string name)
     {
         ControlLayout layout = new(ControlLayout.NsmDefault(loops));
         _region = SharedRegion.Create($"nk-nsm-{Id}", layout.Length);
-        _bell = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
+        _nsmBells = new int[loops];
+        _turnsSeen = new uint[loops];
         Bells = new int[loops];
         Ports = new NsmPort[loops];
         ControlHeader* header = (ControlHeader*)_region.Start;
@@ -64,7 +75,8 @@ internal sealed unsafe class Nsm(uint id, string name)
         for (uint loop = 0; loop < loops; loop++)
         {
             Bells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
-            Ports[loop] = new NsmPort(Id, loop, _region.Start, layout, stats.NsmOf(loop, Id), _bell, Bells[loop]);
+            _nsmBells[loop] = Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK);
+            Ports[loop] = new NsmPort(Id, loop, _region.Start, layout, stats.NsmOf(loop, Id), _nsmBells[loop], Bells[loop]);
         }
 
         Volatile.Write(ref header->State, RegionState.Running);
@@ -72,8 +84,8 @@ internal sealed unsafe class Nsm(uint id, string name)
         peer.Nsm = this;
     }
 
-    /// <summary>Region, its bell, and CoreEngine's bells: what the answer to NsmHello carries.</summary>
-    public int[] Fds() => [_region!.Fd, _bell, .. Bells];
+    /// <summary>Region, the NSM's bell per queue set, and CoreEngine's per loop: what the answer to NsmHello carries.</summary>
+    public int[] Fds() => [_region!.Fd, .. _nsmBells, .. Bells];
 
     /// <summary>Gives the region back. The loops have let go before.</summary>
     public void Detach()
@@ -86,16 +98,16 @@ internal sealed unsafe class Nsm(uint id, string name)
         Volatile.Write(ref ((ControlHeader*)_region.Start)->State, RegionState.Detached);
         _region.Dispose();
         _region = null;
-        _ = Libc.Close(_bell);
-        foreach (int bell in Bells)
+        foreach (int bell in (int[])[.. _nsmBells, .. Bells])
         {
             _ = Libc.Close(bell);
         }
 
         Bells = [];
+        _nsmBells = [];
+        _looked = false;
         Ports = [];
         Asked.Clear();
-        _turnsSeen = uint.MaxValue;
         _missed = 0;
         Peer!.Nsm = null;
         Peer = null;

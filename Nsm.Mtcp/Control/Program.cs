@@ -1,6 +1,4 @@
 using System.Runtime.InteropServices;
-using NetKernel.Channel;
-using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Mtcp;
@@ -25,6 +23,7 @@ internal static class Program
           --rcvbuf BYTES         largest receive buffer of a connection (default: 6291456)
           --vlan ID              802.1Q VLAN of everything sent, 1 to 4094; frames of others, and untagged ones, are dropped (default: untagged)
           --vlan-priority N      802.1p priority of everything sent, 0 to 7 (default: 0)
+          --cores N              threads, each with a stack of its own and its share of the flows (default: 1, at most as many as CoreEngine has loops)
           --route PREFIX[,GW]    a route, repeatable (default: 198.18.0.0/16 and 2001:2::/64 on the link)
 
         It ends with 0 on SIGTERM, 1 when CoreEngine refuses it or the link cannot be opened, 2 for a wrong command line, 3 when CoreEngine is gone.
@@ -54,22 +53,15 @@ internal static class Program
 
     private static int Run(Settings settings)
     {
-        using Device device = settings.CarriesLoopback ? NoDevice.Open() : settings.Tap.Length > 0 ? TapDevice.Open(settings.Tap, TapMac) : PacketDevice.Open(settings.Interface, settings.Vlan);
-        using MtcpStack stack = new(settings, device);
-        using NsmChannel channel = NsmChannel.Attach(settings.RunDirectory, settings.Id);
-        StackHost host = new(channel, stack);
-        using ReportSocket reports = ReportSocket.Listen(ReportAnswer.PathOf(settings.RunDirectory, settings.Id));
-        host.Report(reports);
+        using Module module = Module.Open(settings, TapMac);
         using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        _ = Scheduling.TakeShortSlices();
-        HostExit exit = host.Run(new IdleStrategy(spins: 0, yields: 20));
-        return exit == HostExit.Stopped ? 0 : Fail(EngineGone, "CoreEngine is gone");
+        return module.Run() == HostExit.Stopped ? 0 : Fail(EngineGone, "CoreEngine is gone");
 
         void Stop(PosixSignalContext context)
         {
             context.Cancel = true;
-            host.Stop();
+            module.Stop();
         }
     }
 

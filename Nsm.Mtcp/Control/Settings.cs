@@ -9,7 +9,7 @@ namespace NetKernel.Nsm.Mtcp;
 internal sealed class Settings
 {
     private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
-    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority"];
+    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
 
     public string RunDirectory { get; private set; } = "";
 
@@ -37,6 +37,9 @@ internal sealed class Settings
 
     /// <summary>What takes guests' addresses from the kernel; null when the interface is our own.</summary>
     public AddressTaker? Taker => Tap.Length > 0 || CarriesLoopback ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
+
+    /// <summary>Threads, each with a stack of its own.</summary>
+    public uint Cores { get; private set; } = 1;
 
     public Route[] Routes { get; private set; } = [];
 
@@ -77,6 +80,9 @@ internal sealed class Settings
                     break;
                 case "--rcvbuf":
                     settings.ReceiveBuffer = Number(name, value, MinBuffer, MaxBuffer);
+                    break;
+                case "--cores":
+                    settings.Cores = Number(name, value, 1, ShardMesh.Most);
                     break;
                 case "--sndbuf":
                     throw new ArgumentException("--sndbuf is not for this NSM: what a guest sends stays in the guest's own pool until it is acknowledged");

@@ -15,6 +15,26 @@ internal sealed unsafe class PacketDevice : Device
     /// <summary>The kernel keeps tags beside the frame; <see cref="VlanFilter"/> has looked at them.</summary>
     protected override bool TakesTags => true;
 
+    /// <summary>Opens the interface once per shard: each gets the packets of its flows.</summary>
+    /// <exception cref="DeviceException">It does not exist, or privileges are missing.</exception>
+    public static Device[] Open(string name, uint shards, uint key, ushort vlan = 0)
+    {
+        if (shards == 1)
+        {
+            return [Open(name, vlan)];
+        }
+
+        Device[] devices = new Device[shards];
+        int group = 0;
+        for (uint i = 0; i < shards; i++)
+        {
+            devices[i] = Open(name, vlan);
+            group = FanoutProgram.Join(devices[i].Fd, group, key);
+        }
+
+        return devices;
+    }
+
     /// <summary>Opens the interface for the frames of a VLAN; 0: for those without a tag.</summary>
     /// <exception cref="DeviceException">It does not exist, or privileges are missing.</exception>
     public static PacketDevice Open(string name, ushort vlan = 0)

@@ -5,7 +5,7 @@ namespace NetKernel.Nsm.Mtcp;
 /// <summary>A TAP interface that this process makes (Linux, Documentation/networking/tuntap.rst), with offloads towards the kernel and from it.</summary>
 internal sealed unsafe class TapDevice : Device
 {
-    private const ushort IFF_TAP = 2, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
+    private const ushort IFF_TAP = 2, IFF_MULTI_QUEUE = 0x0100, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
     private const nint TUN_F_CSUM = 1, TUN_F_TSO4 = 2, TUN_F_TSO6 = 4, TUN_F_TSO_ECN = 8;
 
     private TapDevice(int fd, uint mtu, ulong mac)
@@ -15,7 +15,7 @@ internal sealed unsafe class TapDevice : Device
 
     /// <summary>Makes the interface in this namespace. The kernel's end has <paramref name="mtu"/> set by whoever configures it; ours has another station address.</summary>
     /// <exception cref="DeviceException">Privileges are missing, or the name is taken.</exception>
-    public static TapDevice Open(string name, ulong mac, uint mtu = 1500)
+    public static TapDevice Open(string name, ulong mac, uint mtu = 1500, bool multiQueue = false)
     {
         ReadOnlySpan<byte> path = "/dev/net/tun\0"u8;
         int fd;
@@ -32,7 +32,7 @@ internal sealed unsafe class TapDevice : Device
         byte* request = stackalloc byte[40];
         new Span<byte>(request, 40).Clear();
         Interface.PutName(request, name);
-        *(ushort*)(request + 16) = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+        *(ushort*)(request + 16) = (ushort)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (multiQueue ? IFF_MULTI_QUEUE : 0));
         int header = VnetHeader.Length;
         if (Sys.Ioctl(fd, Sys.TUNSETIFF, request) != 0
             || Sys.Ioctl(fd, Sys.TUNSETVNETHDRSZ, &header) != 0

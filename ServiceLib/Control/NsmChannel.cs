@@ -12,16 +12,17 @@ public sealed unsafe class NsmChannel : IDisposable
     private const uint MinSlots = 256;
 
     private readonly SharedRegion _region;
+    private readonly int[] _bells;
     private readonly int[] _engineBells;
 
-    private NsmChannel(string runDirectory, uint id, int socket, SharedRegion region, ControlLayout layout, int bell, int[] engineBells)
+    private NsmChannel(string runDirectory, uint id, int socket, SharedRegion region, ControlLayout layout, int[] bells, int[] engineBells)
     {
         RunDirectory = runDirectory;
         Id = id;
         Socket = socket;
         _region = region;
         Layout = layout;
-        Bell = bell;
+        _bells = bells;
         _engineBells = engineBells;
     }
 
@@ -36,9 +37,6 @@ public sealed unsafe class NsmChannel : IDisposable
 
     /// <summary>Where everything lies in the region.</summary>
     public ControlLayout Layout { get; }
-
-    /// <summary>The eventfd that CoreEngine rings.</summary>
-    public int Bell { get; }
 
     /// <summary>The region.</summary>
     public byte* Region => _region.Start;
@@ -94,6 +92,9 @@ public sealed unsafe class NsmChannel : IDisposable
         }
     }
 
+    /// <summary>The eventfd that CoreEngine rings for what it put into a queue set.</summary>
+    public int Bell(uint queueSet) => _bells[queueSet];
+
     /// <summary>CoreEngine's bell for the loop of a queue set.</summary>
     public int EngineBell(uint queueSet) => _engineBells[queueSet % (uint)_engineBells.Length];
 
@@ -101,7 +102,7 @@ public sealed unsafe class NsmChannel : IDisposable
     public void Dispose()
     {
         _region.Dispose();
-        _ = Libc.Close(Bell);
+        SeqPacket.CloseAll(_bells);
         SeqPacket.CloseAll(_engineBells);
         _ = Libc.Close(Socket);
     }
@@ -129,14 +130,15 @@ public sealed unsafe class NsmChannel : IDisposable
 
         ControlLayout layout = new(header.Counts);
         if (header.Magic != ControlHeader.NsmMagic || header.LayoutVersion != ControlHeader.Version || !layout.IsValid
-            || header.Counts.RingSlots < MinSlots || layout.Length > (ulong)length || header.Counts.Loops != (uint)(fds.Length - 2))
+            || header.Counts.RingSlots < MinSlots || layout.Length > (ulong)length || header.Counts.Loops != header.Counts.QueueSets || fds.Length != 1 + (2 * (int)header.Counts.Loops))
         {
             throw new AttachException("CoreEngine's region is of another layout");
         }
 
+        int loops = (int)header.Counts.Loops;
         try
         {
-            return new NsmChannel(runDirectory, id, socket, SharedRegion.Open(fds[0], (ulong)length), layout, fds[1], fds[2..].ToArray());
+            return new NsmChannel(runDirectory, id, socket, SharedRegion.Open(fds[0], (ulong)length), layout, fds[1..(1 + loops)].ToArray(), fds[(1 + loops)..].ToArray());
         }
         catch (Win32Exception e)
         {

@@ -1,30 +1,22 @@
 using System.IO;
-using System.Runtime.InteropServices;
 using NetKernel.Channel;
 using NetKernel.Channel.Host;
 
 namespace NetKernel.ServiceLib;
 
 /// <summary>
-/// Answers nkd's questions about connections (<see cref="ConnectionReport"/>), between two turns of the loop: at most <see cref="ReportAnswer.Most"/> connections and
-/// <see cref="ScanMost"/> ids a question, so that no listing holds up traffic. It costs nothing while nobody asks.
+/// Hears nkd's questions about connections (<see cref="ConnectionReport"/>), between two turns of the loop. It costs nothing while nobody asks.
 /// </summary>
 public sealed unsafe class ReportSocket : IDisposable
 {
     /// <summary>Those who may ask at a time; others wait in the listener's backlog.</summary>
     private const int MaxClients = 4;
 
-    private const uint ScanMost = 16384;
-    private const int IPPROTO_TCP = 6, TCP_INFO = 11, TCP_CONGESTION = 13, InfoBytes = 256, MSG_TRUNC = 0x20;
-
-    // struct tcp_info (linux/tcp.h).
-    private const int RtoAt = 8, MssAt = 16, RttAt = 68, RttVarAt = 72, SsthreshAt = 76, CwndAt = 80, RetransmitsAt = 100, DeliveryRateAt = 160;
+    private const int MSG_TRUNC = 0x20;
 
     private readonly int _listener;
     private readonly string _path;
     private readonly int[] _clients = new int[MaxClients];
-    private readonly byte* _answer = (byte*)NativeMemory.AllocZeroed(ReportAnswer.Length + (ReportAnswer.Most * ConnectionReport.Length));
-    private readonly byte* _info = (byte*)NativeMemory.AllocZeroed(InfoBytes);
 
     private ReportSocket(string path, int listener)
     {
@@ -51,9 +43,6 @@ public sealed unsafe class ReportSocket : IDisposable
         {
             Close(client);
         }
-
-        NativeMemory.Free(_answer);
-        NativeMemory.Free(_info);
     }
 
     /// <summary>Puts the listener into the host's epoll set.</summary>
@@ -64,11 +53,11 @@ public sealed unsafe class ReportSocket : IDisposable
     }
 
     /// <summary>Somebody came, asks or went.</summary>
-    internal void Serve(int epoll, ulong token, StackHost host, INetworkStack stack)
+    internal void Serve(int epoll, ulong token, StackHost host)
     {
         for (int i = 0; i < MaxClients; i++)
         {
-            if (_clients[i] >= 0 && !Answer(_clients[i], host, stack))
+            if (_clients[i] >= 0 && !Answer(_clients[i], host))
             {
                 Close(_clients[i]);
                 _clients[i] = -1;
@@ -91,7 +80,7 @@ public sealed unsafe class ReportSocket : IDisposable
         }
     }
 
-    private bool Answer(int fd, StackHost host, INetworkStack stack)
+    private bool Answer(int fd, StackHost host)
     {
         ReportRequest request = default;
         Libc.IoVec vector = new() { Base = &request, Length = ReportRequest.Length };
@@ -107,65 +96,26 @@ public sealed unsafe class ReportSocket : IDisposable
             return false;
         }
 
-        uint count = Collect(host, stack, ref request);
-        *(ReportAnswer*)_answer = new ReportAnswer
+        StackHost owner = host.OwnerOf(request.QueueSet);
+        if (owner == host)
         {
-            Mark = ReportAnswer.Magic,
-            QueueSet = request.QueueSet,
-            Id = request.Id,
-            Count = count,
-            IsLast = request.QueueSet >= host.QueueSets ? 1u : 0,
-        };
-        vector = new() { Base = _answer, Length = ReportAnswer.Length + (count * ConnectionReport.Length) };
-        header = new() { Iov = &vector, IovLength = 1 };
-        return Libc.SendMsg(fd, &header, Libc.MSG_DONTWAIT | Libc.MSG_NOSIGNAL) > 0;
-    }
-
-    private uint Collect(StackHost host, INetworkStack stack, ref ReportRequest at)
-    {
-        ConnectionReport* reports = (ConnectionReport*)(_answer + ReportAnswer.Length);
-        uint count = 0;
-        for (uint scanned = 0; scanned < ScanMost && count < ReportAnswer.Most && at.QueueSet < host.QueueSets; scanned++)
-        {
-            if (at.Id >= host.IdsOf(at.QueueSet))
-            {
-                at.QueueSet++;
-                at.Id = 0;
-                continue;
-            }
-
-            Connection* c = host.FindConnection(at.QueueSet, at.Id++);
-            if (c != null && c->SocketError == 0 && !c->Has(ConnectionFlags.Finished) && Describe(c, stack, reports + count))
-            {
-                reports[count++].Loop = host.LoopOf(c);
-            }
+            return host.Reports.Answer(fd, request);
         }
 
-        return count;
-    }
-
-    /// <summary>False: no TCP connection, or none any more.</summary>
-    private bool Describe(Connection* c, INetworkStack stack, ConnectionReport* report)
-    {
-        const byte Closed = 7, Listens = 10; // TCP_CLOSE, TCP_LISTEN
-        new Span<byte>(_info, InfoBytes).Clear();
-        if (stack.GetOption(c, IPPROTO_TCP, TCP_INFO, _info, InfoBytes, out uint length) != 0 || length < DeliveryRateAt + sizeof(ulong) || *_info is Closed or Listens)
+        // Connections belong to their host's thread: that one looks, and answers.
+        const int DuplicateCloexec = 1030;
+        int copy = Libc.Fcntl(fd, DuplicateCloexec, 0);
+        if (copy < 0)
         {
             return false;
         }
 
-        *report = default;
-        report->Id = c->Id;
-        report->Guest = c->GuestId;
-        report->Rto = *(uint*)(_info + RtoAt);
-        report->Mss = *(uint*)(_info + MssAt);
-        report->Rtt = *(uint*)(_info + RttAt);
-        report->RttVar = *(uint*)(_info + RttVarAt);
-        report->Ssthresh = *(uint*)(_info + SsthreshAt);
-        report->Cwnd = *(uint*)(_info + CwndAt);
-        report->Retransmits = *(uint*)(_info + RetransmitsAt);
-        report->DeliveryRate = *(ulong*)(_info + DeliveryRateAt);
-        _ = stack.GetOption(c, IPPROTO_TCP, TCP_CONGESTION, report->Congestion, ConnectionReport.NameBytes - 1, out _);
+        ReportRequest asked = request;
+        owner.Post(() =>
+        {
+            _ = owner.Reports.Answer(copy, asked);
+            Close(copy);
+        });
         return true;
     }
 }

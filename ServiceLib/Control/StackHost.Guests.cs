@@ -25,18 +25,13 @@ public sealed unsafe partial class StackHost
                 return;
             }
 
-            AttachMessage answer = message;
-            answer.Error = message.Op switch
+            if (message.Op is AttachOp.GuestAdded or AttachOp.GuestRemoved)
             {
-                AttachOp.GuestAdded => AddGuest(in message, fds[..count]),
-                AttachOp.GuestRemoved => RemoveGuest(message.Guest),
-                _ => Libc.EINVAL,
-            };
-            SeqPacket.CloseAll(fds[..count]);
-            if (message.Op is AttachOp.GuestAdded or AttachOp.GuestRemoved && SeqPacket.Send(_channel.Socket, in answer, []) != 0)
+                ChangeGuest(in message, fds[..count]);
+            }
+            else
             {
-                _exit = HostExit.EngineGone;
-                return;
+                SeqPacket.CloseAll(fds[..count]);
             }
         }
     }
@@ -78,9 +73,9 @@ public sealed unsafe partial class StackHost
             Array.Resize(ref _guests, (int)System.Numerics.BitOperations.RoundUpToPowerOf2(id + 1));
         }
 
-        Guest guest = new(in message, (byte*)tx, (byte*)rx);
+        Guest guest = new(in message, (byte*)tx, (byte*)rx, _shard, _shards);
         _guests[id] = guest;
-        GuestMeasures* measures = _measures == null ? null : _measures.Guest(id);
+        GuestMeasures* measures = _measures == null || _shard != 0 ? null : _measures.Guest(id);
         if (measures != null)
         {
             *measures = default;
@@ -113,17 +108,19 @@ public sealed unsafe partial class StackHost
     /// <summary>At the end of the loop: every guest's connections end.</summary>
     private void Drop()
     {
-        for (int q = 0; q < _sets.Length; q++)
-        {
-            _sets[q].Publish();
-        }
-
+        PublishAll();
         for (uint id = 0; id < (uint)_guests.Length; id++)
         {
             _ = RemoveGuest(id);
         }
 
-        _measures?.Dispose();
+        EndShards();
+        if (_shard == 0)
+        {
+            _measures?.Dispose();
+        }
+
+        Reports.Dispose();
         _ = Libc.Close(Epoll);
     }
 }

@@ -57,6 +57,9 @@ public enum DropReason
     /// <summary>Malformed or forged neighbour discovery.</summary>
     NdMalformed,
 
+    /// <summary>The ring to another shard was full.</summary>
+    ShardFull,
+
     /// <summary>Malformed UDP.</summary>
     UdpMalformed,
 

@@ -208,10 +208,14 @@ public sealed unsafe partial class NetworkStack
         }
 
         IcmpReport report = new() { Offender = packet.Source, Type = *(p - 8), Code = *(p - 7), Mtu = mtu };
-        Report(protocol, local, remote, p + header, size - header, errno, report);
+        if (!Report(protocol, local, remote, p + header, size - header, errno, report) && !PassOn(in packet))
+        {
+            Counters.Drop(DropReason.IcmpMalformed); // Nobody here sent that: blind (RFC 5927, 4).
+        }
     }
 
-    private void Report(byte protocol, in Address local, in Address remote, byte* transport, uint size, int errno, IcmpReport report)
+    /// <summary>False: no socket here has sent that.</summary>
+    private bool Report(byte protocol, in Address local, in Address remote, byte* transport, uint size, int errno, IcmpReport report)
     {
         ushort localPort = Wire.U16(transport), remotePort = Wire.U16(transport + 2);
         bool known = protocol switch
@@ -222,8 +226,7 @@ public sealed unsafe partial class NetworkStack
         };
         if (!known)
         {
-            Counters.Drop(DropReason.IcmpMalformed); // Nobody here sent that: blind (RFC 5927, 4).
-            return;
+            return false;
         }
 
         if (report.Mtu != 0)
@@ -239,6 +242,8 @@ public sealed unsafe partial class NetworkStack
         {
             Udp.ReceiveError(local, remote, localPort, remotePort, errno, in report, transport, size);
         }
+
+        return true;
     }
 
     /// <summary>A frame that waited for a neighbour who never answered: as if a router had said host unreachable.</summary>
@@ -265,7 +270,7 @@ public sealed unsafe partial class NetworkStack
                 Type = v4 ? IcmpType.Unreachable : Icmpv6Type.Unreachable,
                 Code = v4 ? IcmpCode.Host : Icmpv6Code.Address,
             };
-            Report(protocol, local, remote, p + header, length - ether - header, Errno.HostUnreachable, report);
+            _ = Report(protocol, local, remote, p + header, length - ether - header, Errno.HostUnreachable, report);
         }
     }
 
@@ -304,6 +309,12 @@ public sealed unsafe partial class NetworkStack
             return;
         }
 
+        bool passed = packet.Visited != 0;
+        if (!passed)
+        {
+            TellShards(ShardItemKind.Packet, packet.Ip, packet.IpLength, packet.Mac);
+        }
+
         if (p[0] == Icmpv6Type.Advertisement)
         {
             if (_addresses.Contains(target))
@@ -328,6 +339,11 @@ public sealed unsafe partial class NetworkStack
         if (!unspecified && mac != 0)
         {
             _neighbours.Learn(packet.Source, mac, create: true);
+        }
+
+        if (passed)
+        {
+            return; // Who passed it on has answered.
         }
 
         // 7.2.4; to an unspecified source (duplicate address detection) to all nodes.

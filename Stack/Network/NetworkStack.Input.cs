@@ -50,7 +50,7 @@ public sealed unsafe partial class NetworkStack
                 ReceiveIp(frame + header, length - header, in info, fromSelf: false, MacAt(frame + Field.EtherSource));
                 break;
             case Protocol.EtherArp:
-                ReceiveArp(frame + header, length - header);
+                ReceiveArp(frame + header, length - header, answers: true);
                 break;
             default:
                 Counters.Drop(DropReason.UnknownEtherType);
@@ -66,9 +66,11 @@ public sealed unsafe partial class NetworkStack
         *(ushort*)(p + 4) = (ushort)(mac >> 32);
     }
 
-    internal void ReceiveIp(byte* p, uint length, in InFrame info, bool fromSelf, ulong mac = 0)
+    internal void ReceiveIp(byte* p, uint length, in InFrame info, bool fromSelf, ulong mac = 0, byte visited = 0)
     {
         Packet packet = default;
+        packet.Visited = visited;
+        packet.FromSelf = fromSelf;
         packet.ChecksumGood = info.ChecksumGood;
         packet.GsoSize = info.GsoSize;
         packet.Mac = mac;
@@ -93,7 +95,10 @@ public sealed unsafe partial class NetworkStack
         }
     }
 
-    private void ReceiveArp(byte* p, uint length)
+    /// <param name="p">Behind the Ethernet header.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="answers">False: another shard has it, and has answered.</param>
+    private void ReceiveArp(byte* p, uint length, bool answers)
     {
         // Ethernet, IPv4, sizes 6 and 4 (RFC 826).
         if (length < Field.ArpLength || Wire.U32(p) != 0x0001_0800 || Wire.U16(p + 4) != 0x0604)
@@ -123,6 +128,12 @@ public sealed unsafe partial class NetworkStack
             _neighbours.Learn(sender, mac, create: forUs);
         }
 
+        if (!answers)
+        {
+            return;
+        }
+
+        TellShards(ShardItemKind.Arp, p, Field.ArpLength, 0);
         if (forUs && Wire.U16(p + Field.ArpOperation) == 1)
         {
             SendArp(2, mac, target, sender, mac);
@@ -393,5 +404,11 @@ internal unsafe struct Packet
     public uint GsoSize;
     public ulong Mac;
     public byte Tos, Ttl;
+
+    /// <summary>Shards that have looked at it before.</summary>
+    public byte Visited;
+
+    /// <summary>It never was on a link.</summary>
+    public bool FromSelf;
     public bool ChecksumGood;
 }

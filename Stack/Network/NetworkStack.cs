@@ -28,10 +28,13 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     private readonly byte* _scratch;
     private readonly Timer* _neighbourTimer;
 
-    /// <summary>A stack on a link, at that time (microseconds of a monotonic clock).</summary>
-    public NetworkStack(StackOptions options, ILink link, RandomSource random, long now)
+    /// <summary>
+    /// A stack on a link, at that time (microseconds of a monotonic clock). Shards get random sources of one seed: what one of them has given a peer (cookies, timestamps) is good at all.
+    /// </summary>
+    public NetworkStack(StackOptions options, ILink link, RandomSource random, long now, Shard? shard = null)
     {
         Options = options;
+        Shard = shard;
         _link = link;
         _tci = options.Tci;
         Random = random;
@@ -81,8 +84,9 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     /// </summary>
     public void AddAddress(in Address address)
     {
+        Shard?.Claims.Add(address);
         _addresses.Add(address);
-        if (!address.IsLoopback)
+        if (!address.IsLoopback && Shard is null or { Index: 0 })
         {
             _announcer.Add(address);
         }
@@ -93,6 +97,7 @@ public sealed unsafe partial class NetworkStack : ITimerSink, IDisposable
     {
         _addresses.Remove(address);
         _announcer.Remove(address);
+        Shard?.Claims.Remove(address);
     }
 
     /// <summary>Whether the stack answers for it.</summary>

@@ -33,7 +33,7 @@ public sealed unsafe partial class TcpLayer
             for (uint i = 0; i < EphemeralPorts && port == 0; i++)
             {
                 ushort candidate = (ushort)(FirstEphemeral + ((start + i) % EphemeralPorts));
-                port = Conflicts(t, local, candidate, anyAtAll: true) ? (ushort)0 : candidate;
+                port = Conflicts(t, local, candidate, anyAtAll: true) || IsElsewhere(local, candidate) ? (ushort)0 : candidate;
             }
 
             if (port == 0)
@@ -42,6 +42,11 @@ public sealed unsafe partial class TcpLayer
             }
         }
         else if (Conflicts(t, local, port, anyAtAll: false))
+        {
+            return Errno.AddressInUse;
+        }
+
+        if (!Claim(t, local, port, listens: false))
         {
             return Errno.AddressInUse;
         }
@@ -69,6 +74,11 @@ public sealed unsafe partial class TcpLayer
                 }
             }
 
+            if (!Claim(t, t->Local, t->LocalPort, listens: true))
+            {
+                return Errno.AddressInUse;
+            }
+
             t->State = TcpState.Listen;
         }
         else if (t->State != TcpState.Listen)
@@ -87,6 +97,7 @@ public sealed unsafe partial class TcpLayer
         {
             EndChildren(t);
             t->State = TcpState.Closed;
+            Unclaim(t->Local, t->LocalPort);
         }
     }
 
@@ -411,6 +422,7 @@ public sealed unsafe partial class TcpLayer
 
         *at = t->BindNext;
         t->Flags &= ~TcbFlag.Bound;
+        Unclaim(t->Local, t->LocalPort);
     }
 
     /// <summary>A port that no connection to that peer has (RFC 6056, algorithm 3: a keyed hash of the peer, and a counter).</summary>
@@ -420,7 +432,8 @@ public sealed unsafe partial class TcpLayer
         for (uint i = 0; i < EphemeralPorts; i++)
         {
             ushort port = (ushort)(FirstEphemeral + ((offset + _portClock++) % EphemeralPorts));
-            if (Find(local, remote, port, remotePort, out _) == null && _timeWaits.Find(local, remote, port, remotePort) == null && !HasListener(local, port))
+            if (Find(local, remote, port, remotePort, out _) == null && _timeWaits.Find(local, remote, port, remotePort) == null && !HasListener(local, port)
+                && IsOurs(local, remote, port, remotePort))
             {
                 return port;
             }

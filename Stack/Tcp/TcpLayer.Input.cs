@@ -13,7 +13,7 @@ public sealed unsafe partial class TcpLayer
 
     internal void Receive(byte* data, uint size, in Packet packet)
     {
-        _counters.SegmentsIn++;
+        _counters.SegmentsIn += packet.Visited == 0 ? 1u : 0;
         TcpSegment s = default;
         s.Source = packet.Source;
         s.Destination = packet.Destination;
@@ -26,10 +26,10 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        Dispatch(ref s);
+        Dispatch(ref s, in packet);
     }
 
-    private void Dispatch(ref TcpSegment s)
+    private void Dispatch(ref TcpSegment s, in Packet packet)
     {
         Tcb* t = Find(s.Destination, s.Source, s.DestinationPort, s.SourcePort, out uint hash);
         if (t != null)
@@ -55,7 +55,14 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        Tcb* listener = FindListener(s.Destination, s.DestinationPort, hash);
+        // Among shards, a segment that opens nothing is for a listener only when none of them has its connection.
+        bool opens = s.Has(TcpFlag.Syn) && !s.Has(TcpFlag.Ack);
+        Tcb* listener = opens || _stack.IsSecondRound(in packet) ? FindListener(s.Destination, s.DestinationPort, hash) : null;
+        if (listener == null && _stack.PassOn(in packet, opens || s.Has(TcpFlag.Rst) ? 1u : 2u))
+        {
+            return;
+        }
+
         if (listener != null)
         {
             ListenSegment(listener, ref s, leastIss);

@@ -46,7 +46,7 @@ public sealed unsafe partial class UdpLayer
             for (uint i = 0; i < EphemeralPorts && port == 0; i++)
             {
                 ushort candidate = (ushort)(FirstEphemeral + ((start + i) % EphemeralPorts));
-                port = IsTaken(local, candidate, false, false) ? (ushort)0 : candidate;
+                port = IsTaken(local, candidate, false, false) || IsElsewhere(local, candidate) ? (ushort)0 : candidate;
             }
         }
 
@@ -60,6 +60,12 @@ public sealed unsafe partial class UdpLayer
             return Errno.NoBuffers;
         }
 
+        PortClaim claim = ClaimOf(local, port) & ((reuseAddress ? PortClaim.ReuseAddress : 0) | (reusePort ? PortClaim.ReusePort : 0));
+        if (_stack.Shard is { } shard && !shard.Claims.TryClaim(udp: true, local, port, shard.Index, claim | PortClaim.Bound, listens: false))
+        {
+            return Errno.AddressInUse;
+        }
+
         s->Local = local;
         s->LocalPort = port;
         s->ReuseAddress = reuseAddress;
@@ -68,6 +74,25 @@ public sealed unsafe partial class UdpLayer
         s->Next = *bucket;
         *bucket = s;
         return 0;
+    }
+
+    private bool IsElsewhere(in Address local, ushort port) =>
+        _stack.Shard is { } shard && shard.Claims.IsElsewhere(udp: true, local, port, shard.Index);
+
+    /// <summary>What all of this shard's sockets at a port have been allowed.</summary>
+    private PortClaim ClaimOf(in Address local, ushort port)
+    {
+        PortClaim all = PortClaim.ReuseAddress | PortClaim.ReusePort;
+        for (UdpSocket* s = *BucketOf(local, port); s != null; s = s->Next)
+        {
+            if (s->LocalPort == port && s->Local == local)
+            {
+                all &= s->ReuseAddress ? all : ~PortClaim.ReuseAddress;
+                all &= s->ReusePort ? all : ~PortClaim.ReusePort;
+            }
+        }
+
+        return all;
     }
 
     private uint Sharing(in Address local, ushort port)
@@ -98,6 +123,12 @@ public sealed unsafe partial class UdpLayer
 
         *at = s->Next;
         s->Next = null;
+        if (_stack.Shard is { } shard)
+        {
+            PortClaim left = Sharing(s->Local, s->LocalPort) != 0 ? ClaimOf(s->Local, s->LocalPort) | PortClaim.Bound : PortClaim.None;
+            shard.Claims.Set(udp: true, s->Local, s->LocalPort, shard.Index, left);
+        }
+
         s->LocalPort = 0;
         s->Local = default;
     }

@@ -60,7 +60,7 @@ public sealed unsafe partial class UdpLayer : IDisposable
         }
 
         UdpSocket* s = Find(packet.Destination, packet.Source, Wire.U16(data + 2), Wire.U16(data));
-        _stack.Counters.DatagramsIn++;
+        _stack.Counters.DatagramsIn += packet.Visited == 0 ? 1u : 0;
         if (s != null)
         {
             // A link that does segmentation hands over several datagrams of one size in one frame (UDP_SEGMENT in udp(7)).
@@ -76,6 +76,11 @@ public sealed unsafe partial class UdpLayer : IDisposable
             }
             while (left != 0);
             User?.Changed(s);
+            return;
+        }
+
+        if (_stack.PassOn(in packet))
+        {
             return;
         }
 

@@ -17,6 +17,8 @@ public sealed class NsmApiTests : NkdOverItsSocket
         { new Nsm { Name = "x", CongestionControl = "dctcp" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "nsm.congestion_control" },
         { new Nsm { Name = "x", Kind = "mtcp", CongestionControl = "vegas" }, StatusCode.InvalidArgument, "one of cubic, reno, dctcp, bbr", "nsm.congestion_control" },
         { new Nsm { Name = "x", Kind = "mtcp", SendBuffer = 65536 }, StatusCode.InvalidArgument, "has no send buffer", "nsm.send_buffer" },
+        { new Nsm { Name = "x", Kind = "mtcp", Cores = 9 }, StatusCode.InvalidArgument, "loop", "nsm.cores" },
+        { new Nsm { Name = "x", Kind = "kernel", Cores = 2 }, StatusCode.InvalidArgument, "the kernel's", "nsm.cores" },
         { new Nsm { Name = "x", Kind = "mtcp", InitialWindow = 20 }, StatusCode.InvalidArgument, "RFC 6928", "nsm.initial_window" },
         { new Nsm { Name = "x", SendBuffer = -1 }, StatusCode.InvalidArgument, "buffer sizes", "nsm.send_buffer" },
         { new Nsm { Name = "x", MemoryBytes = 5 }, StatusCode.InvalidArgument, "quota of memory", "nsm.memory_bytes" },

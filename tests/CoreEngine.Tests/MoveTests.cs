@@ -142,7 +142,7 @@ public sealed unsafe class MoveTests : IDisposable
             Assert.Equal(missed, Look());
         }
 
-        _nsm.Header->Turns++;
+        _nsm.Header->Turns[0]++;
         Assert.Equal(0u, Look());
         Assert.Equal(1u, Look());
         Assert.Equal(0, Ask(AttachOp.Ping, 0).Error);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using NetKernel.Channel;
 using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
@@ -15,7 +16,7 @@ internal sealed class MtcpNsm : IDisposable
         Outside6 = "2001:2::1";
 
     private readonly Thread _thread;
-    private StackHost? _host;
+    private Module? _module;
     private string _namespace = "";
     private Exception? _failure;
 
@@ -29,12 +30,10 @@ internal sealed class MtcpNsm : IDisposable
             try
             {
                 MakeNamespace();
-                using Device device = PacketDevice.Open(settings.Interface);
-                using MtcpStack stack = new(settings, device);
-                using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, settings.Id);
-                _host = new StackHost(channel, stack);
+                using Module module = Module.Open(settings);
+                _module = module;
                 started.Set();
-                Exit = _host.Run(new IdleStrategy(0, 20));
+                Exit = module.Run();
             }
             catch (Exception e)
             {
@@ -64,7 +63,7 @@ internal sealed class MtcpNsm : IDisposable
     public HostExit Exit { get; private set; }
 
     /// <summary>Connections that the NSM has.</summary>
-    public uint Count => _host!.ConnectionCount;
+    public uint Count => _module!.ConnectionCount;
 
     /// <summary>A listening socket on a port of the stack's choice.</summary>
     public FakeSocket Listener(out int port, string address = Address4, int backlog = 128, int domain = Libc.AF_INET, NqeFlags flags = NqeFlags.None)
@@ -125,11 +124,34 @@ internal sealed class MtcpNsm : IDisposable
         return failure == null ? result : throw new InvalidOperationException(failure.Message, failure);
     }
 
+    /// <summary>What the NSM says of its connections, asked as nkd asks.</summary>
+    public List<ConnectionReport> Reports()
+    {
+        using Socket socket = new(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
+        socket.Connect(new UnixDomainSocketEndPoint(ReportAnswer.PathOf(Engine.RunDirectory, 1)));
+        ReportRequest request = new() { Magic = ReportAnswer.Magic };
+        byte[] buffer = new byte[ReportAnswer.Length + (ReportAnswer.Most * ConnectionReport.Length)];
+        List<ConnectionReport> found = [];
+        for (; ; )
+        {
+            _ = socket.Send(MemoryMarshal.AsBytes(new ReadOnlySpan<ReportRequest>(in request)));
+            int got = socket.Receive(buffer);
+            ReportAnswer answer = MemoryMarshal.Read<ReportAnswer>(buffer);
+            found.AddRange(MemoryMarshal.Cast<byte, ConnectionReport>(buffer.AsSpan(ReportAnswer.Length, got - ReportAnswer.Length)));
+            request.QueueSet = answer.QueueSet;
+            request.Id = answer.Id;
+            if (answer.IsLast != 0)
+            {
+                return found;
+            }
+        }
+    }
+
     public void WaitExit() => Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the loop did not end");
 
     public void Dispose()
     {
-        _host?.Stop();
+        _module?.Stop();
         WaitExit();
         Guest.Dispose();
         Engine.Dispose();

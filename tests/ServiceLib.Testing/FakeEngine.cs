@@ -12,7 +12,7 @@ public sealed unsafe class FakeEngine : IDisposable
     private readonly int _listener;
     private readonly SharedRegion _region;
     private readonly ControlLayout _layout;
-    private readonly int _nsmBell;
+    private readonly int[] _nsmBells;
     private readonly int[] _bells;
     private readonly Queues[] _queues;
     private readonly Nqe* _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.Alloc(64 * Nqe.Length);
@@ -36,11 +36,12 @@ public sealed unsafe class FakeEngine : IDisposable
         header->TotalLength = _layout.Length;
         header->Counts = counts;
         header->State = RegionState.Running;
-        _nsmBell = Check(Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK));
+        _nsmBells = new int[loops];
         _bells = new int[loops];
         _queues = new Queues[loops];
         for (uint q = 0; q < loops; q++)
         {
+            _nsmBells[q] = Check(Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK));
             _bells[q] = Check(Libc.EventFd(0, Libc.EFD_CLOEXEC | Libc.EFD_NONBLOCK));
             _queues[q] = new Queues(_region.Start, _layout, q);
         }
@@ -59,7 +60,10 @@ public sealed unsafe class FakeEngine : IDisposable
     public int Rung { get; private set; }
 
     /// <summary>Whether the NSM has announced that it sleeps.</summary>
-    public bool NsmSleeps => Volatile.Read(ref ((ProcessSlot*)(_region.Start + _layout.ProcessOf(0)))->Asleep) == 1;
+    public bool NsmSleeps => NsmSleepsAt(0);
+
+    /// <summary>Whether whoever serves a queue set has announced that it sleeps.</summary>
+    public bool NsmSleepsAt(uint queueSet) => Volatile.Read(ref ((ProcessSlot*)(_region.Start + _layout.ProcessOf(queueSet)))->Asleep) == 1;
 
     /// <summary>The header of the region, for tests that spoil it.</summary>
     public byte* Region => _region.Start;
@@ -80,7 +84,7 @@ public sealed unsafe class FakeEngine : IDisposable
 
         AttachMessage answer = new() { Op = AttachOp.NsmHello, Error = error, Nsm = hello.Nsm };
         SeqPacket.Put(new Span<byte>(answer.Text, 128), text);
-        _ = Check(SeqPacket.Send(_nsm, in answer, error != 0 ? [] : [_region.Fd, _nsmBell, .. _bells]));
+        _ = Check(SeqPacket.Send(_nsm, in answer, error != 0 ? [] : [_region.Fd, .. _nsmBells, .. _bells]));
     }
 
     /// <summary>Gives the NSM a guest.</summary>
@@ -125,11 +129,11 @@ public sealed unsafe class FakeEngine : IDisposable
         }
 
         Interlocked.MemoryBarrier();
-        ProcessSlot* slot = (ProcessSlot*)(_region.Start + _layout.ProcessOf(0));
+        ProcessSlot* slot = (ProcessSlot*)(_region.Start + _layout.ProcessOf(queueSet));
         if (queues.Header->Subscribers.Has(0) && Volatile.Read(ref slot->Asleep) == 1 && Interlocked.Exchange(ref slot->Asleep, 0) == 1)
         {
             ulong one = 1;
-            _ = Libc.WriteFast(_nsmBell, &one, 8);
+            _ = Libc.WriteFast(_nsmBells[queueSet], &one, 8);
             Rung++;
         }
     }
@@ -194,7 +198,7 @@ public sealed unsafe class FakeEngine : IDisposable
     {
         Die();
         _ = Libc.Close(_listener);
-        _ = Libc.Close(_nsmBell);
+        SeqPacket.CloseAll(_nsmBells);
         SeqPacket.CloseAll(_bells);
         _region.Dispose();
         System.Runtime.InteropServices.NativeMemory.Free(_batch);

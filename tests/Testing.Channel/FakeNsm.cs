@@ -8,7 +8,7 @@ public sealed unsafe class FakeNsm : IDisposable
 {
     private readonly int _connection;
     private int _disposed;
-    private readonly int _bell;
+    private readonly int[] _nsmBells;
     private readonly int[] _bells;
     private readonly Thread _thread;
     private readonly QueueSet[] _sets;
@@ -38,8 +38,9 @@ public sealed unsafe class FakeNsm : IDisposable
         Region = SharedRegion.Open(fds[0], FakeGuest.ReadLength(fds[0]));
         Header = (ControlHeader*)Region.Start;
         Layout = new ControlLayout(Header->Counts);
-        _bell = fds[1];
-        _bells = fds[2..got].ToArray();
+        int loops = (int)Header->Counts.Loops;
+        _nsmBells = fds[1..(1 + loops)].ToArray();
+        _bells = fds[(1 + loops)..got].ToArray();
         _sets = new QueueSet[Header->Counts.QueueSets];
         for (uint q = 0; q < _sets.Length; q++)
         {
@@ -67,7 +68,7 @@ public sealed unsafe class FakeNsm : IDisposable
     /// <summary>Called for each GuestAdded, with the pool's memfd, before it is answered; the errno of the answer.</summary>
     public Func<uint, int, int>? Adding { get; set; }
 
-    public ProcessSlot* Process => (ProcessSlot*)(Region.Start + Layout.ProcessOf(0));
+    public ProcessSlot* ProcessOf(uint loop) => (ProcessSlot*)(Region.Start + Layout.ProcessOf(loop));
 
     public RingHeader* RingOf(uint q, RingKind kind) => (RingHeader*)(Region.Start + Layout.RingOf(q, kind));
 
@@ -87,21 +88,21 @@ public sealed unsafe class FakeNsm : IDisposable
         Span<Nqe> one = stackalloc Nqe[1];
         while (TryTake(ring, one, loop) == 0)
         {
-            Volatile.Write(ref Process->Asleep, 1u);
+            Volatile.Write(ref ProcessOf(loop)->Asleep, 1u);
             Interlocked.MemoryBarrier();
             if (TryTake(ring, one, loop) != 0)
             {
-                Volatile.Write(ref Process->Asleep, 0u);
+                Volatile.Write(ref ProcessOf(loop)->Asleep, 0u);
                 break;
             }
 
-            if (!Waiting.Readable(_bell, (int)Waiting.Deadline.TotalMilliseconds))
+            if (!Waiting.Readable(_nsmBells[loop], (int)Waiting.Deadline.TotalMilliseconds))
             {
                 throw new TimeoutException($"nothing in the NSM's {ring} ring");
             }
 
             ulong count;
-            _ = Libc.ReadFast(_bell, &count, 8);
+            _ = Libc.ReadFast(_nsmBells[loop], &count, 8);
         }
 
         return one[0];
@@ -158,7 +159,7 @@ public sealed unsafe class FakeNsm : IDisposable
         _ = Libc.Shutdown(_connection, 2);
         _thread.Join();
         _ = Libc.Close(_connection);
-        _ = Libc.Close(_bell);
+        SeqPacket.CloseAll(_nsmBells);
         SeqPacket.CloseAll(_bells);
         Region.Dispose();
     }
