@@ -74,6 +74,28 @@ internal enum ConnectionFlags : ushort
     /// left and that goes on serving what arrives there. No row of it is shown.
     /// </summary>
     Elder = 16384,
+
+    /// <summary>A datagram socket that has a second entry at the shared-memory NSM: each of its datagrams is looked at for where it goes.</summary>
+    Twofold = 32768,
+}
+
+/// <summary>Bits of <see cref="Connection.Way"/>: a datagram socket and its second entry.</summary>
+[Flags]
+internal enum DatagramWay : byte
+{
+    None = 0,
+
+    /// <summary>The last datagram went to the shared-memory NSM: so does its second half.</summary>
+    Near = 1,
+
+    /// <summary>The last one that came back from there was lost: so is its second half.</summary>
+    Lost = 2,
+
+    /// <summary>The socket is over as soon as its second entry is.</summary>
+    Ended = 4,
+
+    /// <summary>A new second entry is wanted as soon as the old one is over.</summary>
+    TwinWanted = 8,
 }
 
 /// <summary>
@@ -139,4 +161,7 @@ internal struct Connection
 
     /// <summary>Flags of the Connect under way.</summary>
     public NqeFlags ConnectFlags;
+
+    /// <summary>See <see cref="DatagramWay"/>.</summary>
+    public DatagramWay Way;
 }

@@ -1,3 +1,5 @@
+using NetKernel.Nsm.SharedMem;
+
 namespace NetKernel.CoreEngine;
 
 /// <summary>By what a guest is found as a peer on this host, and who may reach it without a network.</summary>
@@ -20,8 +22,6 @@ internal readonly struct GuestAddress(in AttachMessage guest, bool shared, uint 
     /// <summary>The shared-memory NSM serves it.</summary>
     public bool IsShared { get; } = shared;
 
-    private bool IsOff => (_policy & RegionFlags.NoSharedMemory) != 0;
-
     /// <summary>The same guest under another policy.</summary>
     public GuestAddress With(uint policy) => new(in this, policy);
 
@@ -32,7 +32,10 @@ internal readonly struct GuestAddress(in AttachMessage guest, bool shared, uint 
 
     /// <summary>Guests of one tenant may, unless one of them keeps out; those of different tenants where both say so, too.</summary>
     public bool MayReach(in GuestAddress other) =>
-        !IsOff && !other.IsOff && (_tenant == other._tenant || (_policy & other._policy & RegionFlags.SharedMemoryAcross) != 0);
+        Reach.May(_tenant, _policy, other._tenant, other._policy);
+
+    /// <summary>What datagrams are told apart by without a look at their headers (OpData of a Send): the halves of its IPv4 and IPv6 address, put together; 0: it has none.</summary>
+    public (ulong Four, ulong Six) Hints => (_address4 == 0 ? 0 : 0xFFFF_0000 | ((ulong)_address4 << 32), _low ^ _high);
 
     /// <summary>With memory that both map: guests of one tenant that both say so.</summary>
     public bool MayReachDirectly(in GuestAddress other) => _tenant == other._tenant && (_policy & other._policy & RegionFlags.SharedMemoryDirect) != 0;

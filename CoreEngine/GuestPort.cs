@@ -26,6 +26,7 @@ internal sealed unsafe class GuestPort : IDisposable
         QueueSets = layout.Counts.QueueSets;
         Tx = pool.TxHalf;
         Rx = pool.RxHalf;
+        SharedRx = Rx.Part(RegionFlags.SharedPart, RegionFlags.RxParts);
         Counters = counters;
         Shares = shares;
         Pipes = pipes;
@@ -64,6 +65,10 @@ internal sealed unsafe class GuestPort : IDisposable
     public readonly uint QueueSets;
     public readonly PoolHalf Tx;
     public readonly PoolHalf Rx;
+
+    /// <summary>The part of it that the shared-memory NSM allocates in.</summary>
+    public readonly PoolHalf SharedRx;
+
     public readonly GuestCounters* Counters;
 
     /// <summary>The same by NSM id.</summary>

@@ -8,9 +8,9 @@ internal sealed unsafe partial class SwitchLoop
 {
     /// <summary>
     /// Forwards Sends of established connections until something else comes up, which is left to <see cref="Request"/>; returns how many.
-    /// The elements may lie in the guest's ring.
+    /// The elements may lie in the guest's ring. <paramref name="look"/>: of these flags of the connection, CanSend alone may be set.
     /// </summary>
-    private uint ForwardSends(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count)
+    private uint ForwardSends(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count, ConnectionFlags look = ConnectionFlags.CanSend | ConnectionFlags.Twofold)
     {
         count = nsm.Send.Window(count, out Nqe* slots);
         uint* map = guest.Map;
@@ -39,7 +39,7 @@ internal sealed unsafe partial class SwitchLoop
             Connection* connection = connections + id;
             uint size = e.Size;
             uint sends = connection->Sends;
-            if ((connection->Flags & ConnectionFlags.CanSend) == 0 || connection->Nsm != nsmId || sends >= SocketSlot.MaxSends || !guest.Tx.Holds(e.DataPtr, size))
+            if ((connection->Flags & look) != ConnectionFlags.CanSend || connection->Nsm != nsmId || sends >= SocketSlot.MaxSends || !guest.Tx.Holds(e.DataPtr, size))
             {
                 break;
             }

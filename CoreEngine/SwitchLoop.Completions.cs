@@ -81,6 +81,11 @@ internal sealed unsafe partial class SwitchLoop
                 SetLocal(row, e);
                 Memory(id, connection)->Bind.Aux = e->Aux;
                 Memory(id, connection)->BoundByConnect = 0;
+                if ((connection->Flags & ConnectionFlags.Datagram) != 0)
+                {
+                    FollowDatagrams(guest, id, connection, &Memory(id, connection)->Bind);
+                }
+
                 break;
             case Op.BindDone:
                 Memory(id, connection)->Bind = default;
@@ -102,7 +107,7 @@ internal sealed unsafe partial class SwitchLoop
 
                 break;
             case Op.ConnectDone when (connection->Flags & ConnectionFlags.Datagram) != 0:
-                DatagramsConnected(id, connection, e);
+                DatagramsConnected(guest, id, connection, e);
                 break;
             case Op.ConnectDone when ok:
                 SetLocal(row, e);
@@ -152,7 +157,7 @@ internal sealed unsafe partial class SwitchLoop
     }
 
     /// <summary>A datagram socket has a peer, or another one, or none any more; when it failed, what it had.</summary>
-    private void DatagramsConnected(uint id, Connection* connection, Nqe* e)
+    private void DatagramsConnected(GuestPort guest, uint id, Connection* connection, Nqe* e)
     {
         bool dissolved = (connection->Flags & ConnectionFlags.Dissolving) != 0;
         connection->Flags &= ~ConnectionFlags.Dissolving;
@@ -186,6 +191,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         SetState(connection, id, dissolved ? ConnectionState.Open : ConnectionState.Established);
+        FollowDatagrams(guest, id, connection, &memory->Asked);
     }
 
     /// <summary>A listener that was never bound got an address: it must be the same when it is made again.</summary>

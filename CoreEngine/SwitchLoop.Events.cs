@@ -35,7 +35,7 @@ internal sealed unsafe partial class SwitchLoop
             case Op.CreditWanted:
                 break;
             case Op.Direct when nsm.Id == SharedNsm:
-                _table.Rows[id].Direct = 1;
+                _table.Rows[id].Direct = ConnectionForm.Direct;
                 break;
             case Op.DirectNews when nsm.Id == SharedNsm:
                 break;

@@ -104,6 +104,14 @@ internal sealed unsafe partial class SwitchLoop
         return done;
     }
 
+    /// <summary>The NSM of the socket that a Send in the guest's ring seems to be about. Only a hint: what counts is what ForwardSends reads.</summary>
+    private NsmPort? NsmHint(GuestPort guest, Nqe* e)
+    {
+        uint socket = e->Socket;
+        uint id = socket < guest.Sockets ? guest.Map[socket] - 1 : uint.MaxValue;
+        return id < ConnectionTable.Capacity ? _nsms[_table.Items[id].Nsm] : null;
+    }
+
     private void SendStaged(NsmPort nsm)
     {
         nsm.SendStaged = true;

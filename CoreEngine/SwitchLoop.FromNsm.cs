@@ -102,6 +102,12 @@ internal sealed unsafe partial class SwitchLoop
         ConnectionRow* row = _table.Rows + id;
         row->Nqes++;
         guest.Shares[nsm.Id].NqesFromNsm++;
+        if (e->Op == Op.SendElsewhere)
+        {
+            SendElsewhere(nsm, guest, connection, e);
+            return;
+        }
+
         if (e->Op != Op.SendDone)
         {
             Address(e, guest, connection);
@@ -155,6 +161,13 @@ internal sealed unsafe partial class SwitchLoop
             uint q = connection->QueueSet;
             if (e->Op == Op.Data)
             {
+                if ((connection->Flags & ConnectionFlags.Second) != 0 && connection->Twin != 0)
+                {
+                    row = _table.Rows + (connection->Twin - 1);
+                    row->Nqes++;
+                    row->Direct = ConnectionForm.Near;
+                }
+
                 if (!guest.Rx.Holds(e->DataPtr, e->Size) || connection->RxOut >= MaxRxOut)
                 {
                     Sever(nsm, guest, id, connection);

@@ -164,11 +164,11 @@ internal sealed unsafe partial class SwitchLoop
     }
 
     /// <summary><see cref="ForwardSends"/> as far as the guest's limits allow.</summary>
-    private uint ForwardWithin(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count)
+    private uint ForwardWithin(GuestPort guest, NsmPort nsm, uint q, Nqe* elements, uint count, ConnectionFlags look = ConnectionFlags.CanSend | ConnectionFlags.Twofold)
     {
         if (!guest.IsLimited)
         {
-            return ForwardSends(guest, nsm, q, elements, count);
+            return ForwardSends(guest, nsm, q, elements, count, look);
         }
 
         ulong left = Math.Min(guest.Own.Send.Available(), guest.Tenants.Send.Available());
@@ -181,7 +181,7 @@ internal sealed unsafe partial class SwitchLoop
         // As many as fit whatever their size, at least one: no more than one overdraws.
         count = (uint)Math.Clamp(left / PoolLayout.LargeBytes, 1, count);
         ulong before = guest.Counters->BytesSent;
-        uint done = ForwardSends(guest, nsm, q, elements, count);
+        uint done = ForwardSends(guest, nsm, q, elements, count, look);
         ulong bytes = guest.Counters->BytesSent - before;
         guest.Own.Send.Take(bytes);
         guest.Tenants.Send.Take(bytes);

@@ -101,6 +101,7 @@ internal sealed unsafe partial class SwitchLoop
         row->SendQueue = 0;
         if (connection->Phase == Phase.Closing)
         {
+            connection->Flags |= ConnectionFlags.Down; // nobody's to count, should it have to wait
             FinishClose(guest, id, connection);
             return;
         }
@@ -177,7 +178,7 @@ internal sealed unsafe partial class SwitchLoop
             }
 
             uint id = guest.Map[socket] - 1;
-            if (id < ConnectionTable.Capacity && _table.Items[id].Nsm == nsm && _table.Items[id].Phase is Phase.Active or Phase.Closing)
+            if (id < ConnectionTable.Capacity && _table.Items[id].Nsm == nsm && _table.Items[id].Phase is Phase.Active or Phase.Closing && TwinSends(_table.Items + id) == 0)
             {
                 _ = Interlocked.CompareExchange(ref owners[chunk], TxOwner.Free, word);
             }
@@ -214,7 +215,7 @@ internal sealed unsafe partial class SwitchLoop
             {
                 Nqe close = default;
                 close.Op = Op.Close;
-                if ((connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection)) || !Forward(guest, connection->QueueSet, id, &close, job: false))
+                if (TwinSends(connection) != 0 || (connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection)) || !Forward(guest, connection->QueueSet, id, &close, job: false))
                 {
                     _stalled = true;
                     return moved;

@@ -162,4 +162,32 @@ internal sealed unsafe partial class SwitchLoop
         Release(guest, mapped - 1);
         return true;
     }
+
+    /// <summary>
+    /// A request for a socket that its NSM has not heard of. True: the request goes on (and makes the socket if it has to reach the NSM); false: it is settled, or has to wait, as
+    /// <paramref name="done"/> says.
+    /// </summary>
+    private bool GoesOn(GuestPort guest, uint q, Nqe* e, uint id, Connection* connection, out bool done)
+    {
+        done = true;
+        switch (e->Op)
+        {
+            case Op.Close:
+                FinishClose(guest, id, connection);
+                return false;
+            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0 && Memory(id, connection)->Options < SocketMemory.MaxOptions:
+                KeepOption(id, connection, e);
+                TellTwin(guest, connection, e);
+                return false;
+            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0:
+                return Make(guest, q, id, connection, e, out done);
+            case Op.Send when (connection->Flags & ConnectionFlags.Datagram) != 0:
+                return Make(guest, q, id, connection, e, out done);
+            case Op.Shutdown:
+                TellTwin(guest, connection, e);
+                return false; // of a socket that does not listen and is not connected nothing else comes of it
+            default:
+                return true;
+        }
+    }
 }

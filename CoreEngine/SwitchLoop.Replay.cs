@@ -150,6 +150,10 @@ internal sealed unsafe partial class SwitchLoop
         _table.Rows[id].ReceiveQueue = 0;
         SetState(connection, id, connection->State);
         TellReset(guest, connection, Libc.ENETDOWN, NqeFlags.Abort);
+
+        // What lies unread is void, whichever NSM it came by: the second entry takes back what is its, and is made again with the socket.
+        connection->Flags |= TwinSends(connection) != 0 ? ConnectionFlags.Bereaved : 0;
+        CloseTwin(connection);
     }
 
     /// <summary>A datagram socket is at its new NSM what it was at the one before.</summary>
@@ -170,5 +174,6 @@ internal sealed unsafe partial class SwitchLoop
         renewed.QueueSet = connection->QueueSet;
         guest.Counters->NqesToGuest++;
         Announce(guest, connection->QueueSet, &renewed);
+        ShadowDatagrams(guest, id, connection);
     }
 }

@@ -212,7 +212,7 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A Send that the fast path would not take.</summary>
     private bool Send(GuestPort guest, uint q, Nqe* e, uint id, Connection* connection)
     {
-        if (connection->Sends >= SocketSlot.MaxSends)
+        if (connection->Sends + TwinSends(connection) >= SocketSlot.MaxSends)
         {
             return Violate(guest, Violation.TooManySends, q, e->Socket);
         }
@@ -223,7 +223,12 @@ internal sealed unsafe partial class SwitchLoop
             return true;
         }
 
-        if (ForwardWithin(guest, _nsms[connection->Nsm]!, q, e, 1) != 1)
+        if ((connection->Flags & ConnectionFlags.Twofold) != 0 && IsForNeighbour(guest, e, connection))
+        {
+            return SendNear(guest, connection->QueueSet, e, id, connection);
+        }
+
+        if (ForwardWithin(guest, _nsms[connection->Nsm]!, q, e, 1, ConnectionFlags.CanSend) != 1)
         {
             return false;
         }
@@ -234,12 +239,15 @@ internal sealed unsafe partial class SwitchLoop
 
     private bool Credit(GuestPort guest, Nqe* e, uint id, Connection* connection)
     {
-        if (connection->RxOut == 0)
+        ConnectionRow* row = _table.Rows + id;
+        connection = CreditorOf(guest, connection, e);
+        if (connection == null || connection->RxOut == 0)
         {
             guest.Counters->Refused++; // a credit too many, perhaps given twice by the heir of a process killed midway
             return true;
         }
 
+        id = (uint)(connection - _table.Items);
         bool done = true;
         if ((!guest.IsLimited || !TryHold(guest, e, id, connection, out done)) && !Forward(guest, connection->QueueSet, id, e, job: false))
         {
@@ -252,7 +260,6 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         connection->RxOut--;
-        ConnectionRow* row = _table.Rows + id;
         row->ReceiveQueue -= Math.Min(row->ReceiveQueue, e->Size);
         return true;
     }
@@ -291,9 +298,9 @@ internal sealed unsafe partial class SwitchLoop
 
     private bool Close(GuestPort guest, Nqe* e, uint id, Connection* connection)
     {
-        if (connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection))
+        if ((connection->Held != 0 && !ReleaseCreditsOf(guest, id, connection)) || TwinSends(connection) != 0)
         {
-            return false;
+            return false; // what the second entry has may come back to be sent
         }
 
         if (!Forward(guest, connection->QueueSet, id, e, job: false))

@@ -8,7 +8,8 @@ namespace NetKernel.CoreEngine;
 /// <list type="bullet">
 /// <item>connecting: the second entry tries at the shared-memory NSM; connected, it becomes the guest's socket, refused, the first connects at the guest's own NSM;</item>
 /// <item>listening: both listen, and the guest is told of connections of either, by handles that say whose they are;</item>
-/// <item>connected by shared memory, and bound before: the first keeps the port.</item>
+/// <item>connected by shared memory, and bound before: the first keeps the port;</item>
+/// <item>a datagram socket that has a port: both have it, each datagram goes by one of them, and the guest takes what comes by either (SwitchLoop.SharedDatagrams.cs).</item>
 /// </list>
 /// </summary>
 internal sealed unsafe partial class SwitchLoop
@@ -19,14 +20,10 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>A handle of the shared-memory NSM, as the guest is told of it. NSMs leave that bit alone.</summary>
     private const ulong SharedHandle = 1u << 31;
 
-    /// <summary>Connections that the shared-memory NSM may have announced for one listener.</summary>
-    private const uint AnnouncedShared = SocketSlot.AcceptEntries / 4;
-
     /// <summary>The most requests that make a second entry: Socket, options, Bind, and Connect or Listen.</summary>
     private const uint TrialRequests = SocketMemory.MaxOptions + 3;
 
-    private readonly GuestPort[] _locals = new GuestPort[MaxGuests]; // those that the shared-memory NSM serves
-    private int _localCount;
+    private readonly Neighbours _neighbours = new();
 
     /// <summary>The shared-memory NSM has mapped the guest's pool: connections may go by it, and its listeners listen there, too.</summary>
     private void RouteShared(GuestPort guest)
@@ -37,14 +34,17 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        _localCount = Remove(_locals, _localCount, guest);
-        _locals[_localCount++] = guest;
+        _neighbours.Add(guest);
         for (uint socket = 0; socket < guest.Sockets; socket++)
         {
             uint id = guest.Map[socket] - 1;
             if (id < ConnectionTable.Capacity && (_table.Items[id].Flags & ConnectionFlags.Listening) != 0)
             {
                 Shadow(guest, id, _table.Items + id);
+            }
+            else if (id < ConnectionTable.Capacity && (_table.Items[id].Flags & ConnectionFlags.Datagram) != 0)
+            {
+                ShadowDatagrams(guest, id, _table.Items + id);
             }
         }
 
@@ -65,7 +65,7 @@ internal sealed unsafe partial class SwitchLoop
     {
         if (_guests[guest] is { } port)
         {
-            _localCount = Remove(_locals, _localCount, port);
+            _neighbours.Remove(port);
         }
 
         for (uint id = 0; id < _table.High; id++)
@@ -77,65 +77,6 @@ internal sealed unsafe partial class SwitchLoop
                 connection->Elder = 0;
                 connection->Phase = Phase.Zombie;
             }
-        }
-    }
-
-    /// <summary>The NSM of the socket that a Send in the guest's ring seems to be about. Only a hint: what counts is what ForwardSends reads.</summary>
-    private NsmPort? NsmHint(GuestPort guest, Nqe* e)
-    {
-        uint socket = e->Socket;
-        uint id = socket < guest.Sockets ? guest.Map[socket] - 1 : uint.MaxValue;
-        return id < ConnectionTable.Capacity ? _nsms[_table.Items[id].Nsm] : null;
-    }
-
-    /// <summary>Whether a Connect goes to another guest of this host that policy lets it reach by shared memory, and whether in the direct form.</summary>
-    private bool IsLocal(GuestPort guest, Nqe* e, out bool direct)
-    {
-        direct = false;
-        if (guest.Shared == null || (e->Flags & NqeFlags.Wildcard) != 0)
-        {
-            return false;
-        }
-
-        for (int i = 0; i < _localCount; i++)
-        {
-            GuestPort other = _locals[i];
-            if (other.Address.Is(e->OpData, e->DataPtr))
-            {
-                // What goes past the switch cannot be held to a rate by it.
-                direct = guest.Address.MayReachDirectly(other.Address) && !guest.IsLimited && !other.IsLimited;
-                return other != guest && guest.Address.MayReach(other.Address);
-            }
-        }
-
-        return false;
-    }
-
-    /// <summary>
-    /// A request for a socket that its NSM has not heard of. True: the request goes on (and makes the socket if it has to reach the NSM); false: it is settled, or has to wait, as
-    /// <paramref name="done"/> says.
-    /// </summary>
-    private bool GoesOn(GuestPort guest, uint q, Nqe* e, uint id, Connection* connection, out bool done)
-    {
-        done = true;
-        switch (e->Op)
-        {
-            case Op.Close:
-                FinishClose(guest, id, connection);
-                return false;
-            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0 && Memory(id, connection)->Options < SocketMemory.MaxOptions:
-                KeepOption(id, connection, e);
-                TellTwin(guest, connection, e);
-                return false;
-            case Op.SetOption when (e->Flags & NqeFlags.Sync) == 0:
-                return Make(guest, q, id, connection, e, out done);
-            case Op.Send when (connection->Flags & ConnectionFlags.Datagram) != 0:
-                return Make(guest, q, id, connection, e, out done);
-            case Op.Shutdown:
-                TellTwin(guest, connection, e);
-                return false; // of a socket that does not listen and is not connected nothing else comes of it
-            default:
-                return true;
         }
     }
 
@@ -191,182 +132,15 @@ internal sealed unsafe partial class SwitchLoop
         return true;
     }
 
-    /// <summary>Tries a Connect at the shared-memory NSM, by the second entry.</summary>
-    private void ConnectShared(GuestPort guest, uint id, Connection* connection, uint second, Nqe* e, bool direct)
-    {
-        uint q = connection->QueueSet;
-        SocketMemory* memory = _table.Memories + id;
-        if ((connection->Flags & ConnectionFlags.HasMemory) != 0 && memory->Bind.Op == Op.Bind)
-        {
-            Nqe bind = memory->Bind;
-            _ = Forward(guest, q, second, &bind, job: true);
-        }
-
-        Nqe request = *e;
-        request.Flags = direct ? e->Flags | NqeFlags.Direct : e->Flags & ~NqeFlags.Direct;
-        _ = Forward(guest, q, second, &request, job: true);
-        _table.Items[second].Control = Op.Connect;
-        connection->Control = Op.Connect;
-        connection->ConnectFlags = e->Flags;
-        ConnectionRow* row = _table.Rows + id;
-        row->PeerLow = e->OpData;
-        row->PeerHigh = e->DataPtr;
-        row->PeerPort = e->Aux;
-        SetState(connection, id, ConnectionState.Connecting);
-    }
-
-    /// <summary>A listener listens at the shared-memory NSM, too.</summary>
-    private void Shadow(GuestPort guest, uint id, Connection* connection)
-    {
-        SocketMemory* memory = Memory(id, connection);
-        if (guest.Shared is not { Broken: false } shared || memory->Bind.Op != Op.Bind || shared.Job.Free(TrialRequests) < TrialRequests)
-        {
-            return; // served by the guest's own NSM alone
-        }
-
-        uint q = connection->QueueSet;
-        if (connection->Twin == 0)
-        {
-            if (!TrySecond(guest, id, connection, out _))
-            {
-                return;
-            }
-
-            Nqe bind = memory->Bind;
-            _ = Forward(guest, q, connection->Twin - 1, &bind, job: true);
-        }
-
-        Nqe listen = default;
-        listen.Op = Op.Listen;
-        listen.OpData = memory->Backlog;
-        listen.Size = AnnouncedShared;
-        _ = Forward(guest, q, connection->Twin - 1, &listen, job: true);
-    }
-
-    /// <summary>A completion for a second entry, other than Closed; addressed to the guest already.</summary>
-    private void SecondDone(NsmPort nsm, GuestPort guest, uint id, Connection* second, Nqe* e)
-    {
-        uint first = second->Twin - 1;
-        if (first >= ConnectionTable.Capacity || second->Phase != Phase.Active)
-        {
-            return; // its first entry is gone, and it is closing
-        }
-
-        Connection* connection = _table.Items + first;
-        switch (e->Op)
-        {
-            case Op.ListenDone when e->Size == 0:
-                second->Flags |= ConnectionFlags.Listening;
-                break;
-            case Op.ListenDone:
-                DropTwin(connection);
-                break;
-            case Op.Connecting when second->Control == Op.Connect:
-                SetLocal(_table.Rows + first, e);
-                guest.Counters->NqesToGuest++;
-                Complete(guest, connection->QueueSet, e, loud: false);
-                break;
-            case Op.ConnectDone when second->Control == Op.Connect && e->Size == 0:
-                TakeOver(guest, first, connection, id, second, e);
-                break;
-            case Op.ConnectDone when second->Control == Op.Connect:
-                DropTwin(connection);
-                if (e->Size is Libc.ETIMEDOUT or Libc.ECONNRESET or Libc.ECONNABORTED)
-                {
-                    connection->Control = Op.None;
-                    WasRefused(guest, second);
-                    SetState(connection, first, ConnectionState.Open);
-                    guest.Counters->NqesToGuest++;
-                    Complete(guest, connection->QueueSet, e, loud: true);
-                    break;
-                }
-
-                ConnectByOwn(guest, first, connection);
-                break;
-            case Op.BindDone or Op.SetOptionDone:
-                break;
-            default:
-                nsm.Counters->Stray++;
-                break;
-        }
-    }
-
-    /// <summary>Connected by shared memory: the second entry becomes the guest's socket.</summary>
-    private void TakeOver(GuestPort guest, uint first, Connection* connection, uint id, Connection* second, Nqe* e)
-    {
-        ConnectionRow* row = _table.Rows + id;
-        ConnectionRow* old = _table.Rows + first;
-        *row = *old;
-        row->State = ConnectionState.Free;
-        row->Nsm = SharedNsm;
-        SetLocal(row, e);
-        Volatile.Write(ref old->State, ConnectionState.Free);
-        guest.Map[second->Socket] = id + 1;
-        second->Flags &= ~ConnectionFlags.Second;
-        second->Control = Op.None;
-        second->Twin = 0;
-        connection->Twin = 0;
-        connection->Control = Op.None;
-        if ((connection->Flags & ConnectionFlags.Unmade) != 0)
-        {
-            Forget(first, connection);
-        }
-        else if ((connection->Flags & ConnectionFlags.HasMemory) != 0 && _table.Memories[first].Bind.Op == Op.Bind)
-        {
-            connection->Flags |= ConnectionFlags.Second; // keeps the port
-            connection->Twin = id + 1;
-            second->Twin = first + 1;
-        }
-        else
-        {
-            Ghost(first, connection);
-        }
-
-        guest.Counters->Connects++;
-        guest.Shares[SharedNsm].Connects++;
-        SetState(second, id, ConnectionState.Established);
-        guest.Counters->NqesToGuest++;
-        Complete(guest, second->QueueSet, e, loud: true);
-    }
-
-    /// <summary>Nobody listens there by shared memory: the guest's own NSM connects, and says so if it finds nobody either.</summary>
-    private void ConnectByOwn(GuestPort guest, uint id, Connection* connection)
-    {
-        uint q = connection->QueueSet;
-        Nqe request = default;
-        request.Op = Op.Connect;
-        request.Socket = connection->Socket;
-        connection->Control = Op.None;
-        SetState(connection, id, ConnectionState.Open);
-        ConnectionRow* row = _table.Rows + id;
-        request.OpData = row->PeerLow;
-        request.DataPtr = row->PeerHigh;
-        request.Aux = row->PeerPort;
-        request.Flags = connection->ConnectFlags;
-        if ((connection->Flags & ConnectionFlags.Unmade) != 0 && !Make(guest, q, id, connection, &request, out bool settled))
-        {
-            if (!settled)
-            {
-                Answer(guest, q, &request, Libc.ENOBUFS);
-            }
-
-            return;
-        }
-
-        if (_nsms[connection->Nsm] is not { Broken: false } nsm || nsm.Job.Free(TrialRequests) < TrialRequests)
-        {
-            Answer(guest, q, &request, Libc.ENOBUFS);
-            return;
-        }
-
-        _ = Forward(guest, q, id, &request, job: true);
-        connection->Control = Op.Connect;
-        SetState(connection, id, ConnectionState.Connecting);
-    }
-
     /// <summary>The NSM of a second entry is gone.</summary>
     private void SecondLost(GuestPort guest, uint id, Connection* second)
     {
+        if ((second->Flags & ConnectionFlags.Datagram) != 0)
+        {
+            TwinGone(guest, id, second, lost: true);
+            return;
+        }
+
         uint first = second->Twin - 1;
         bool trial = second->Control == Op.Connect && second->Phase == Phase.Active;
         _table.Free(id);
@@ -387,6 +161,12 @@ internal sealed unsafe partial class SwitchLoop
         uint id = connection->Twin - 1;
         if (id >= ConnectionTable.Capacity)
         {
+            return;
+        }
+
+        if ((connection->Flags & ConnectionFlags.Datagram) != 0)
+        {
+            CloseTwin(connection);
             return;
         }
 
@@ -422,29 +202,5 @@ internal sealed unsafe partial class SwitchLoop
             copy.Flags &= ~NqeFlags.Sync;
             _ = Forward(guest, connection->QueueSet, id, &copy, job: false);
         }
-    }
-
-    /// <summary>shutdown(2) of a socket with two entries: a connect is given up where it is under way, a listener stops at both.</summary>
-    private bool ShutdownBoth(GuestPort guest, Nqe* e, uint id, Connection* connection)
-    {
-        const ulong SHUT_WR = 1;
-        if (connection->Twin != 0 && _table.Items[connection->Twin - 1].Control == Op.Connect)
-        {
-            TellTwin(guest, connection, e);
-            return true;
-        }
-
-        if (!Forward(guest, connection->QueueSet, id, e, job: false))
-        {
-            return false;
-        }
-
-        if ((connection->Flags & ConnectionFlags.Listening) != 0 && e->OpData != SHUT_WR)
-        {
-            DropTwin(connection);
-            DropElder(connection);
-        }
-
-        return true;
     }
 }

@@ -114,9 +114,20 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>The end of a socket: the guest is told, and its ids become free.</summary>
     private void FinishClose(GuestPort guest, uint id, Connection* connection)
     {
+        if ((connection->Flags & (ConnectionFlags.Second | ConnectionFlags.Datagram)) == (ConnectionFlags.Second | ConnectionFlags.Datagram))
+        {
+            TwinGone(guest, id, connection, lost: false);
+            return;
+        }
+
         if ((connection->Flags & (ConnectionFlags.Ghost | ConnectionFlags.Second)) != 0)
         {
             Forget(id, connection);
+            return;
+        }
+
+        if (WaitsForTwin(connection))
+        {
             return;
         }
 
@@ -138,6 +149,11 @@ internal sealed unsafe partial class SwitchLoop
     private void Release(GuestPort guest, uint id)
     {
         Connection* connection = _table.Items + id;
+        if (connection->Twin != 0)
+        {
+            _table.Items[connection->Twin - 1].Twin = 0;
+        }
+
         guest.Map[connection->Socket] = 0;
         guest.Counters->Open--;
         guest.Counters->Closes++;

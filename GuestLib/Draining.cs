@@ -301,12 +301,12 @@ internal static unsafe class Draining
     {
         uint tail = s->RxTail;
         RxEntry* entries = (RxEntry*)s->Entries;
-        if (tail != 0 && entries[(tail - 1) % SocketSlot.RxEntries].Position == Stamp(nqe, position))
+        if (tail != 0 && entries[(tail - 1) % SocketSlot.RxRing].Position == Stamp(nqe, position))
         {
             return; // Applied before, by a drainer that was killed before it released the element.
         }
 
-        if (tail - DatagramRevival.Head(s) >= SocketSlot.RxEntries || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _) || (Datagrams.Is(s) && !IsDatagram(s, nqe)))
+        if (tail - DatagramRevival.Head(s) >= SocketSlot.RxRing || !Region.Rx.TryFind(nqe->DataPtr, nqe->Size, out _) || (Datagrams.Is(s) && !IsDatagram(s, nqe)))
         {
             s->Error = Abi.EIO; // The NSM broke its promise: this connection cannot go on.
             Interlocked.Or(ref s->Status, SocketStatus.Reset);
@@ -314,7 +314,7 @@ internal static unsafe class Draining
             return;
         }
 
-        RxEntry* entry = &entries[tail % SocketSlot.RxEntries];
+        RxEntry* entry = &entries[tail % SocketSlot.RxRing];
         entry->Offset = (uint)nqe->DataPtr;
         entry->Size = nqe->Size | (Datagrams.Is(s) && (nqe->Flags & NqeFlags.More) != 0 ? Datagrams.GoesOn : 0);
         entry->Position = Stamp(nqe, position);
@@ -332,7 +332,7 @@ internal static unsafe class Draining
     private static bool IsDatagram(SocketSlot* s, Nqe* nqe)
     {
         uint tail = s->RxTail;
-        bool rest = tail != DatagramRevival.Head(s) && (((RxEntry*)s->Entries)[(tail - 1) % SocketSlot.RxEntries].Size & Datagrams.GoesOn) != 0;
+        bool rest = tail != DatagramRevival.Head(s) && (((RxEntry*)s->Entries)[(tail - 1) % SocketSlot.RxRing].Size & Datagrams.GoesOn) != 0;
         return rest ? (nqe->Flags & NqeFlags.More) == 0 : nqe->Size >= DatagramHeader.Bytes;
     }
 

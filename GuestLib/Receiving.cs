@@ -206,11 +206,11 @@ internal static unsafe partial class Receiving
         uint from = head;
         uint offset = s->RxOffset;
         uint tail = Volatile.Read(ref s->RxTail); // Acquire: pairs with the drainer's release.
-        ulong first = ((RxEntry*)s->Entries)[head % SocketSlot.RxEntries].Offset;
+        ulong first = ((RxEntry*)s->Entries)[head % SocketSlot.RxRing].Offset;
         nint taken = 0;
         while (head != tail && done + (nuint)taken < total)
         {
-            RxEntry* entry = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
+            RxEntry* entry = &((RxEntry*)s->Entries)[head % SocketSlot.RxRing];
             uint size = entry->Size - offset;
             nuint want = total - done - (nuint)taken;
             uint bytes = size < want ? size : (uint)want;

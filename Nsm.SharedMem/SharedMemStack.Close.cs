@@ -11,6 +11,12 @@ public sealed unsafe partial class SharedMemStack
     public void Close(Connection* c, bool abort)
     {
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Has(SharedFlags.Datagram))
+        {
+            _datagrams.Remove(s); // nobody reads what still comes
+            return;
+        }
+
         if (abort || (s->Options.LingerOn != 0 && s->Options.LingerSeconds == 0))
         {
             s->Set(SharedFlags.Abort); // SO_LINGER with 0 seconds asks for a reset
@@ -31,6 +37,12 @@ public sealed unsafe partial class SharedMemStack
     public void Drop(Connection* c)
     {
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Has(SharedFlags.Datagram))
+        {
+            _datagrams.Remove(s);
+            return;
+        }
+
         Leave(s, reset: true);
     }
 

@@ -19,6 +19,12 @@ public sealed unsafe partial class SharedMemStack
     public void Connect(Connection* c, in Endpoint address, NqeFlags flags)
     {
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Has(SharedFlags.Datagram))
+        {
+            ConnectDatagrams(c, s, in address, flags);
+            return;
+        }
+
         s->Set((flags & NqeFlags.Direct) != 0 ? SharedFlags.MayDirect : 0);
         int error = s->Phase switch
         {

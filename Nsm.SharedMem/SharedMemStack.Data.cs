@@ -22,6 +22,12 @@ public sealed unsafe partial class SharedMemStack
             return;
         }
 
+        if (s->Has(SharedFlags.Datagram))
+        {
+            RunDatagrams(c, s);
+            return;
+        }
+
         if (s->Has(SharedFlags.Starved) && !c->Has(ConnectionFlags.WaitsForCredit | ConnectionFlags.WaitsForPool))
         {
             s->Clear(SharedFlags.Starved);

@@ -9,16 +9,21 @@ namespace NetKernel.Nsm.SharedMem;
 /// The stack between guests of one host: no packets, no kernel. What one guest has put into its TX pool is copied into the other's RX pool, as far as that has room; the rest waits where
 /// it lies. Programs see TCP's semantics (RFC 9293 as Linux has it). docs/sharedmem.md.
 /// </summary>
-/// <remarks>The parts: names (this file), connecting and accepting (Connect), data (Data), the direct form (Direct), the end (Close), what has a time limit (Timers), <see cref="SharedOptions"/>.</remarks>
+/// <remarks>The parts: datagrams (Datagrams/); of streams names (this file), connecting and accepting (Connect), data (Data), the direct form (Direct), the end (Close), what has a time limit (Timers), <see cref="SharedOptions"/>.</remarks>
 public sealed unsafe partial class SharedMemStack : INetworkStack
 {
     private const int EAFNOSUPPORT = 97, ESOCKTNOSUPPORT = 94, EPROTONOSUPPORT = 93, IPPROTO_TCP = 6;
 
     private readonly PortTable _ports = new((uint)RandomNumberGenerator.GetInt32(int.MaxValue));
+    private readonly Reach _reach;
     private StackHost _host = null!;
 
     /// <summary>The stack. Connections that may go in the direct form do after so many times that data was moved; 0: from the start.</summary>
-    public SharedMemStack(uint directAfter = UsualMoves) => _directAfter = directAfter;
+    public SharedMemStack(Reach reach, uint directAfter = UsualMoves)
+    {
+        _reach = reach;
+        _directAfter = directAfter;
+    }
 
     /// <inheritdoc/>
     public int StateBytes => sizeof(SharedSocket);
@@ -52,9 +57,14 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
             return EAFNOSUPPORT;
         }
 
+        if ((type & TypeMask) == Libc.SOCK_DGRAM)
+        {
+            return OpenDatagrams(c, domain, protocol);
+        }
+
         if ((type & TypeMask) != Libc.SOCK_STREAM)
         {
-            return ESOCKTNOSUPPORT; // datagrams go by the guest's other NSM
+            return ESOCKTNOSUPPORT;
         }
 
         if (protocol is not (0 or IPPROTO_TCP))
@@ -72,6 +82,12 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
     public void Bind(Connection* c, in Endpoint address, NqeFlags flags)
     {
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Has(SharedFlags.Datagram))
+        {
+            BindDatagrams(c, s, in address, flags);
+            return;
+        }
+
         int error = s->Phase is Phase.Fresh or Phase.Bound ? BindTo(s, _host.GuestOf(c), address, flags) : Libc.EINVAL;
         _host.CompleteAddress(c, Op.BindDone, error, error == 0 ? s->Local : default);
     }
@@ -106,6 +122,12 @@ public sealed unsafe partial class SharedMemStack : INetworkStack
     public int SetOption(Connection* c, int level, int name, ulong value, uint length)
     {
         SharedSocket* s = (SharedSocket*)c->State;
+        if (s->Has(SharedFlags.Datagram))
+        {
+            s->Datagram.Set(c, level, name, value, length);
+            return 0; // the guest's own NSM has judged it
+        }
+
         int error = s->Options.Set(c, level, name, value, length);
         if (s->Ends != null)
         {

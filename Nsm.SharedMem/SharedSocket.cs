@@ -64,6 +64,9 @@ internal unsafe struct SharedSocket
 
     public SharedOptions Options;
 
+    /// <summary>Options of a datagram socket.</summary>
+    public DatagramOptions Datagram;
+
     /// <summary>In the direct form: the connection's two ends in memory that both guests map, and which is this one's.</summary>
     public DirectEnd* Ends;
 
@@ -156,6 +159,12 @@ internal static class SharedFlags
 
     /// <summary>What was moved in the direct form is to be told.</summary>
     public const uint CountDue = 1 << 16;
+
+    /// <summary>A datagram socket.</summary>
+    public const uint Datagram = 1 << 17;
+
+    /// <summary>A datagram socket bound to one address, not to all that the guest has.</summary>
+    public const uint Named = 1 << 18;
 }
 
 /// <summary>A connection in an accept queue: the client is connected, the server has no socket for it yet.</summary>

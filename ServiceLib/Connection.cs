@@ -37,6 +37,9 @@ public unsafe struct Connection
     /// <summary>The most data in them that the program wants (SO_RCVBUF); 0: it did not say.</summary>
     public uint ReceiveLimit;
 
+    /// <summary>Datagrams' chunks that wait for a place in the guest's queue (StackHost.Waiting.cs), oldest first: numbers of the first and the last, how many, what they can hold, the data in them.</summary>
+    public uint HeldFirst, HeldLast, HeldCount, HeldBytes, HeldData;
+
     /// <summary>The first of the guest's RX chunks that this connection owns (a list through <see cref="RxPool"/>).</summary>
     public uint RxFirst;
 

@@ -13,7 +13,8 @@ public sealed unsafe class RxPool
     /// <summary>No chunk.</summary>
     public const uint None = uint.MaxValue;
 
-    private const int Classes = 3;
+    private const int Classes = 3, HeldFlags = 24;
+    private const uint HeldSize = (1u << HeldFlags) - 1;
     private readonly PoolHalf _half;
     private readonly Slot* _slots;
     private readonly uint[] _free = new uint[Classes];
@@ -110,10 +111,52 @@ public sealed unsafe class RxPool
         }
     }
 
+    /// <summary>Puts a chunk at the end of those that wait to be told of: so many bytes, and flags of theirs. The guest cannot return it before.</summary>
+    public void Hold(uint chunk, Connection* c, uint data, NqeFlags flags)
+    {
+        Own(chunk, c, 0);
+        Slot* slot = &_slots[chunk];
+        slot->Held = data | ((uint)flags << HeldFlags);
+        if (c->HeldCount++ == 0)
+        {
+            c->HeldFirst = chunk;
+        }
+        else
+        {
+            _slots[c->HeldLast].After = chunk;
+        }
+
+        c->HeldLast = chunk;
+        c->HeldBytes += BytesOf(chunk);
+        c->HeldData += data;
+    }
+
+    /// <summary>The oldest of the chunks that wait is told of: from now on it is out. There is one.</summary>
+    public uint Release(Connection* c, out uint data, out NqeFlags flags)
+    {
+        uint chunk = c->HeldFirst;
+        Slot* slot = &_slots[chunk];
+        data = slot->Held & HeldSize;
+        flags = (NqeFlags)(slot->Held >> HeldFlags);
+        slot->Held = 0;
+        slot->Data = data;
+        c->HeldFirst = slot->After;
+        c->HeldCount--;
+        c->HeldBytes -= BytesOf(chunk);
+        c->HeldData -= data;
+        c->RxOut++;
+        c->RxBytesOut += BytesOf(chunk);
+        c->RxDataOut += data;
+        return chunk;
+    }
+
+    /// <summary>Whether a chunk that waits is the second one of its datagram.</summary>
+    public bool IsRest(uint chunk) => ((NqeFlags)(_slots[chunk].Held >> HeldFlags) & NqeFlags.Continued) != 0;
+
     /// <summary>Takes back the chunk at a region offset that a guest named; false when the connection has no such chunk out.</summary>
     public bool Return(ulong offset, Connection* c)
     {
-        if (!_half.TryFind(offset, 1, out uint chunk) || _slots[chunk].Owner != c)
+        if (!_half.TryFind(offset, 1, out uint chunk) || _slots[chunk].Owner != c || _slots[chunk].Held != 0)
         {
             return false;
         }
@@ -142,6 +185,7 @@ public sealed unsafe class RxPool
     {
         uint chunk = c->RxFirst;
         c->RxFirst = None;
+        c->HeldCount = c->HeldBytes = c->HeldData = 0;
         while (chunk != None)
         {
             Slot* slot = &_slots[chunk];
@@ -197,6 +241,7 @@ public sealed unsafe class RxPool
         }
 
         slot->Owner = null;
+        slot->Held = 0;
         Free(chunk);
     }
 
@@ -206,5 +251,9 @@ public sealed unsafe class RxPool
         public uint Next;
         public uint Previous;
         public uint Data;
+
+        // Not 0: it waits to be told of, with so many bytes (never 0) and flags above them; and the one behind it.
+        public uint Held;
+        public uint After;
     }
 }

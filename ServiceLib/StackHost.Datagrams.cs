@@ -69,6 +69,19 @@ public sealed unsafe partial class StackHost
         }
     }
 
+    /// <summary>The oldest datagram, of that many Sends, is for the guest's other NSM. Only of the shared-memory NSM.</summary>
+    public void PassOn(Connection* c, uint sends)
+    {
+        for (uint i = 0; i < sends; i++)
+        {
+            PendingSend send = c->SendAt(c->SendHead++);
+            Nqe* e = Complete(c, Op.SendElsewhere);
+            e->DataPtr = send.Offset;
+            e->Size = send.Size;
+            e->Flags = (send.More ? NqeFlags.More : 0) | (send.Continued ? NqeFlags.Continued : 0) | (send.Sync ? NqeFlags.Sync : 0);
+        }
+    }
+
     /// <summary>Whether that many datagrams can be delivered, each with a second chunk: else the connection is scheduled when credits come back.</summary>
     public static uint DatagramRoom(Connection* c)
     {

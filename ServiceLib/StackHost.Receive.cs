@@ -56,10 +56,7 @@ public sealed unsafe partial class StackHost
         Nqe* e = Event(c, Op.Data);
         e->DataPtr = pool.OffsetOf(buffer.Chunk);
         e->Size = size;
-
-        // With few chunks left, or a small buffer, connections wait for single credits, which the guest must then not keep to itself.
-        bool scarce = pool.FreeBytes < pool.TotalBytes / Scarce || (c->ReceiveLimit != 0 && c->RxDataOut >= LimitOf(c) / 2);
-        e->Flags = scarce ? flags | NqeFlags.Sync : flags;
+        e->Flags = IsScarce(pool, c) ? flags | NqeFlags.Sync : flags;
     }
 
     /// <summary>
@@ -100,6 +97,11 @@ public sealed unsafe partial class StackHost
             return; // Returned twice, or never announced: nothing of anybody else is touched.
         }
 
+        if (c->HeldCount != 0 && c->RxOut <= SocketSlot.RxEntries / 2)
+        {
+            Schedule(c); // not for every single credit
+        }
+
         if (c->Has(ConnectionFlags.WaitsForPool))
         {
             // Its own credit always wakes it, whoever waits longer: those may be in no hurry at all, and when it has nothing out nothing else might.
@@ -121,6 +123,10 @@ public sealed unsafe partial class StackHost
             WakeWaiter(guest);
         }
     }
+
+    /// <summary>With few chunks left, or a small buffer, connections wait for single credits, which the guest must then not keep to itself.</summary>
+    private bool IsScarce(RxPool pool, Connection* c) =>
+        pool.FreeBytes < pool.TotalBytes / Scarce || (c->ReceiveLimit != 0 && c->RxDataOut >= LimitOf(c) / 2);
 
     private uint LimitOf(Connection* c) => c->ReceiveLimit != 0 && c->ReceiveLimit < ReceiveLimit ? c->ReceiveLimit : ReceiveLimit;
 

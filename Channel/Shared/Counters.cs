@@ -252,8 +252,18 @@ public struct ConnectionRow
     /// <summary>SOCK_STREAM or SOCK_DGRAM; 0 while nothing is known.</summary>
     [FieldOffset(100)] public uint Type;
 
-    /// <summary>1: its data goes in the direct form, by memory that both guests map.</summary>
+    /// <summary>See <see cref="ConnectionForm"/>.</summary>
     [FieldOffset(104)] public uint Direct;
+}
+
+/// <summary>Values of <see cref="ConnectionRow.Direct"/>.</summary>
+public static class ConnectionForm
+{
+    /// <summary>Its data goes in the direct form, by memory that both guests map.</summary>
+    public const uint Direct = 1;
+
+    /// <summary>A datagram socket that has sent to, or received from, guests of this host by shared memory, beside what goes by its NSM.</summary>
+    public const uint Near = 2;
 }
 
 /// <summary>Values of <see cref="ConnectionRow.State"/>.</summary>

@@ -117,6 +117,11 @@ public enum Op : byte
     /// <summary>The TX buffer is free again: DataPtr and Size as in the Send.</summary>
     SendDone = 0x80 | Send,
 
+    /// <summary>
+    /// The shared-memory NSM to CoreEngine alone: a datagram (or a half of one) that is not for it to deliver: DataPtr, Size and flags as in the Send. CoreEngine gives it to the guest's own NSM.
+    /// </summary>
+    SendElsewhere = 0xC0 | Send,
+
     /// <summary>Completion of a <see cref="SetOption"/> with <see cref="NqeFlags.Sync"/>.</summary>
     SetOptionDone = 0x80 | SetOption,
 

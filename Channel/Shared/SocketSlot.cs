@@ -11,10 +11,13 @@ namespace NetKernel.Channel;
 public unsafe struct SocketSlot
 {
     /// <summary>Bytes.</summary>
-    public const int Length = 1536;
+    public const int Length = 2560;
 
     /// <summary>The most RX buffers that an NSM may have out for one socket.</summary>
     public const uint RxEntries = 64;
+
+    /// <summary>Entries of the receive queue: two NSMs may deliver to one datagram socket, each with <see cref="RxEntries"/> out at most.</summary>
+    public const uint RxRing = 2 * RxEntries;
 
     /// <summary>The most announced connections that a listener may have waiting in the guest.</summary>
     public const uint AcceptEntries = 32;
@@ -187,8 +190,8 @@ public unsafe struct SocketSlot
     /// <summary>Credits published and not announced (wire-format.md, quiet publishing), and above them their bytes. Written by who holds RxLock.</summary>
     [FieldOffset(456)] public ulong RxQuiet;
 
-    /// <summary><see cref="RxEntries"/> of <see cref="RxEntry"/>, or <see cref="AcceptEntries"/> of <see cref="AcceptEntry"/>.</summary>
-    [FieldOffset(512)] public fixed byte Entries[1024];
+    /// <summary><see cref="RxRing"/> of <see cref="RxEntry"/>, or <see cref="AcceptEntries"/> of <see cref="AcceptEntry"/>.</summary>
+    [FieldOffset(512)] public fixed byte Entries[2048];
 }
 
 /// <summary>Received data: where it lies in the RX pool.</summary>

@@ -54,6 +54,8 @@ internal sealed unsafe partial class Engine
         }
 
         _guests.Add(guest.Id, guest);
+        _reach.Set(guest.Id, guest.Tenant, guest.Flags);
+        _reach.SetLimited(guest.Id, IsLimited(guest));
         OnLoops(loop => loop.AddGuest(guest.Ports[loop.Index]));
         Log.Info("guest-added", ("guest", name), ("id", guest.Id), ("nsm", guest.NsmId), ("hugepages", guest.PoolIsHuge ? "yes" : "no"));
         if (_nsms.TryGetValue(guest.SharedId, out Nsm? shared) && shared.Peer != null)
@@ -96,6 +98,7 @@ internal sealed unsafe partial class Engine
         Withdraw(guest);
         CloseGuest(guest);
         _ = _guests.Remove(guest.Id);
+        _reach.Remove(guest.Id);
         Log.Info("guest-removed", ("guest", guest.Name), ("id", guest.Id));
     }
 

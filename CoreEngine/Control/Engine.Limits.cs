@@ -45,7 +45,7 @@ internal sealed unsafe partial class Engine
             {
                 if (guest.Tenant == tenant)
                 {
-                    OnLoops(loop => loop.LimitsChanged(guest.Id));
+                    Apply(guest);
                 }
             }
 
@@ -54,7 +54,7 @@ internal sealed unsafe partial class Engine
         else if (_guests.TryGetValue(message.Guest, out Guest? guest))
         {
             guest.Limits.Set(limits, _options.ConnectionRate, Libc.Now);
-            OnLoops(loop => loop.LimitsChanged(guest.Id));
+            Apply(guest);
             Log.Info("limits", ("guest", guest.Name), ("limits", Text(limits)));
         }
         else
@@ -64,6 +64,14 @@ internal sealed unsafe partial class Engine
         }
 
         Reply(peer, message, 0, "");
+    }
+
+    private bool IsLimited(Guest guest) => guest.Limits.HasRates || AllowanceOf(guest.Tenant).HasRates;
+
+    private void Apply(Guest guest)
+    {
+        _reach.SetLimited(guest.Id, IsLimited(guest));
+        OnLoops(loop => loop.LimitsChanged(guest.Id));
     }
 
     private static string? Problem(in LimitsMessage limits) =>

@@ -13,6 +13,7 @@ internal sealed partial class Engine
     private NsmChannel? _sharedChannel;
     private volatile StackHost? _sharedHost;
     private volatile DirectRegions? _sharedRegions;
+    private readonly Reach _reach = new(SwitchLoop.MaxGuests);
     private bool _sharedTaken;
 
     private void StartSharedMemory()
@@ -29,7 +30,7 @@ internal sealed partial class Engine
             NsmChannel channel = NsmChannel.Attach(_options.RunDirectory, SwitchLoop.SharedNsm);
             _sharedChannel = channel;
             // A test switch: short conversations of the tests are to go in the direct form, too.
-            SharedMemStack stack = uint.TryParse(Environment.GetEnvironmentVariable("NETKERNEL_DIRECT_AFTER"), out uint after) ? new(after) : new();
+            SharedMemStack stack = uint.TryParse(Environment.GetEnvironmentVariable("NETKERNEL_DIRECT_AFTER"), out uint after) ? new(_reach, after) : new(_reach);
             _sharedRegions = stack.Regions;
             StackHost host = new(channel, stack);
             _sharedHost = host;
@@ -92,6 +93,7 @@ internal sealed partial class Engine
             return;
         }
 
+        _reach.Set(guest.Id, guest.Tenant, policy);
         OnLoops(loop => loop.SharedMemoryChanged(guest.Id, policy));
         Log.Info("shared-memory", ("guest", guest.Name), ("flags", policy.ToString("x", System.Globalization.CultureInfo.InvariantCulture)));
         Reply(peer, message, 0, "");

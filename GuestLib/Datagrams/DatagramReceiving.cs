@@ -221,7 +221,7 @@ internal static unsafe class DatagramReceiving
         Credits credits = default;
         credits.Elements = elements;
         MsgHdr nothing = default;
-        for (uint i = 0; i < SocketSlot.RxEntries && Take(s, fd, &nothing, 0, ref credits) >= 0; i++)
+        for (uint i = 0; i < SocketSlot.RxRing && Take(s, fd, &nothing, 0, ref credits) >= 0; i++)
         {
         }
 
@@ -249,8 +249,8 @@ internal static unsafe class DatagramReceiving
         }
 
         uint head = s->RxHead;
-        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
-        RxEntry* second = (first->Size & Datagrams.GoesOn) != 0 ? &((RxEntry*)s->Entries)[(head + 1) % SocketSlot.RxEntries] : null;
+        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxRing];
+        RxEntry* second = (first->Size & Datagrams.GoesOn) != 0 ? &((RxEntry*)s->Entries)[(head + 1) % SocketSlot.RxRing] : null;
         int fault = Copy(s, first, second, message, flags, out nint got);
 
         bool lost = RxParts.IsVoid(s, first->Offset);

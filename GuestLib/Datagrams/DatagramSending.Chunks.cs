@@ -105,16 +105,18 @@ internal static unsafe partial class DatagramSending
             return -1;
         }
 
-        Put(s, id, offset, first, first != whole ? NqeFlags.More : NqeFlags.None, ref box);
+        // By this CoreEngine sees whether it may go to a guest of the same host.
+        ulong to = (header.Fields & DatagramFields.Peer) != 0 ? header.PeerLow ^ header.PeerHigh : s->PeerLow ^ s->PeerHigh;
+        Put(s, id, to, offset, first, first != whole ? NqeFlags.More : NqeFlags.None, ref box);
         if (first != whole)
         {
-            Put(s, id, rest, whole - first, NqeFlags.Continued, ref box);
+            Put(s, id, to, rest, whole - first, NqeFlags.Continued, ref box);
         }
 
         return 1;
     }
 
-    private static void Put(SocketSlot* s, uint id, ulong offset, uint size, NqeFlags flags, ref Outbox box)
+    private static void Put(SocketSlot* s, uint id, ulong to, ulong offset, uint size, NqeFlags flags, ref Outbox box)
     {
         Interlocked.Add(ref s->TxBytes, size);
         Interlocked.Increment(ref s->TxSends);
@@ -123,6 +125,7 @@ internal static unsafe partial class DatagramSending
         *nqe = default;
         nqe->Op = Op.Send;
         nqe->Socket = id;
+        nqe->OpData = to;
         nqe->DataPtr = offset;
         nqe->Size = size;
         nqe->Flags = flags;

@@ -38,7 +38,7 @@ internal static unsafe class Datagrams
     {
         uint head = DatagramRevival.Head(s);
         uint entries = Volatile.Read(ref s->RxTail) - head; // Acquire: pairs with the drainer's release.
-        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxEntries];
+        RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxRing];
         return (entries > 1 || (entries == 1 && (first->Size & GoesOn) == 0)) && !RxParts.IsVoid(s, first->Offset);
     }
 
@@ -94,7 +94,7 @@ internal static unsafe class Datagrams
             DatagramRevival.DropVoid(s);
             if (HasQueued(s))
             {
-                RxEntry* entry = &((RxEntry*)s->Entries)[s->RxHead % SocketSlot.RxEntries];
+                RxEntry* entry = &((RxEntry*)s->Entries)[s->RxHead % SocketSlot.RxRing];
                 bytes = (int)((DatagramHeader*)(Region.Pool + entry->Offset))->Length;
             }
 

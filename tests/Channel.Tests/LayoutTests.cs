@@ -90,7 +90,7 @@ public class LayoutTests
         Assert.Equal((512, 512), (DirectSide.Length, Unsafe.SizeOf<DirectSide>()));
         Assert.Equal((512, 512), (DirectEnd.Length, Unsafe.SizeOf<DirectEnd>()));
         Assert.Equal((512, 512), (QueueSetHeader.Length, Unsafe.SizeOf<QueueSetHeader>()));
-        Assert.Equal((1536, 1536), (SocketSlot.Length, Unsafe.SizeOf<SocketSlot>()));
+        Assert.Equal((2560, 2560), (SocketSlot.Length, Unsafe.SizeOf<SocketSlot>()));
         Assert.Equal((256, 256), (AttachMessage.Length, Unsafe.SizeOf<AttachMessage>()));
         Assert.Equal((4096, 4096), (CountersHeader.Length, Unsafe.SizeOf<CountersHeader>()));
         Assert.Equal((256, 256), (GuestCounters.Length, Unsafe.SizeOf<GuestCounters>()));
@@ -99,7 +99,7 @@ public class LayoutTests
         Assert.Equal((64, 64), (DatagramHeader.Bytes, Unsafe.SizeOf<DatagramHeader>()));
         Assert.Equal((80, 80), (ErrorRecord.Bytes, Unsafe.SizeOf<ErrorRecord>()));
         Assert.Equal((16, 32), (Unsafe.SizeOf<RxEntry>(), Unsafe.SizeOf<AcceptEntry>()));
-        Assert.Equal(1024u, SocketSlot.RxEntries * (uint)Unsafe.SizeOf<RxEntry>());
+        Assert.Equal(2048u, SocketSlot.RxRing * (uint)Unsafe.SizeOf<RxEntry>());
         Assert.Equal(1024u, SocketSlot.AcceptEntries * (uint)Unsafe.SizeOf<AcceptEntry>());
     }
 

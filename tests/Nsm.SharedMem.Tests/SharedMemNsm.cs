@@ -18,11 +18,13 @@ internal sealed class SharedMemNsm : IDisposable
     public SharedMemNsm(uint loops = 1, PoolLayout? pool = null, uint directAfter = 8)
     {
         Engine = new FakeEngine(loops);
+        Reach.Set(1, 1, 0);
+        Reach.Set(2, 1, 0);
         using ManualResetEventSlim started = new();
         _thread = new Thread(() =>
         {
             using NsmChannel channel = NsmChannel.Attach(Engine.RunDirectory, 63);
-            _stack = new SharedMemStack(directAfter);
+            _stack = new SharedMemStack(Reach, directAfter);
             _host = new StackHost(channel, _stack);
             started.Set();
             _ = _host.Run(new IdleStrategy(0, 20));
@@ -33,6 +35,9 @@ internal sealed class SharedMemNsm : IDisposable
         First = Engine.AddGuest(1, Address1, SixOf1, pool);
         Second = Engine.AddGuest(2, Address2, SixOf2, pool);
     }
+
+    /// <summary>Who may reach whom: at first both each other.</summary>
+    public Reach Reach { get; } = new(16);
 
     public FakeEngine Engine { get; }
 

@@ -41,6 +41,9 @@ public sealed class FakeSocket
     /// <summary>errno of the last SendDone.</summary>
     public int SendError { get; private set; }
 
+    /// <summary>Sends that came back as not for this NSM.</summary>
+    public int PassedOn { get; private set; }
+
     /// <summary>Bytes of data announced and not read.</summary>
     public long Waiting { get; private set; }
 
@@ -302,6 +305,11 @@ public sealed class FakeSocket
             case Op.SendDone:
                 SendsOut--;
                 SendError = (int)e.OpData;
+                Guest.FreeTxAt(e.DataPtr);
+                break;
+            case Op.SendElsewhere:
+                SendsOut--;
+                PassedOn++;
                 Guest.FreeTxAt(e.DataPtr);
                 break;
             case Op.Connecting:
