@@ -38,6 +38,7 @@ internal sealed unsafe partial class SwitchLoop
                 _table.Rows[id].Direct = ConnectionForm.Direct;
                 break;
             case Op.DirectNews when nsm.Id == SharedNsm:
+                _table.Rows[id].Direct = e->OpData == DirectLayout.Withdrawn ? 0 : _table.Rows[id].Direct;
                 break;
             case Op.PeerClosed when (connection->Flags & ConnectionFlags.Datagram) == 0:
                 SetState(connection, id, ConnectionState.CloseWait);

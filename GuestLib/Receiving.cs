@@ -48,7 +48,9 @@ internal static unsafe partial class Receiving
         {
             uint ticket = Draining.Ticket();
             uint tail = Volatile.Read(ref s->RxTail);
-            if (tail != s->RxHead || (Draining.Of(s->QueueSet) && (tail = Volatile.Read(ref s->RxTail)) != s->RxHead))
+            bool queued = tail != s->RxHead || (Draining.Of(s->QueueSet) && (tail = Volatile.Read(ref s->RxTail)) != s->RxHead);
+            bool direct = s->DirectRegion != 0 && Direct.Waiting(s) != 0; // of what came by the NSM, the rest is behind this
+            if (queued && !direct)
             {
                 if (total == 0)
                 {
@@ -72,7 +74,7 @@ internal static unsafe partial class Receiving
                     continue;
                 }
             }
-            else if (s->DirectRegion != 0 && Direct.Waiting(s) != 0)
+            else if (direct)
             {
                 if (total == 0)
                 {
@@ -175,7 +177,7 @@ internal static unsafe partial class Receiving
     /// <summary>Writes what is queued into a pipe, as far as it takes it. Bytes, or -1 with errno.</summary>
     internal static nint ReceiveToPipe(int fd, SocketSlot* s, int pipe, nuint length)
     {
-        bool direct = Volatile.Read(ref s->RxTail) == s->RxHead && Direct.Waiting(s) != 0;
+        bool direct = Direct.Waiting(s) != 0;
         nint taken = direct ? TakeDirect(s, null, (nuint)pipe, 0, length, MSG_TOPIPE) : Take(s, Fds.IdOf(fd), null, (nuint)pipe, 0, length, MSG_TOPIPE);
         return taken == 0 ? Libc.Fail(Abi.EAGAIN) : taken;
     }
@@ -208,6 +210,8 @@ internal static unsafe partial class Receiving
         uint tail = Volatile.Read(ref s->RxTail); // Acquire: pairs with the drainer's release.
         ulong first = ((RxEntry*)s->Entries)[head % SocketSlot.RxRing].Offset;
         nint taken = 0;
+        nuint most = head == tail ? 0 : Direct.MostByNsm(s);
+        total = most < total - done ? done + most : total;
         while (head != tail && done + (nuint)taken < total)
         {
             RxEntry* entry = &((RxEntry*)s->Entries)[head % SocketSlot.RxRing];

@@ -210,6 +210,7 @@ internal static unsafe partial class Sending
                 continue;
             }
 
+            StopDirect(s);
             if (Direct.IsOutOfReach(s))
             {
                 Locks.Leave(ref s->TxLock);

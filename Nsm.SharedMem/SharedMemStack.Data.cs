@@ -67,6 +67,12 @@ public sealed unsafe partial class SharedMemStack
                     PassKick(c, s);
                 }
 
+                if (s->Has(SharedFlags.WithdrawnDue))
+                {
+                    s->Clear(SharedFlags.WithdrawnDue);
+                    _host.Tell(c, Op.DirectNews, DirectLayout.Withdrawn); // who waits for room in the ring goes on without it
+                }
+
                 if (s->Has(SharedFlags.CountDue))
                 {
                     s->Clear(SharedFlags.CountDue);

@@ -1,4 +1,5 @@
 using NetKernel.Channel;
+using NetKernel.Channel.Host;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.SharedMem;
@@ -34,7 +35,7 @@ public sealed unsafe partial class SharedMemStack
 
     /// <summary>Whether it is time to go over to the direct form; asked whenever the connection has its turn.</summary>
     private bool IsDirectDue(SharedSocket* s, SharedSocket* p) =>
-        s->Ends == null && (s->Has(SharedFlags.MayDirect) || p->Has(SharedFlags.MayDirect)) && !s->Has(SharedFlags.DirectTried)
+        s->Ends == null && !_reach.IsLimited(s->Self->GuestId) && !_reach.IsLimited(p->Self->GuestId) && (s->Has(SharedFlags.MayDirect) || p->Has(SharedFlags.MayDirect)) && !s->Has(SharedFlags.DirectTried)
         && (_directAfter == 0 || (s->Self->SendCount != 0 && (++s->Moves > _directAfter || s->BytesSent > DirectAfterBytes)))
         && p->Error == 0 && !p->Self->Has(ConnectionFlags.Closing | ConnectionFlags.ResetTold) && _host.HasRoomFor(p->Self);
 
@@ -169,15 +170,49 @@ public sealed unsafe partial class SharedMemStack
         _host.Tell(s->Self, Op.Moved, sent, received);
     }
 
-    /// <summary>Once a second: connections that have moved something are to say so.</summary>
-    private void ScheduleCounts()
+    /// <summary>Now and then: connections that have moved something are to say so, and those of guests that have got a limit leave the direct form.</summary>
+    private void LookAtDirect()
     {
         for (SharedSocket* s = _firstDirect; s != null; s = s->NextDirect)
         {
+            if (s->Has(SharedFlags.Withdrawn))
+            {
+                Watch(s);
+            }
+            else if (s->Mate != null && (_reach.IsLimited(s->Self->GuestId) || _reach.IsLimited(s->Mate->Self->GuestId)))
+            {
+                Withdraw(s);
+                Withdraw(s->Mate);
+            }
+
             if (s->Ends[s->Side].Tail != s->CountedSent || s->Ends[s->Side].Head != s->CountedReceived)
             {
                 s->Set(SharedFlags.CountDue);
                 _host.Schedule(s->Self);
+            }
+        }
+    }
+
+    /// <summary>What a guest sends on this connection from now on goes by this stack, behind what lies in the ring; it says itself where that ends (<see cref="DirectEnd.Stopped"/>).</summary>
+    private void Withdraw(SharedSocket* s)
+    {
+        s->Set(SharedFlags.Withdrawn | SharedFlags.WithdrawnDue);
+        s->WithdrawnAt = Volatile.Read(ref s->Ends[s->Side].Tail);
+        Volatile.Write(ref s->Ends[s->Side].Withdrawn, 1);
+        _host.Schedule(s->Self);
+    }
+
+    /// <summary>Who was just writing may write that to its end. Who has moved more than a ring's worth since has not heard, or does not want to: such a connection is reset.</summary>
+    private void Watch(SharedSocket* s)
+    {
+        uint written = Volatile.Read(ref s->Ends[s->Side].Tail) - s->WithdrawnAt, read = Volatile.Read(ref s->Ends[1 - s->Side].Head) - s->WithdrawnAt;
+        bool behind = (int)read < 0; // the peer still reads what was written before
+        if ((written > DirectLayout.RingBytes || (!behind && read > DirectLayout.RingBytes)) && s->Error == 0)
+        {
+            Break(s, Libc.ECONNRESET);
+            if (s->Peer != null)
+            {
+                Break(s->Peer, Libc.ECONNRESET);
             }
         }
     }

@@ -9,6 +9,9 @@ public sealed unsafe partial class SharedMemStack
 {
     private const long Second = 1_000_000_000;
 
+    /// <summary>Often enough that no ring's index, which has 32 bits, goes once around in between: 17 GB/s.</summary>
+    private const long Tick = Second / 4;
+
     /// <summary>A SYN and its six repetitions (tcp(7), TCP_SYNCNT).</summary>
     private const long ConnectTime = 127 * Second;
 
@@ -26,7 +29,7 @@ public sealed unsafe partial class SharedMemStack
     {
         ulong ticks;
         _ = Libc.ReadFast(_timer, &ticks, sizeof(ulong));
-        ScheduleCounts();
+        LookAtDirect();
         long now = Stopwatch.GetTimestamp();
         SharedSocket* next;
         for (SharedSocket* s = _firstTimed; s != null; s = next)
@@ -69,16 +72,16 @@ public sealed unsafe partial class SharedMemStack
         if (wanted != _ticking)
         {
             _ticking = wanted;
-            Arm(wanted ? 1 : 0);
+            Arm(wanted ? Tick : 0);
         }
     }
 
-    private void Arm(long seconds)
+    private void Arm(long nanoseconds)
     {
         const nint TimerFdSetTime = 286;
         long* time = stackalloc long[4]; // struct itimerspec: interval, first
-        time[0] = time[2] = seconds;
-        time[1] = time[3] = 0;
+        time[0] = time[2] = 0;
+        time[1] = time[3] = nanoseconds;
         _ = Libc.Syscall(TimerFdSetTime, _timer, 0, (nint)time, 0, 0, 0);
     }
 

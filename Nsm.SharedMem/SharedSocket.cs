@@ -81,6 +81,9 @@ internal unsafe struct SharedSocket
     /// <summary>Links of the list of those in the direct form.</summary>
     public SharedSocket* NextDirect, PreviousDirect;
 
+    /// <summary>The ring's index when the direct form was withdrawn.</summary>
+    public uint WithdrawnAt;
+
     /// <summary>Indices up to which moved bytes were counted.</summary>
     public uint CountedSent, CountedReceived;
 
@@ -159,6 +162,9 @@ internal static class SharedFlags
 
     /// <summary>What was moved in the direct form is to be told.</summary>
     public const uint CountDue = 1 << 16;
+
+    /// <summary>The connection has left the direct form, and whether that is still to be told.</summary>
+    public const uint Withdrawn = 1 << 19, WithdrawnDue = 1 << 20;
 
     /// <summary>A datagram socket.</summary>
     public const uint Datagram = 1 << 17;

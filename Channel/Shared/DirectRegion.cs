@@ -21,6 +21,9 @@ public static class DirectLayout
     /// <summary>Bytes of the region; memory only where it was touched.</summary>
     public const ulong Length = RingsOffset + (2ul * Connections * RingBytes);
 
+    /// <summary>OpData of <see cref="Op.DirectNews"/> from the NSM itself: the connection has left the direct form.</summary>
+    public const ulong Withdrawn = 1;
+
     /// <summary>Bytes of the two <see cref="DirectEnd"/>s of a connection.</summary>
     public const uint EndsBytes = 2 * DirectEnd.Length;
 
@@ -71,6 +74,9 @@ public struct DirectEnd
     /// <summary>1: <see cref="Prefix"/> counts.</summary>
     [FieldOffset(8)] public uint Started;
 
+    /// <summary>1: <see cref="Tail"/> is final; what this side sends after it comes by the NSM. Written once, after <see cref="Withdrawn"/> was seen.</summary>
+    [FieldOffset(12)] public uint Stopped;
+
     /// <summary>Bytes that this side sent by the NSM before the first in the ring: they are to be read first. Written once, before <see cref="Started"/>.</summary>
     [FieldOffset(16)] public ulong Prefix;
 
@@ -100,6 +106,9 @@ public struct DirectEnd
 
     /// <summary>Bytes that may wait for this side's program to read (SO_RCVBUF).</summary>
     [FieldOffset(452)] public uint ReceiveLimit;
+
+    /// <summary>1: the connection leaves the direct form: this side is to write no more into its ring.</summary>
+    [FieldOffset(456)] public uint Withdrawn;
 }
 
 /// <summary>How a socket says where its connection lies: words of <see cref="Op.Direct"/>, and of the guest's <see cref="SocketSlot"/>.</summary>

@@ -165,7 +165,7 @@ internal static class Lists
         {
             PathMeasures? p = c.Path;
             table.Add(
-                c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Form == "direct" ? c.Nsm + "/direct" : c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
+                c.Guest, c.Protocol, c.Local, c.Peer, c.State, c.Form == "direct" ? c.Nsm + "/direct" : c.Form == "copy" && c.Protocol == "udp" ? c.Nsm + "+sharedmem" : c.Nsm, Units.Size(c.BytesSent), Units.Size(c.BytesReceived), Units.Size(c.SendQueue),
                 Units.Size(c.ReceiveQueue), Units.Count(c.Nqes), Units.Time(c.AgeSeconds), Number(c.Socket), Number(c.Loop), Number(c.Id),
                 p?.CongestionControl ?? "", Shown(p?.Cwnd), p is { Ssthresh: 0 } ? "-" : Shown(p?.Ssthresh), Milliseconds(p?.RttMicroseconds), Milliseconds(p?.RttVariationMicroseconds),
                 Shown(p?.Retransmits), Shown(p?.Mss));

@@ -72,7 +72,7 @@ internal sealed class ConnectionTable(Platform platform, Registry registry)
                     Protocol = row.Type == (uint)Libc.SOCK_DGRAM ? "udp" : "tcp",
                     State = StateName(row.State),
                     Nsm = nsm,
-                    Form = nsm != SharedMemory.Name || row.PeerPort == 0 ? "" : row.Direct != 0 ? SharedMemoryRules.Direct : SharedMemoryRules.Copy,
+                    Form = FormOf(in row, nsm),
                     BytesSent = row.BytesSent,
                     BytesReceived = row.BytesReceived,
                     SendQueue = row.SendQueue,
@@ -135,4 +135,9 @@ internal sealed class ConnectionTable(Platform platform, Registry registry)
     private static string Number(uint number) => number.ToString(CultureInfo.InvariantCulture);
 
     private static double Seconds(ulong now, ulong then) => now > then ? (now - then) / 1e9 : 0;
+
+    // A datagram socket is its own NSM's, and may be used by shared memory beside that.
+    private static string FormOf(in ConnectionRow row, string nsm) =>
+        row.Direct == ConnectionForm.Near ? SharedMemoryRules.Copy
+        : nsm != SharedMemory.Name || row.PeerPort == 0 ? "" : row.Direct == ConnectionForm.Direct ? SharedMemoryRules.Direct : SharedMemoryRules.Copy;
 }

@@ -94,6 +94,22 @@ internal static unsafe partial class Direct
         return 0;
     }
 
+    /// <summary>
+    /// Of what came by the NSM, the bytes that may be read now: those before the ring, and, once the ring is read to its end, those after it (the connection has left the direct form). Asked when
+    /// there is something: who has that has the peer's last Tail, too.
+    /// </summary>
+    internal static nuint MostByNsm(SocketSlot* s)
+    {
+        const nuint NoBound = uint.MaxValue; // more than the pool holds
+        if (Volatile.Read(ref s->DirectRegion) == 0 || !TryOpen(s, out Link link) || Volatile.Read(ref link.Peer->Started) == 0)
+        {
+            return NoBound;
+        }
+
+        ulong prefix = Volatile.Read(ref link.Peer->Prefix);
+        return s->RxByNsm < prefix ? (nuint)(prefix - s->RxByNsm) : s->RxByNsm > prefix || Volatile.Read(ref link.Peer->Tail) == s->DirectHead ? NoBound : 0;
+    }
+
     /// <summary>Room was given back: the peer is told if it waits for that.</summary>
     internal static void Read(SocketSlot* s, in Link link)
     {

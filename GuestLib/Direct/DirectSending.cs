@@ -13,7 +13,16 @@ internal static unsafe partial class Sending
     {
         link = default;
         return Volatile.Read(ref s->DirectRegion) != 0 && Direct.TryOpen(s, out link)
-            && (s->DirectStarted != 0 || Volatile.Read(ref link.Peer->Ready) != 0) && Volatile.Read(ref link.Peer->Gone) == 0;
+            && (s->DirectStarted != 0 || Volatile.Read(ref link.Peer->Ready) != 0) && (Volatile.Read(ref link.Peer->Gone) | Volatile.Read(ref link.Mine->Withdrawn)) == 0;
+    }
+
+    /// <summary>What is sent from now on goes by the NSM: the ring, if it was used, is complete. The caller holds TxLock.</summary>
+    private static void StopDirect(SocketSlot* s)
+    {
+        if (s->DirectStarted != 0 && Direct.TryOpen(s, out Direct.Link link) && Volatile.Read(ref link.Mine->Withdrawn) != 0)
+        {
+            Volatile.Write(ref link.Mine->Stopped, 1); // Release: with the last Tail; and before the Send that follows, see Direct.MostByNsm.
+        }
     }
 
     /// <summary>Copies as much as there is room for. Bytes taken (0: no room), or -1 with errno. The caller holds TxLock.</summary>

@@ -79,7 +79,7 @@ internal static class Compatibility
             "no effect": taken, and what a program can see of it is not what the kernel's does.
 
             A column is the way that a connection goes: by a kernel NSM or one of kind mtcp to a machine outside, or by shared memory to another guest (which a guest of any NSM
-            does; names, rights and datagrams are its own NSM's then, here a kernel NSM's).
+            does; names and rights are its own NSM's then, here a kernel NSM's).
 
 
             """);

@@ -8,13 +8,15 @@ namespace NetKernel.EndToEnd.Tests;
 public sealed class DatagramFaultTests(ITestOutputHelper output)
 {
     [Theory]
-    [InlineData("kernel", false)]
-    [InlineData("kernel", true)]
-    [InlineData("mtcp", false)]
-    [InlineData("mtcp", true)]
-    public void Sockets_go_on_when_the_NSM_or_CoreEngine_is_back(string kind, bool coreEngine)
+    [InlineData("kernel", false, "off")]
+    [InlineData("kernel", true, "off")]
+    [InlineData("mtcp", false, "off")]
+    [InlineData("mtcp", true, "off")]
+    [InlineData("kernel", false, "on")]
+    [InlineData("kernel", true, "on")]
+    public void Sockets_go_on_when_the_NSM_or_CoreEngine_is_back(string kind, bool coreEngine, string sharedMemory)
     {
-        using NkInstance nk = NkInstance.Up("udpfault", "--shared-memory", "off");
+        using NkInstance nk = NkInstance.Up("udpfault", "--shared-memory", sharedMemory);
         string nsm = kind == "kernel" ? "kernel0" : "m0";
         Assert.True(kind == "kernel" || nk.Nk("nsm", "create", nsm, "--kind", kind).Succeeded);
         nk.CreateGuest("a", nsm);
@@ -44,6 +46,7 @@ public sealed class DatagramFaultTests(ITestOutputHelper output)
 
         Assert.True(NkInstance.WaitFor(() => Resolves(nk), TimeSpan.FromSeconds(20)), $"dnsmasq does not answer any more: {dns.Error}");
         output.WriteLine(four.Output + six.Output);
+        Assert.Equal(sharedMemory == "on", SharedDatagramTests.IsNear(nk, "b", 7201)); // after it, too
         Assert.False(four.Ended || six.Ended || dns.Ended, four.Error + six.Error + dns.Error);
     }
 

@@ -239,6 +239,26 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
     }
 
     [Fact]
+    public void A_limit_that_is_set_later_takes_streams_out_of_the_direct_form_without_a_wrong_byte()
+    {
+        using NkInstance nk = Up("shlimit", "direct");
+        using GuestProcess server = Serve(nk);
+        using GuestProcess client = Connect(nk);
+        Assert.Equal(Streams, DirectForm.Count(nk, "a", "7040"));
+        ulong before = nk.TrafficOf("b").Bytes;
+        CommandResult limited = nk.Nk("guest", "update", "b", "--limit-receive", "50M");
+        Assert.True(limited.Succeeded, limited.ToString());
+        Assert.True(NkInstance.WaitFor(() => DirectForm.Count(nk, "a", "7040") == 0, TimeSpan.FromSeconds(20)), "still direct");
+        Assert.True(NkInstance.WaitFor(() => nk.TrafficOf("b").Bytes > before + (64 << 20), TimeSpan.FromSeconds(30)), "the streams stand still");
+        Assert.False(client.Ended || server.Ended, client.Output + server.Output);
+        Assert.True(nk.Nk("guest", "update", "b", "--limit-receive", "0").Succeeded);
+        _ = GuestProcess.SendSignal(client.Pid, 15);
+        AwaitEnds(server, 1);
+        Show("limited", server);
+        Assert.Contains($"EOF={Streams} ", server.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_guest_gone_mad_does_not_disturb_the_streams_of_others()
     {
         using NkInstance nk = NkInstance.Up("shmad");

@@ -136,6 +136,40 @@ public sealed unsafe class DirectTests
         nsm.AssertEmpty();
     }
 
+    [Fact]
+    public void A_limit_that_is_set_later_takes_the_direct_form_away_and_who_goes_on_in_the_ring_is_reset()
+    {
+        using SharedMemNsm nsm = new(directAfter: 0);
+        using Two two = new(nsm, 129);
+        two.Ends(client: true)->Tail = 1000;
+        nsm.Reach.SetLimited(2, true);
+        nsm.Engine.Until(() => two.Client.DirectNews != 0 && two.Server.DirectNews != 0, "news for both");
+        Assert.Equal((1u, 1u), (two.Ends(client: true)->Withdrawn, two.Ends(client: false)->Withdrawn));
+        Talk(two.Client, two.Server, 20); // by copies
+
+        // A last write that was under way is no offence; a ring's worth is.
+        two.Ends(client: true)->Tail = 1000 + 4096;
+        two.Ends(client: false)->Head = 1000 + 4096;
+        nsm.Engine.Until(() => two.Server.Moved.Received == 1000 + 4096, "the count of that");
+        Assert.Equal((0, 0), (two.Client.ResetError, two.Server.ResetError));
+        two.Ends(client: true)->Tail = 1001 + DirectLayout.RingBytes;
+        nsm.Engine.Until(() => two.Client.ResetError != 0 && two.Server.ResetError != 0, "the reset of both");
+        Assert.Equal((Libc.ECONNRESET, Libc.ECONNRESET), (two.Client.ResetError, two.Server.ResetError));
+        two.Client.Close();
+        two.Server.Close();
+
+        // While there is a limit nothing goes over; afterwards it does again.
+        (FakeSocket client, FakeSocket server) = nsm.Pair(130, flags: NqeFlags.Direct);
+        Talk(client, server, 20);
+        Assert.Equal(0ul, client.DirectPlaceTold);
+        nsm.Reach.SetLimited(2, false);
+        Talk(client, server, 20);
+        nsm.Engine.Until(() => client.DirectPlaceTold != 0, "Direct");
+        client.Close();
+        server.Close();
+        nsm.AssertEmpty();
+    }
+
     private static void Talk(FakeSocket client, FakeSocket server, int times)
     {
         for (int i = 0; i < times; i++)
