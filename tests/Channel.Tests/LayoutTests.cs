@@ -34,7 +34,7 @@ public class LayoutTests
             + "NetworkNamespace 120 Text 128 Limits 128 Rule 128"
         },
         { typeof(DirectSide), "News 0 Told 128 Asleep 256" },
-        { typeof(DirectEnd), "Tail 0 WantsRoom 4 Started 8 Prefix 16 Head 128 Ready 132 Socket 256 Users 264 Kicked 384 Gone 448 ReceiveLimit 452" },
+        { typeof(DirectEnd), "Tail 0 WantsRoom 4 Started 8 Stopped 12 Prefix 16 Head 128 Ready 132 Socket 256 Users 264 Kicked 384 Gone 448 ReceiveLimit 452 Withdrawn 456" },
         { typeof(SharedSet), "State 0 Version 4 Lock 8 Holders 64 Users 96" },
         { typeof(SharedWatch), "Owner 0 Serial 8 Fd 12 Socket 16 Flags 20 Inode 24 Events 32 Data 40 Told 48" },
         { typeof(ControlCounts), "QueueSets 0 RingSlots 4 Sockets 8 TxChunks 12 Loops 16" },

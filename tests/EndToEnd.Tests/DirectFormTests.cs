@@ -26,6 +26,18 @@ internal static class DirectForm
     /// <summary>How often a process of a guest has mapped a region, as the engine's log has it.</summary>
     public static int Mapped(NkInstance nk) => File.ReadLines(Path.Combine(nk.RunDirectory, "log", "engine.log")).Count(line => line.Contains("direct-region", StringComparison.Ordinal));
 
+    /// <summary>An echo server in a guest, listening.</summary>
+    public static GuestProcess Echo(NkInstance nk, string guest, string port)
+    {
+        GuestProcess server = nk.Start(guest, "python3", Programs.Path("echo.py"), "0.0.0.0", port);
+        Programs.AwaitLine(server, "ready");
+        return server;
+    }
+
+    /// <summary>Waits until a guest has no connection to a port any more.</summary>
+    public static void AwaitNone(NkInstance nk, string guest, string port) =>
+        Assert.True(NkInstance.WaitFor(() => Connections(nk, guest, port).Length == 0, TimeSpan.FromSeconds(20)), $"connections to port {port} stay");
+
     private static string Form(JsonElement c) =>
         c.GetProperty("nsm").GetString() + (c.TryGetProperty("form", out JsonElement form) && form.GetString() == "direct" ? "/direct" : "");
 }
@@ -43,7 +55,6 @@ public sealed class SharedMemoryPolicyTests : IDisposable
         "print('up',flush=True); s.recv(1)";
 
     private readonly NkInstance _nk = NkInstance.Up("shpol");
-    private int _clients;
 
     public void Dispose() => _nk.Dispose();
 
@@ -55,8 +66,8 @@ public sealed class SharedMemoryPolicyTests : IDisposable
         Do("guest", "create", "a", "--tenant", "red");
         Do("guest", "create", "b", "--tenant", "red", "--shared-memory", "off");
         Do("guest", "create", "far", "--tenant", "blue", "--shared-memory", "direct");
-        using GuestProcess serverB = Serve("b");
-        using GuestProcess serverFar = Serve("far");
+        using GuestProcess serverB = DirectForm.Echo(_nk, "b", "7050");
+        using GuestProcess serverFar = DirectForm.Echo(_nk, "far", "7050");
 
         // One tenant: both must be willing, and the direct form is what both say.
         Expect("kernel0", "b");
@@ -98,8 +109,8 @@ public sealed class SharedMemoryPolicyTests : IDisposable
         int engine = _nk.EnginePid;
         _ = GuestProcess.SendSignal(engine, 9);
         Assert.True(NkInstance.WaitFor(() => _nk.EnginePid != engine && _nk.EnginePid > 0 && _nk.StateOf("a") == "ready", TimeSpan.FromSeconds(30)), _nk.StateOf("a"));
-        using GuestProcess again = Serve("b");
-        using GuestProcess farAgain = Serve("far");
+        using GuestProcess again = DirectForm.Echo(_nk, "b", "7050");
+        using GuestProcess farAgain = DirectForm.Echo(_nk, "far", "7050");
         Expect("sharedmem/direct", "b");
         Expect("sharedmem", "far");
     }
@@ -117,21 +128,13 @@ public sealed class SharedMemoryPolicyTests : IDisposable
         Assert.Contains("shared_memory_across: true", exported, StringComparison.Ordinal);
     }
 
-    private GuestProcess Serve(string guest)
-    {
-        GuestProcess server = _nk.Start(guest, "python3", Programs.Path("echo.py"), "0.0.0.0", "7050");
-        Programs.AwaitLine(server, "ready");
-        return server;
-    }
-
     private void Expect(string way, string guest)
     {
-        _clients++;
         using GuestProcess client = _nk.Start("a", "python3", "-c", Client, _nk.Ipv4(guest));
         Programs.AwaitLine(client, "up");
         Assert.Equal([way], DirectForm.Connections(_nk, "a", "7050"));
         client.Kill();
-        Assert.True(NkInstance.WaitFor(() => DirectForm.Connections(_nk, "a", "7050").Length == 0, TimeSpan.FromSeconds(20)), $"client {_clients} leaves a connection");
+        DirectForm.AwaitNone(_nk, "a", "7050");
     }
 
     private void Do(params string[] arguments)
@@ -151,8 +154,7 @@ public sealed class DirectFormProgramTests : IDisposable
     [Fact]
     public void A_connection_goes_on_across_fork_exec_and_a_message_with_its_fd()
     {
-        using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7051");
-        Programs.AwaitLine(echo, "ready");
+        using GuestProcess echo = DirectForm.Echo(_nk, "b", "7051");
         CommandResult result = _nk.Run("a", TimeSpan.FromSeconds(60), "python3", Programs.Path("direct_heirs.py"), _nk.Ipv4("b"), "7051");
         Assert.Equal("self ok\nfork ok\nexec ok\npassed ok\nself again ok\n", result.Output);
         Assert.True(DirectForm.Mapped(_nk) >= 4, $"only {DirectForm.Mapped(_nk)} processes mapped a region"); // echo, self, the executed one, the receiver
@@ -161,13 +163,12 @@ public sealed class DirectFormProgramTests : IDisposable
     [Fact]
     public void More_connections_than_a_region_has_go_by_copies()
     {
-        using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7052");
-        Programs.AwaitLine(echo, "ready");
+        using GuestProcess echo = DirectForm.Echo(_nk, "b", "7052");
         using GuestProcess many = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7052", "150");
         Programs.AwaitLine(many, "up");
         Assert.Equal(128, DirectForm.Count(_nk, "a", "7052"));
         many.Kill();
-        Assert.True(NkInstance.WaitFor(() => DirectForm.Connections(_nk, "a", "7052").Length == 0, TimeSpan.FromSeconds(20)), "connections stay");
+        DirectForm.AwaitNone(_nk, "a", "7052");
         using GuestProcess again = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7052", "100");
         Programs.AwaitLine(again, "up");
         Assert.Equal(100, DirectForm.Count(_nk, "a", "7052"));
