@@ -37,10 +37,12 @@ internal sealed unsafe partial class SwitchLoop
                 break;
             }
 
+            bool half = _batch[n - 1].Op == Op.Data && (_batch[n - 1].Flags & NqeFlags.More) != 0;
             Events(nsm, _batch, n);
             nsm.Receive.Release(n);
             done += n;
             events -= n;
+            events += events == 0 && half ? 1u : 0; // the halves of a datagram stay together: another NSM may have one for the same socket
         }
 
         nsm.Counters->NqesFromNsm += done;
