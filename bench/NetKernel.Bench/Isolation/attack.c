@@ -59,7 +59,7 @@ static int flood(const char *path)
     }
 
     unsigned char hello[256] = { 0 }, answer[256];
-    uint32_t words[] = { 48, 0, 4, 0, 0, 0, 0, 1 }; // Attach, in the layout of ControlHeader.Version
+    uint32_t words[] = { 48, 0, 6, 0, 0, 0, 0, 1 }; // Attach, in the layout of ControlHeader.Version
     memcpy(hello, words, sizeof words);
     memcpy(hello + 56, "flood", 5);
     union { char bytes[CMSG_SPACE(64 * sizeof(int))]; struct cmsghdr align; } control;
