@@ -10,7 +10,7 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.connect(path)
 r, w = os.pipe()
 hello = bytearray(256)
-struct.pack_into("<IiIIIIII", hello, 0, 48, 0, 5, 0, 0, 0, 0, 1)
+struct.pack_into("<IiIIIIII", hello, 0, 48, 0, 6, 0, 0, 0, 0, 1)
 hello[56:63] = b"hostile"
 s.sendmsg([hello], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [w]))])
 os.close(w)
