@@ -1,4 +1,5 @@
 using System.Globalization;
+using NetKernel.Channel;
 using NetKernel.Cli.Testbed;
 using Xunit.Abstractions;
 
@@ -107,7 +108,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
             string guest = string.Create(CultureInfo.InvariantCulture, $"mad{seed}");
             _nk.CreateGuest(guest);
             CommandResult result = _nk.Run(
-                guest, TimeSpan.FromSeconds(60), "python3", Programs.Path("hostile.py"), Path.Combine(_nk.RunDirectory, "guests", guest + ".sock"), $"{seed}", "3");
+                guest, TimeSpan.FromSeconds(60), "python3", Programs.Path("hostile.py"), Path.Combine(_nk.RunDirectory, "guests", guest + ".sock"), $"{seed}", "3", $"{ControlHeader.Version}");
             Assert.True(result.Succeeded, $"seed {seed}: {result}");
             if (result.Output.Contains("detached", StringComparison.Ordinal))
             {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using NetKernel.Channel;
 using NetKernel.Cli.Demo;
 using NetKernel.Cli.Testbed;
 
@@ -269,7 +270,7 @@ public sealed class SharedMemoryFaultTests(Xunit.Abstractions.ITestOutputHelper 
             string guest = string.Create(CultureInfo.InvariantCulture, $"mad{seed}");
             nk.CreateGuest(guest);
             CommandResult result = nk.Run(
-                guest, TimeSpan.FromSeconds(60), "python3", Programs.Path("hostile.py"), Path.Combine(nk.RunDirectory, "guests", guest + ".sock"), $"{seed}", "3");
+                guest, TimeSpan.FromSeconds(60), "python3", Programs.Path("hostile.py"), Path.Combine(nk.RunDirectory, "guests", guest + ".sock"), $"{seed}", "3", $"{ControlHeader.Version}");
             Assert.True(result.Succeeded, $"seed {seed}: {result}");
             Assert.True(nk.Nk("guest", "delete", guest).Succeeded);
             Assert.False(client.Ended, client.Output + client.Error);

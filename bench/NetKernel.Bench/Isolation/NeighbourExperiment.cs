@@ -1,4 +1,5 @@
 using NetKernel.Bench.Tcp;
+using NetKernel.Channel;
 using NetKernel.Cli.Testbed;
 
 namespace NetKernel.Bench.Isolation;
@@ -77,7 +78,7 @@ internal sealed class NeighbourExperiment(NkInstance nk, int rounds)
         GuestProcess? bad = name switch
         {
             "burn" => nk.StartNatively(Bad, attack, "burn"),
-            "flood" => nk.StartNatively(Bad, attack, "flood", Path.Combine(nk.RunDirectory, "guests", Bad + ".sock")),
+            "flood" => nk.StartNatively(Bad, attack, "flood", Path.Combine(nk.RunDirectory, "guests", Bad + ".sock"), $"{ControlHeader.Version}"),
             "storm" => _native.Start([attack, "connect", nk.Outside.Ipv4, "7070"]),
             "connect" => nk.Start(Bad, attack, "connect", nk.Outside.Ipv4, "7070"),
             _ => null,

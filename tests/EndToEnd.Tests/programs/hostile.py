@@ -4,13 +4,13 @@ Attaches as a guest process does, maps its regions, and scribbles: headers, ring
 requests too, so that the garbage gets deep. Ends when it is detached (prints "detached") or when the time is up (prints "still there")."""
 import array, mmap, os, random, select, socket, struct, sys, time
 
-path, seed, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+path, seed, seconds, layout = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
 rnd = random.Random(seed)
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.connect(path)
 r, w = os.pipe()
 hello = bytearray(256)
-struct.pack_into("<IiIIIIII", hello, 0, 48, 0, 6, 0, 0, 0, 0, 1)
+struct.pack_into("<IiIIIIII", hello, 0, 48, 0, layout, 0, 0, 0, 0, 1)
 hello[56:63] = b"hostile"
 s.sendmsg([hello], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [w]))])
 os.close(w)
