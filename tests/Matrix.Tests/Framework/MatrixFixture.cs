@@ -16,7 +16,8 @@ public sealed class MatrixFixture : IDisposable
 
     private static readonly TimeSpan SettleTime = TimeSpan.FromSeconds(10);
 
-    private readonly string _folder = Path.Combine(Path.GetTempPath(), $"netkernel-matrix-{Environment.ProcessId}");
+    // Short, because programs put Unix sockets below it: haproxy takes paths of 97 bytes.
+    private readonly string _folder = Path.Combine(Path.GetTempPath(), $"m{Environment.ProcessId}");
     private readonly Dictionary<string, GuestNet> _guests = [];
     private readonly Dictionary<string, string> _native = [];
     private NativeNet? _nativeNet;
