@@ -14,7 +14,7 @@ internal static unsafe class Forking
     private const long Patience = 2_000_000_000;
 
     /// <summary>How often to look for a free slot, a millisecond apart.</summary>
-    private const int SlotTurns = 50;
+    private const int SlotTurns = 250;
 
     private static uint s_child;
     private static ulong s_lock; // threads fork one at a time: newer libc versions do not see to it
