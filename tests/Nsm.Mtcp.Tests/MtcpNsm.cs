@@ -23,36 +23,17 @@ internal sealed class MtcpNsm : IDisposable
     public MtcpNsm(uint loops = 1, PoolLayout? pool = null, params string[] options)
     {
         Engine = new FakeEngine(loops);
-        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--interface", "nka", .. options]);
-        using ManualResetEventSlim started = new();
-        _thread = new Thread(() =>
-        {
-            try
-            {
-                MakeNamespace();
-                using Module module = Module.Open(settings);
-                _module = module;
-                started.Set();
-                Exit = module.Run();
-            }
-            catch (Exception e)
-            {
-                _failure = e;
-                started.Set();
-            }
-        });
-        _thread.Start();
         try
         {
-            Engine.TakeNsm();
+            _thread = Start(options);
         }
-        catch (TimeoutException) when (_failure != null)
+        catch
         {
-            // Told below.
+            // With options that are refused nobody disposes of this.
+            Engine.Dispose();
+            throw;
         }
 
-        started.Wait();
-        Assert.True(_failure == null, _failure?.ToString());
         Guest = Engine.AddGuest(1, Address4, Address6, pool);
     }
 
@@ -181,5 +162,40 @@ internal sealed class MtcpNsm : IDisposable
         Ip($"addr add {Address6}/64 dev nka nodad");
         Ip($"addr add {Outside4}/16 dev nkb");
         Ip($"addr add {Outside6}/64 dev nkb nodad");
+    }
+
+    private Thread Start(string[] options)
+    {
+        Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--interface", "nka", .. options]);
+        using ManualResetEventSlim started = new();
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                MakeNamespace();
+                using Module module = Module.Open(settings);
+                _module = module;
+                started.Set();
+                Exit = module.Run();
+            }
+            catch (Exception e)
+            {
+                _failure = e;
+                started.Set();
+            }
+        });
+        thread.Start();
+        try
+        {
+            Engine.TakeNsm();
+        }
+        catch (TimeoutException) when (_failure != null)
+        {
+            // Told below.
+        }
+
+        started.Wait();
+        Assert.True(_failure == null, _failure?.ToString());
+        return thread;
     }
 }
