@@ -20,13 +20,22 @@ internal unsafe struct MtcpSocket
     /// <summary>A datagram socket's SO_RCVBUF, doubled; 0: not set.</summary>
     public uint ReceiveBytes;
 
-    /// <summary>Address family that the guest asked for.</summary>
-    public int Domain;
+    /// <summary>Where it is in its life, and more of it. These are small, for a listener has many thousands of such structs behind it (SizeTests).</summary>
     public Phase Phase;
+
+    /// <summary>The chunk in <see cref="Open"/> waits for more, because the guest has enough to read.</summary>
+    public bool Held;
     public MtcpFlags Flags;
 
-    /// <summary>SO_LINGER.</summary>
-    public int LingerOn, LingerSeconds;
+    /// <summary>Address family that the guest asked for.</summary>
+    public ushort Domain;
+
+    /// <summary>SO_LINGER, and its seconds below.</summary>
+    public byte LingerOn;
+
+    /// <summary>RX size class that the last chunks wanted.</summary>
+    public byte RxClass;
+    public int LingerSeconds;
 
     /// <summary>SO_SNDBUF, which the guest library obeys; kept to be read back.</summary>
     public int SendBuffer;
@@ -37,12 +46,6 @@ internal unsafe struct MtcpSocket
     /// <summary>The RX chunk that is being filled, and how full it is; Start is null when there is none.</summary>
     public RxBuffer Open;
     public uint Filled;
-
-    /// <summary>The chunk waits for more, because the guest has enough to read.</summary>
-    public bool Held;
-
-    /// <summary>RX size class that the last chunks wanted.</summary>
-    public int RxClass;
 
     /// <summary>Running number of the first Send that the stack has not been told of.</summary>
     public uint Told;
@@ -58,7 +61,7 @@ internal unsafe struct MtcpSocket
 }
 
 /// <summary>Where a socket is in its life.</summary>
-internal enum Phase
+internal enum Phase : byte
 {
     /// <summary>Neither bound nor connected.</summary>
     Fresh,
@@ -86,7 +89,7 @@ internal enum Phase
 }
 
 [Flags]
-internal enum MtcpFlags
+internal enum MtcpFlags : ushort
 {
     None = 0,
 

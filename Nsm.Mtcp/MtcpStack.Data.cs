@@ -98,7 +98,7 @@ internal sealed unsafe partial class MtcpStack
                     break;
                 }
 
-                s->RxClass = s->RxClass < 2 ? s->RxClass + 1 : 2; // They come faster than chunks of this size serve.
+                s->RxClass = (byte)(s->RxClass < 2 ? s->RxClass + 1 : 2); // They come faster than chunks of this size serve.
                 if (s->Held)
                 {
                     s->Held = false;

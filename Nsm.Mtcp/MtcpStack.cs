@@ -178,7 +178,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         }
 
         MtcpSocket* s = (MtcpSocket*)c->State;
-        s->Domain = domain;
+        s->Domain = (ushort)domain;
         s->T = _tcp.Open(c);
         return s->T == null ? Libc.ENOBUFS : 0;
     }

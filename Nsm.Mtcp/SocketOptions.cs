@@ -125,7 +125,7 @@ internal sealed unsafe partial class MtcpStack
                     return Libc.EINVAL;
                 }
 
-                s->LingerOn = number != 0 ? 1 : 0;
+                s->LingerOn = (byte)(number != 0 ? 1 : 0);
                 s->LingerSeconds = (int)(value >> 32);
                 return 0;
             case (Libc.SOL_SOCKET, SO_OOBINLINE):

@@ -27,7 +27,7 @@ internal sealed unsafe partial class MtcpStack : IUdpUser
 
         MtcpSocket* s = (MtcpSocket*)c->State;
         UdpBudget* budget = _budgets[(int)c->GuestId];
-        s->Domain = domain;
+        s->Domain = (ushort)domain;
         s->U4 = _udp.Open(c, budget);
         s->U6 = s->U4 != null && domain == Libc.AF_INET6 ? _udp.Open(c, budget) : null;
         if (s->U4 == null || (domain == Libc.AF_INET6 && s->U6 == null))

@@ -26,7 +26,9 @@ internal struct TakeMessage
     public uint ReceiveLimit;
 
     /// <summary>Taken: address family, and SO_LINGER of the listener.</summary>
-    public int Domain, LingerOn, LingerSeconds;
+    public ushort Domain;
+    public byte LingerOn;
+    public int LingerSeconds;
 }
 
 /// <summary>Steps of a take-over.</summary>
