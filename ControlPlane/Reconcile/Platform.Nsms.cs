@@ -57,7 +57,7 @@ internal sealed partial class Platform
         }
 
         network.RemoveNsm(nsm);
-        _cgroups.Remove("nsm-" + nsm.Name);
+        RemoveCgroups("nsm-" + nsm.Name);
     }
 
     /// <summary>Ends an NSM's process and starts it with what is declared now.</summary>

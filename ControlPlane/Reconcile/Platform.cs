@@ -122,7 +122,7 @@ internal sealed partial class Platform(
 
             _engine?.Dispose();
             network.Remove();
-            _cgroups.Remove(null);
+            RemoveCgroups(null);
         }
         finally
         {
@@ -144,7 +144,7 @@ internal sealed partial class Platform(
     {
         RunningPart.EndAll(directory.Root);
         network.Remove();
-        new Cgroups(instance).Remove(null);
+        _ = new Cgroups(instance).Remove(null); // what is left has somebody else's process in it
         directory.ClearSockets();
     }
 
@@ -160,6 +160,14 @@ internal sealed partial class Platform(
 
         _ = registry.Changes.Release();
         return true;
+    }
+
+    private void RemoveCgroups(string? name)
+    {
+        if (_cgroups.Remove(name) is { Count: > 0 } left)
+        {
+            LogCgroupsLeft(string.Join(", ", left));
+        }
     }
 
     private static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
@@ -208,4 +216,7 @@ internal sealed partial class Platform(
     }
 
     private void Tell(string kind, string name) => StatusChanged?.Invoke(kind, name);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "cgroups with processes in them are left: {Paths}")]
+    private partial void LogCgroupsLeft(string paths);
 }

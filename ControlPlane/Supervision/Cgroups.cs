@@ -82,36 +82,21 @@ internal sealed class Cgroups
         }
     }
 
-    /// <summary>Removes the cgroup of a process that has ended; null: those of the whole instance.</summary>
-    public void Remove(string? name)
+    /// <summary>Removes the cgroup of a process that has ended (null: those of the whole instance); what is left, because somebody is in there.</summary>
+    public List<string> Remove(string? name)
     {
-        foreach (string path in name is null ? _bases.Select(root => Path.Combine(root, "netkernel", _instance)) : Paths(name))
+        var left = new List<string>();
+        foreach (string root in _bases)
         {
-            try
+            string all = Path.Combine(root, "netkernel"), instance = Path.Combine(all, _instance);
+            left.AddRange(CgroupRemoval.RemoveAll(name is null ? instance : Path.Combine(instance, name)));
+            if (name is null)
             {
-                if (name is null && Directory.Exists(path))
-                {
-                    foreach (string child in Directory.EnumerateDirectories(path))
-                    {
-                        Directory.Delete(child);
-                    }
-                }
-
-                if (Directory.Exists(path))
-                {
-                    Directory.Delete(path); // rmdir: the files in it are the kernel's
-                }
-
-                if (name is null && Path.GetDirectoryName(path) is { } all && Directory.Exists(all) && !Directory.EnumerateDirectories(all).Any())
-                {
-                    Directory.Delete(all); // the last instance is gone
-                }
-            }
-            catch (IOException)
-            {
-                // A process is still in it; the next nkd of this instance removes it.
+                CgroupRemoval.RemoveEmpty(all); // the last instance is gone
             }
         }
+
+        return left;
     }
 
     private static (bool Unified, string[] Bases, string Kind) Detect(string root)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using NetKernel.ControlPlane.Supervision;
 
@@ -41,18 +42,41 @@ public sealed class CgroupTests : IDisposable
         Assert.Equal("ended by signal 9", greedy.LastExit);
         await _supervisor.StopAsync(greedy, TimeSpan.FromSeconds(2));
 
-        string folder = Path.GetDirectoryName(Path.GetDirectoryName(files[0]))!;
-        await Eventually.HoldsAsync(
-            () =>
-            {
-                cgroups.Remove(null);
-                return !Directory.Exists(folder);
-            },
-            $"{folder} goes");
+        Assert.Empty(cgroups.Remove(null));
+        Assert.False(Directory.Exists(Path.GetDirectoryName(Path.GetDirectoryName(files[0]))));
 
         long Throttled() => long.Parse(
             File.ReadLines(Path.Combine(Path.GetDirectoryName(files[0])!, "cpu.stat")).First(line => line.StartsWith("nr_throttled", StringComparison.Ordinal)).Split(' ')[1],
             System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
+    public async Task A_cgroup_that_is_busy_does_not_keep_the_others_and_is_waited_for()
+    {
+        var cgroups = new Cgroups(_instance);
+        if (!cgroups.Available)
+        {
+            return; // the test above has seen that this is said
+        }
+
+        string[] folders = [.. new[] { "first", "busy", "last" }.Select(name => Path.GetDirectoryName(cgroups.Prepare(name, 0, 0).Files[0])!)];
+        using var sleeper = Process.Start("sleep", "1000");
+        File.WriteAllText(Path.Combine(folders[1], "cgroup.procs"), sleeper.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        try
+        {
+            Assert.Equal([folders[1], Path.GetDirectoryName(folders[1])], cgroups.Remove(null).Where(path => path.StartsWith(Path.GetDirectoryName(folders[1])!, StringComparison.Ordinal)));
+            Assert.False(Directory.Exists(folders[0]) || Directory.Exists(folders[2]));
+            Assert.True(Directory.Exists(folders[1]));
+        }
+        finally
+        {
+            sleeper.Kill();
+        }
+
+        // It may still be in there.
+        Assert.Empty(cgroups.Remove(null));
+        Assert.False(Directory.Exists(Path.GetDirectoryName(folders[1])));
+        await sleeper.WaitForExitAsync();
     }
 
     [Fact]

@@ -17,6 +17,7 @@ public abstract class NkdOverItsSocket : IAsyncLifetime
 {
     private static int _count;
 
+    private readonly string _instance = $"api-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}";
     private Task<int> _daemon = null!;
 
     protected string Folder { get; } = Directory.CreateTempSubdirectory("nkd-").FullName;
@@ -44,7 +45,7 @@ public abstract class NkdOverItsSocket : IAsyncLifetime
         FakeEngine.WritePrograms(Folder);
         Engine = new FakeEngine(RunDirectory);
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _daemon = Task.Run(() => Daemon.RunAsync(Options($"api-{Environment.ProcessId}-{Interlocked.Increment(ref _count)}", RunDirectory), ready.SetResult));
+        _daemon = Task.Run(() => Daemon.RunAsync(Options(_instance, RunDirectory), ready.SetResult));
         Channel = Connect(RunDirectory);
         await NkdHost.ReadyAsync(_daemon, ready.Task);
     }
@@ -56,6 +57,7 @@ public abstract class NkdOverItsSocket : IAsyncLifetime
         Channel.Dispose();
         Engine.Dispose();
         Assert.False(Directory.Exists(RunDirectory));
+        Assert.All(["cpu/", "memory/", ""], hierarchy => Assert.False(Directory.Exists($"/sys/fs/cgroup/{hierarchy}netkernel/{_instance}")));
         Directory.Delete(Folder, recursive: true);
     }
 
