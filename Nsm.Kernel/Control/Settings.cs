@@ -1,21 +1,24 @@
-using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text;
+using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Kernel;
 
 /// <summary>What the operator asked for on the command line, checked before anything starts.</summary>
 internal sealed unsafe class Settings
 {
-    private const int MinBuffer = 4096, MaxBuffer = 1 << 30;
+    /// <summary>The program's name.</summary>
+    public const string Program = "nk-nsm-kernel";
+
+    private const uint MinBuffer = 4096, MaxBuffer = 1 << 30;
     private const string ProcDirectory = "/proc/sys/net/ipv4/";
 
     private byte[][] _allowed = [];
 
-    public string RunDirectory { get; private set; } = "";
+    public string RunDirectory { get; private init; } = "";
 
-    public uint Id { get; private set; }
+    public uint Id { get; private init; }
 
     /// <summary>The congestion control of every socket; null: the system's.</summary>
     public string? Congestion { get; private set; }
@@ -39,44 +42,20 @@ internal sealed unsafe class Settings
     /// <exception cref="ArgumentException">It is wrong; the message is one line for a person.</exception>
     public static Settings Parse(ReadOnlySpan<string> arguments)
     {
-        Settings settings = new();
-        bool id = false;
-        for (int i = 0; i < arguments.Length; i += 2)
+        NsmArguments given = NsmArguments.Parse(Program, ["--congestion", "--sndbuf", "--rcvbuf", "--mode"], arguments);
+        Settings settings = new() { RunDirectory = given.RunDirectory, Id = given.Id };
+        foreach ((string name, string value) in given.Own)
         {
-            string name = arguments[i];
-            if (name is not ("--run-dir" or "--id" or "--congestion" or "--sndbuf" or "--rcvbuf" or "--mode"))
-            {
-                throw new ArgumentException($"unknown option {name}; see nk-nsm-kernel --help");
-            }
-
-            if (i + 1 == arguments.Length)
-            {
-                throw new ArgumentException($"{name} needs a value");
-            }
-
-            string value = arguments[i + 1];
             switch (name)
             {
-                case "--run-dir":
-                    settings.RunDirectory = value;
-                    break;
-                case "--id":
-                    if (!uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint number))
-                    {
-                        throw new ArgumentException($"--id {value} is not a number");
-                    }
-
-                    settings.Id = number;
-                    id = true;
-                    break;
                 case "--congestion":
                     settings.Congestion = value;
                     break;
                 case "--sndbuf":
-                    settings.SendBuffer = Bytes(name, value);
+                    settings.SendBuffer = (int)NsmArguments.Number(name, value, MinBuffer, MaxBuffer);
                     break;
                 case "--rcvbuf":
-                    settings.ReceiveBuffer = Bytes(name, value);
+                    settings.ReceiveBuffer = (int)NsmArguments.Number(name, value, MinBuffer, MaxBuffer);
                     break;
                 default:
                     settings.IsBridge = value switch
@@ -88,11 +67,6 @@ internal sealed unsafe class Settings
                     settings.CarriesLoopback = value == "private";
                     break;
             }
-        }
-
-        if (settings.RunDirectory.Length == 0 || !id)
-        {
-            throw new ArgumentException("--run-dir and --id are needed");
         }
 
         settings.ReadCongestion();
@@ -115,11 +89,6 @@ internal sealed unsafe class Settings
 
         return false;
     }
-
-    private static int Bytes(string name, string value) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int bytes) && bytes is >= MinBuffer and <= MaxBuffer
-            ? bytes
-            : throw new ArgumentException($"{name} {value} is not a number of bytes between {MinBuffer} and {MaxBuffer}");
 
     private static string[] Words(string file)
     {

@@ -6,7 +6,7 @@ using NetKernel.ServiceLib;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>The whole NSM: per core a link, a stack, a host and a thread, on one channel to CoreEngine.</summary>
-internal sealed class Module : IDisposable
+internal sealed class Module : INsm
 {
     private readonly ShardGroup _group;
     private readonly Device[] _devices;

@@ -1,12 +1,9 @@
-using System.Runtime.InteropServices;
 using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Mtcp;
 
 internal static class Program
 {
-    private const int Refused = 1, BadArguments = 2, EngineGone = 3;
-
     /// <summary>Station address of the stack's end of a TAP: locally administered, with the process's id.</summary>
     private static ulong TapMac => 0x4E02ul | ((ulong)(uint)Environment.ProcessId << 16);
 
@@ -29,45 +26,5 @@ internal static class Program
         It ends with 0 on SIGTERM, 1 when CoreEngine refuses it or the link cannot be opened, 2 for a wrong command line, 3 when CoreEngine is gone.
         """;
 
-    private static int Main(string[] arguments)
-    {
-        if (arguments is ["--help"] or ["-h"])
-        {
-            Console.Out.WriteLine(Help);
-            return 0;
-        }
-
-        try
-        {
-            return Run(Settings.Parse(arguments));
-        }
-        catch (ArgumentException e)
-        {
-            return Fail(BadArguments, e.Message);
-        }
-        catch (Exception e) when (e is AttachException or DeviceException)
-        {
-            return Fail(Refused, e.Message);
-        }
-    }
-
-    private static int Run(Settings settings)
-    {
-        using Module module = Module.Open(settings, TapMac);
-        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        return module.Run() == HostExit.Stopped ? 0 : Fail(EngineGone, "CoreEngine is gone");
-
-        void Stop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            module.Stop();
-        }
-    }
-
-    private static int Fail(int code, string message)
-    {
-        Console.Error.WriteLine("nk-nsm-mtcp: " + message);
-        return code;
-    }
+    private static int Main(string[] arguments) => NsmProgram.Run(Settings.Program, Help, arguments, given => Module.Open(Settings.Parse(given), TapMac));
 }

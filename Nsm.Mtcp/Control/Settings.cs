@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Linq;
 using System.Net;
+using NetKernel.ServiceLib;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp;
@@ -8,12 +9,15 @@ namespace NetKernel.Nsm.Mtcp;
 /// <summary>What the operator asked for on the command line, checked before anything starts.</summary>
 internal sealed class Settings
 {
+    /// <summary>The program's name.</summary>
+    public const string Program = "nk-nsm-mtcp";
+
     private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
-    private static readonly string[] Known = ["--run-dir", "--id", "--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
+    private static readonly string[] Known = ["--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
 
-    public string RunDirectory { get; private set; } = "";
+    public string RunDirectory { get; private init; } = "";
 
-    public uint Id { get; private set; }
+    public uint Id { get; private init; }
 
     /// <summary>The interface that AF_PACKET opens.</summary>
     public string Interface { get; private set; } = "eth0";
@@ -47,31 +51,12 @@ internal sealed class Settings
     /// <exception cref="ArgumentException">It is wrong; the message is one line for a person.</exception>
     public static Settings Parse(ReadOnlySpan<string> arguments)
     {
-        Settings settings = new();
-        bool id = false;
-        for (int i = 0; i < arguments.Length; i += 2)
+        NsmArguments given = NsmArguments.Parse(Program, Known, arguments);
+        Settings settings = new() { RunDirectory = given.RunDirectory, Id = given.Id };
+        foreach ((string name, string value) in given.Own)
         {
-            string name = arguments[i];
-            if (!Known.Contains(name))
-            {
-                throw new ArgumentException($"unknown option {name}; see nk-nsm-mtcp --help");
-            }
-
-            if (i + 1 == arguments.Length)
-            {
-                throw new ArgumentException($"{name} needs a value");
-            }
-
-            string value = arguments[i + 1];
             switch (name)
             {
-                case "--run-dir":
-                    settings.RunDirectory = value;
-                    break;
-                case "--id":
-                    settings.Id = Number(name, value, 0, uint.MaxValue);
-                    id = true;
-                    break;
                 case "--interface":
                     settings.Interface = value;
                     break;
@@ -79,10 +64,10 @@ internal sealed class Settings
                     settings.Tap = value;
                     break;
                 case "--rcvbuf":
-                    settings.ReceiveBuffer = Number(name, value, MinBuffer, MaxBuffer);
+                    settings.ReceiveBuffer = NsmArguments.Number(name, value, MinBuffer, MaxBuffer);
                     break;
                 case "--cores":
-                    settings.Cores = Number(name, value, 1, ShardMesh.Most);
+                    settings.Cores = NsmArguments.Number(name, value, 1, ShardMesh.Most);
                     break;
                 case "--sndbuf":
                     throw new ArgumentException("--sndbuf is not for this NSM: what a guest sends stays in the guest's own pool until it is acknowledged");
@@ -94,10 +79,10 @@ internal sealed class Settings
                 case "--mode":
                     throw new ArgumentException($"--mode {value}: this NSM needs an interface of its own, which only bridge mode (root) gives it");
                 case "--vlan":
-                    settings.Vlan = (ushort)Number(name, value, 1, 4094);
+                    settings.Vlan = (ushort)NsmArguments.Number(name, value, 1, 4094);
                     break;
                 case "--vlan-priority":
-                    settings.VlanPriority = (byte)Number(name, value, 0, 7);
+                    settings.VlanPriority = (byte)NsmArguments.Number(name, value, 0, 7);
                     break;
                 case "--route":
                     settings.Routes = [.. settings.Routes, ParseRoute(value)];
@@ -109,11 +94,6 @@ internal sealed class Settings
             }
         }
 
-        if (settings.RunDirectory.Length == 0 || !id)
-        {
-            throw new ArgumentException("--run-dir and --id are needed");
-        }
-
         if (settings.Routes.Length == 0)
         {
             settings.Routes = [ParseRoute("198.18.0.0/16"), ParseRoute("2001:2::/64")];
@@ -121,11 +101,6 @@ internal sealed class Settings
 
         return settings;
     }
-
-    private static uint Number(string name, string value, uint least, uint most) =>
-        uint.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out uint number) && number >= least && number <= most
-            ? number
-            : throw new ArgumentException($"{name} {value} is not a number between {least} and {most}");
 
     /// <summary>PREFIX/BITS, or PREFIX/BITS,GATEWAY.</summary>
     private static Route ParseRoute(string text)

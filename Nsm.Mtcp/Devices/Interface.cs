@@ -1,4 +1,5 @@
 using NetKernel.Channel.Host;
+using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.Mtcp;
 
@@ -52,4 +53,4 @@ internal static unsafe class Interface
 }
 
 /// <summary>A link cannot be opened; the message says why, to a person.</summary>
-internal sealed class DeviceException(string message) : Exception(message);
+internal sealed class DeviceException(string message) : NsmStartException(message);

@@ -151,4 +151,4 @@ public sealed unsafe class NsmChannel : IDisposable
 }
 
 /// <summary>The NSM could not attach; the message says why, to a person.</summary>
-public sealed class AttachException(string message) : Exception(message);
+public sealed class AttachException(string message) : NsmStartException(message);

@@ -26,20 +26,18 @@ public sealed class CPythonSuiteTests(PrivateFixture fixture)
 
     private static bool IsLong => Environment.GetEnvironmentVariable("NK_LONG") == "1";
 
-    /// <summary>Every module over the kernel NSM; with NK_LONG=1 those of the first list over the user-space stack, too.</summary>
+    /// <summary>The modules over the kernel NSM; with NK_LONG=1 all of them over both.</summary>
     public static TheoryData<string, string> Modules
     {
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string module in (string[])[.. Short, .. IsLong ? Long : []])
+            foreach (string kind in (string[])["kernel", .. IsLong ? ["mtcp"] : Array.Empty<string>()])
             {
-                data.Add(module, "kernel");
-            }
-
-            foreach (string module in IsLong ? Short : [])
-            {
-                data.Add(module, "mtcp");
+                foreach (string module in (string[])[.. Short, .. IsLong ? Long : []])
+                {
+                    data.Add(module, kind);
+                }
             }
 
             return data;
