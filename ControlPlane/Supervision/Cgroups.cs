@@ -3,17 +3,13 @@ using System.Globalization;
 namespace NetKernel.ControlPlane.Supervision;
 
 /// <summary>
-/// One cgroup per data-plane process, with quotas of processor time and memory, all together weighing more than any program: netkernel/INSTANCE/NAME under the unified hierarchy (cgroup v2) where that has
+/// One cgroup per data-plane process, with quotas of processor time and memory: netkernel/INSTANCE/NAME under the unified hierarchy (cgroup v2) where that has
 /// the controllers, else under the v1 hierarchies cpu and memory. Where neither can be written to, quotas are not in force, and <see cref="Kind"/> says so.
 /// </summary>
 internal sealed class Cgroups
 {
     private const string Root = "/sys/fs/cgroup";
     private const int PeriodMicroseconds = 100_000;
-
-    // Ten times what a group has by default, and in v1 a process outside of all groups: the data plane of all instances is one group, in which one busy program would otherwise have as
-    // much of a core as CoreEngine and all NSMs together, on which every guest waits.
-    private const string WeightV2 = "1000", SharesV1 = "10240";
 
     private readonly string _instance;
     private readonly string[] _bases;
@@ -53,7 +49,6 @@ internal sealed class Cgroups
                 Write(Path.Combine(parent, _instance, "cgroup.subtree_control"), "+cpu +memory");
             }
 
-            Write(Path.Combine(_bases[0], "netkernel", _unified ? "cpu.weight" : "cpu.shares"), _unified ? WeightV2 : SharesV1);
             SetQuotas(name, cpuMillicores, memoryBytes);
             return ([.. Paths(name).Select(path => Path.Combine(path, "cgroup.procs"))], null);
         }
