@@ -144,13 +144,15 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             return 0;
         }
 
+        const int LinkRetry = 1; // ms: a link that is full says nothing when it has room again
         long next = _stack.NextDeadline;
         if (next == long.MaxValue)
         {
-            return -1;
+            return _device.HasUnsent ? LinkRetry : -1;
         }
 
         long wait = (next - Now + 999) / 1000;
+        wait = _device.HasUnsent && wait > LinkRetry ? LinkRetry : wait;
         return wait <= 0 ? 0 : wait > int.MaxValue ? int.MaxValue : (int)wait;
     }
 

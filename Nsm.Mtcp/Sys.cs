@@ -37,6 +37,9 @@ internal static unsafe class Sys
     [DllImport("libc", EntryPoint = "sendmmsg"), SuppressGCTransition]
     public static extern int SendMMsg(int fd, MMsgHdr* messages, uint count, int flags);
 
+    [DllImport("libc", EntryPoint = "sendto"), SuppressGCTransition]
+    public static extern nint SendTo(int fd, void* data, nuint length, int flags, void* address, uint addressLength);
+
     [DllImport("libc", EntryPoint = "readv"), SuppressGCTransition]
     public static extern nint ReadV(int fd, Libc.IoVec* vectors, int count);
 

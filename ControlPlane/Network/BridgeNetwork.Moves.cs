@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using NetKernel.Channel.Host;
 using NetKernel.ControlPlane.Network.Steering;
 using NetKernel.ControlPlane.Resources;
 

@@ -112,15 +112,17 @@ internal sealed class Module : INsm
 
     private Device[] OpenLinks(Settings settings, ulong tapMac)
     {
-        if (!settings.CarriesLoopback && settings.Tap.Length == 0)
+        if (!settings.CarriesLoopback && settings.Link != LinkKind.Tap)
         {
-            return PacketDevice.Open(settings.Interface, settings.Cores, _group.Key, settings.Vlan);
+            return settings.Link == LinkKind.Xdp
+                ? XdpDevice.Open(settings.Interface, settings.Cores)
+                : PacketDevice.Open(settings.Interface, settings.Cores, _group.Key, settings.Vlan);
         }
 
         Device[] devices = new Device[settings.Cores];
         for (int i = 0; i < devices.Length; i++)
         {
-            devices[i] = settings.CarriesLoopback ? NoDevice.Open() : TapDevice.Open(settings.Tap, tapMac, multiQueue: devices.Length > 1);
+            devices[i] = settings.CarriesLoopback ? NoDevice.Open() : TapDevice.Open(settings.Interface, tapMac, multiQueue: devices.Length > 1);
         }
 
         return devices;

@@ -13,8 +13,8 @@ internal static class Program
 
           --run-dir DIR          where CoreEngine's engine.sock is
           --id N                 this NSM's id, as announced to CoreEngine
-          --interface NAME       network interface to use, through AF_PACKET (default: eth0); the guests' addresses are taken from the kernel there
-          --tap NAME             make this TAP interface instead
+          --link KIND            packet (default): AF_PACKET on an interface; xdp: AF_XDP on one, which is then this NSM's alone; tap: a TAP interface is made
+          --interface NAME       that interface (default: eth0); but for tap, the guests' addresses are taken from the kernel there
           --congestion NAME      congestion control of connections that choose none: cubic (default), reno, dctcp, bbr
           --mode bridge          accepted, because nkd says it; host is refused; private: no interface at all, every guest has 127.0.0.1 and ::1 (tests)
           --rcvbuf BYTES         largest receive buffer of a connection (default: 6291456)

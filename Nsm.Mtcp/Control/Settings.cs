@@ -13,17 +13,17 @@ internal sealed class Settings
     public const string Program = "nk-nsm-mtcp";
 
     private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
-    private static readonly string[] Known = ["--interface", "--tap", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
+    private static readonly string[] Known = ["--interface", "--link", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
 
     public string RunDirectory { get; private init; } = "";
 
     public uint Id { get; private init; }
 
-    /// <summary>The interface that AF_PACKET opens.</summary>
-    public string Interface { get; private set; } = "eth0";
+    /// <summary>How the interface is opened.</summary>
+    public LinkKind Link { get; private set; } = LinkKind.Packet;
 
-    /// <summary>A TAP interface to make instead; empty: none.</summary>
-    public string Tap { get; private set; } = "";
+    /// <summary>The interface: of this network namespace, or the TAP that is made.</summary>
+    public string Interface { get; private set; } = "eth0";
 
     /// <summary>VLAN of the link, and priority of what is sent (802.1Q); 0: untagged.</summary>
     public ushort Vlan { get; private set; }
@@ -40,7 +40,7 @@ internal sealed class Settings
     public uint ReceiveBuffer { get; private set; } = 6 << 20;
 
     /// <summary>What takes guests' addresses from the kernel; null when the interface is our own.</summary>
-    public AddressTaker? Taker => Tap.Length > 0 || CarriesLoopback ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
+    public AddressTaker? Taker => Link == LinkKind.Tap || CarriesLoopback ? null : new AddressTaker(Interface, [.. Routes.Where(route => !route.Prefix.IsV4).Select(route => route.Bits).Distinct()]);
 
     /// <summary>Threads, each with a stack of its own.</summary>
     public uint Cores { get; private set; } = 1;
@@ -60,8 +60,14 @@ internal sealed class Settings
                 case "--interface":
                     settings.Interface = value;
                     break;
-                case "--tap":
-                    settings.Tap = value;
+                case "--link":
+                    settings.Link = value switch
+                    {
+                        "packet" => LinkKind.Packet,
+                        "tap" => LinkKind.Tap,
+                        "xdp" => LinkKind.Xdp,
+                        _ => throw new ArgumentException($"--link {value} does not exist; these do: packet tap xdp"),
+                    };
                     break;
                 case "--rcvbuf":
                     settings.ReceiveBuffer = NsmArguments.Number(name, value, MinBuffer, MaxBuffer);
@@ -129,6 +135,19 @@ internal sealed class Settings
         byte[] bytes = address.GetAddressBytes();
         return bytes.Length == 4 ? Address.V4(BitConverter.ToUInt32(bytes)) : new Address(BitConverter.ToUInt64(bytes, 0), BitConverter.ToUInt64(bytes, 8));
     }
+}
+
+/// <summary>Kinds of links.</summary>
+internal enum LinkKind
+{
+    /// <summary>AF_PACKET on an interface: <see cref="PacketDevice"/>.</summary>
+    Packet,
+
+    /// <summary>A TAP interface: <see cref="TapDevice"/>.</summary>
+    Tap,
+
+    /// <summary>AF_XDP on an interface: <see cref="XdpDevice"/>.</summary>
+    Xdp,
 }
 
 /// <summary>A route: on the link when the gateway is no address.</summary>

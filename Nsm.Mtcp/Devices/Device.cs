@@ -1,180 +1,41 @@
-using System.Runtime.InteropServices;
 using NetKernel.Channel.Host;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp;
 
-/// <summary>
-/// A link whose fd takes and gives frames behind a <see cref="VnetHeader"/>. Small frames (acknowledgements, short requests) are collected and sent with one
-/// system call per <see cref="Flush"/>; large ones go at once, straight from where their payload lies.
-/// </summary>
-internal abstract unsafe class Device : ILink, IDisposable
+/// <summary>A link with an fd that epoll can wait for. Nothing of it blocks or allocates once it is open.</summary>
+internal abstract class Device(int fd, uint mtu, ulong mac) : ILink, IDisposable
 {
-    private const int Batch = 64, SmallBytes = 2048, ReceiveBytes = 65536 + 128, MaxVectors = 72;
-    private readonly byte* _small = (byte*)NativeMemory.Alloc(Batch * SmallBytes);
-    private readonly byte* _receive = (byte*)NativeMemory.Alloc(Batch / 2 * ReceiveBytes);
-    private readonly Libc.IoVec* _smallVectors = (Libc.IoVec*)NativeMemory.AllocZeroed(Batch, (nuint)sizeof(Libc.IoVec));
-    private readonly Libc.IoVec* _receiveVectors = (Libc.IoVec*)NativeMemory.AllocZeroed(Batch / 2, (nuint)sizeof(Libc.IoVec));
-    private readonly MMsgHdr* _smallMessages = (MMsgHdr*)NativeMemory.AllocZeroed(Batch, (nuint)sizeof(MMsgHdr));
-    private readonly MMsgHdr* _receiveMessages = (MMsgHdr*)NativeMemory.AllocZeroed(Batch / 2, (nuint)sizeof(MMsgHdr));
-    private readonly Libc.IoVec* _vectors = (Libc.IoVec*)NativeMemory.Alloc(MaxVectors, (nuint)sizeof(Libc.IoVec));
-    private readonly VnetHeader* _header = (VnetHeader*)NativeMemory.AllocZeroed(VnetHeader.Length);
-    private uint _queued;
-
-    protected Device(int fd, uint mtu, ulong mac)
-    {
-        Fd = fd;
-        Mtu = mtu;
-        Mac = mac;
-        for (int i = 0; i < Batch; i++)
-        {
-            _smallVectors[i].Base = _small + (i * SmallBytes);
-            _smallMessages[i].Header.Iov = &_smallVectors[i];
-            _smallMessages[i].Header.IovLength = 1;
-        }
-
-        for (int i = 0; i < Batch / 2; i++)
-        {
-            _receiveVectors[i].Base = _receive + (i * ReceiveBytes);
-            _receiveVectors[i].Length = ReceiveBytes;
-            _receiveMessages[i].Header.Iov = &_receiveVectors[i];
-            _receiveMessages[i].Header.IovLength = 1;
-        }
-    }
-
     /// <summary>Readable when frames wait.</summary>
-    public int Fd { get; }
+    public int Fd { get; } = fd;
 
-    public uint Mtu { get; }
+    /// <inheritdoc/>
+    public uint Mtu { get; } = mtu;
 
-    public ulong Mac { get; }
+    /// <inheritdoc/>
+    public ulong Mac { get; } = mac;
 
-    public bool FinishesChecksums => true;
+    /// <inheritdoc/>
+    public abstract bool FinishesChecksums { get; }
 
-    /// <summary>What an IP packet can hold, with room for headers.</summary>
-    public uint MaxGso => 65535 - 120;
-
-    /// <summary>Whether what arrives has no VLAN tag any more, and of other VLANs one byte comes (<see cref="InFrame.TagTaken"/>).</summary>
-    protected virtual bool TakesTags => false;
+    /// <inheritdoc/>
+    public abstract uint MaxGso { get; }
 
     /// <summary>Frames that the kernel did not take.</summary>
-    public ulong Refused { get; private set; }
+    public ulong Refused { get; protected set; }
+
+    /// <summary>Frames wait that the kernel could not take yet; they go with a later <see cref="Flush"/>, and nothing says when.</summary>
+    public virtual bool HasUnsent => false;
 
     /// <summary>Takes a batch of frames to the stack; returns how many.</summary>
-    public uint Receive(NetworkStack stack)
-    {
-        uint count = ReceiveBatch(_receiveMessages, Batch / 2);
-        for (uint i = 0; i < count; i++)
-        {
-            byte* p = (byte*)_receiveVectors[i].Base;
-            uint length = _receiveMessages[i].Length;
-            if (length <= VnetHeader.Length || (_receiveMessages[i].Header.Flags & 0x20) != 0)
-            {
-                continue; // MSG_TRUNC: larger than an IP packet can be.
-            }
+    public abstract uint Receive(NetworkStack stack);
 
-            VnetHeader* header = (VnetHeader*)p;
-            InFrame info = default;
-            info.ChecksumGood = (header->Flags & (VnetHeader.NeedsChecksum | VnetHeader.DataValid)) != 0;
-            info.TagTaken = TakesTags;
-            info.GsoSize = header->GsoType == VnetHeader.GsoNone ? 0u : header->GsoSize;
-            stack.Receive(p + VnetHeader.Length, length - VnetHeader.Length, in info);
-        }
-
-        return count;
-    }
-
-    public bool Transmit(in OutFrame frame)
-    {
-        uint length = frame.HeaderLength + frame.PayloadLength + VnetHeader.Length;
-        if (length <= SmallBytes)
-        {
-            byte* p = _small + (_queued * SmallBytes);
-            Describe(frame, (VnetHeader*)p);
-            p += VnetHeader.Length;
-            Buffer.MemoryCopy(frame.Header, p, frame.HeaderLength, frame.HeaderLength);
-            p += frame.HeaderLength;
-            for (uint i = 0; i < frame.PayloadCount; i++)
-            {
-                Buffer.MemoryCopy(frame.Payload[i].Start, p, frame.Payload[i].Length, frame.Payload[i].Length);
-                p += frame.Payload[i].Length;
-            }
-
-            _smallVectors[_queued].Length = length;
-            if (++_queued == Batch)
-            {
-                Flush();
-            }
-
-            return true;
-        }
-
-        Flush();
-        Describe(frame, _header);
-        _vectors[0].Base = _header;
-        _vectors[0].Length = VnetHeader.Length;
-        _vectors[1].Base = frame.Header;
-        _vectors[1].Length = frame.HeaderLength;
-        for (uint i = 0; i < frame.PayloadCount; i++)
-        {
-            _vectors[i + 2].Base = frame.Payload[i].Start;
-            _vectors[i + 2].Length = (nuint)frame.Payload[i].Length;
-        }
-
-        bool taken = Sys.WriteV(Fd, _vectors, (int)frame.PayloadCount + 2) > 0;
-        Refused += taken ? 0u : 1;
-        return taken;
-    }
+    /// <inheritdoc/>
+    public abstract bool Transmit(in OutFrame frame);
 
     /// <summary>Sends what was collected.</summary>
-    public void Flush()
-    {
-        if (_queued == 0)
-        {
-            return;
-        }
+    public abstract void Flush();
 
-        uint sent = SendBatch(_smallMessages, _smallVectors, _queued);
-        Refused += _queued - sent;
-        _queued = 0;
-    }
-
-    public virtual void Dispose()
-    {
-        _ = Libc.Close(Fd);
-        NativeMemory.Free(_small);
-        NativeMemory.Free(_receive);
-        NativeMemory.Free(_smallVectors);
-        NativeMemory.Free(_receiveVectors);
-        NativeMemory.Free(_smallMessages);
-        NativeMemory.Free(_receiveMessages);
-        NativeMemory.Free(_vectors);
-        NativeMemory.Free(_header);
-    }
-
-    /// <summary>Receives up to that many frames without waiting; their lengths go into the messages.</summary>
-    protected abstract uint ReceiveBatch(MMsgHdr* messages, uint count);
-
-    /// <summary>Sends frames; returns how many the kernel took.</summary>
-    protected abstract uint SendBatch(MMsgHdr* messages, Libc.IoVec* vectors, uint count);
-
-    private static void Describe(in OutFrame frame, VnetHeader* header)
-    {
-        *header = default;
-        if (frame.ChecksumStart != 0)
-        {
-            header->Flags = VnetHeader.NeedsChecksum;
-            header->ChecksumStart = (ushort)frame.ChecksumStart;
-            header->ChecksumOffset = (ushort)frame.ChecksumOffset;
-        }
-
-        if (frame.GsoSize != 0)
-        {
-            const int TcpFlags = 13, Cwr = 0x80;
-            bool cwr = (frame.Header[frame.ChecksumStart + TcpFlags] & Cwr) != 0;
-            header->GsoType = (byte)((frame.IsV6 ? VnetHeader.GsoTcp6 : VnetHeader.GsoTcp4) | (cwr ? VnetHeader.GsoEcn : 0));
-            header->GsoSize = (ushort)frame.GsoSize;
-            header->HeaderLength = (ushort)frame.HeaderLength;
-        }
-    }
+    /// <inheritdoc/>
+    public virtual void Dispose() => _ = Libc.Close(Fd);
 }

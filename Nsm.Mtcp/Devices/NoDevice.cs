@@ -3,7 +3,7 @@ using NetKernel.Channel.Host;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>No link: what the stack sends goes to itself or nowhere.</summary>
-internal sealed unsafe class NoDevice : Device
+internal sealed unsafe class NoDevice : VnetDevice
 {
     private const uint LoopbackMtu = 65535; // the largest that an IPv4 packet can be
 

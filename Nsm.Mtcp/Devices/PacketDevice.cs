@@ -3,7 +3,7 @@ using NetKernel.Channel.Host;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>AF_PACKET on an interface of this namespace, mostly one end of a veth (packet(7), with PACKET_VNET_HDR for checksums and segmentation).</summary>
-internal sealed unsafe class PacketDevice : Device
+internal sealed unsafe class PacketDevice : VnetDevice
 {
     private const int BufferBytes = 8 << 20;
 

@@ -3,7 +3,7 @@ using NetKernel.Channel.Host;
 namespace NetKernel.Nsm.Mtcp;
 
 /// <summary>A TAP interface that this process makes (Linux, Documentation/networking/tuntap.rst), with offloads towards the kernel and from it.</summary>
-internal sealed unsafe class TapDevice : Device
+internal sealed unsafe class TapDevice : VnetDevice
 {
     private const ushort IFF_TAP = 2, IFF_MULTI_QUEUE = 0x0100, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
     private const nint TUN_F_CSUM = 1, TUN_F_TSO4 = 2, TUN_F_TSO6 = 4, TUN_F_TSO_ECN = 8;

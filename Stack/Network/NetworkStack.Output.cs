@@ -51,8 +51,8 @@ public sealed unsafe partial class NetworkStack
         return Route(source, destination, ipHeader, self, ref frame);
     }
 
-    /// <summary>Copies a frame into one piece.</summary>
-    internal static void Flatten(in OutFrame frame, byte* to)
+    /// <summary>Copies a frame into one piece, where there is room for it.</summary>
+    public static void Flatten(in OutFrame frame, byte* to)
     {
         Buffer.MemoryCopy(frame.Header, to, frame.HeaderLength, frame.HeaderLength);
         to += frame.HeaderLength;

@@ -14,7 +14,7 @@ internal sealed unsafe class ImpairedLink(Device device, Wire wire) : ILink
 
     public ulong Mac => device.Mac;
 
-    public bool FinishesChecksums => true;
+    public bool FinishesChecksums => device.FinishesChecksums;
 
     public uint MaxGso => wire.Gso ? device.MaxGso : 0;
 

@@ -7,15 +7,15 @@ namespace NetKernel.Nsm.Mtcp.Tests;
 /// <summary>Our TCP with Linux's: both roles, both families, both kinds of link, clean and impaired; every byte is checked.</summary>
 public sealed class InteroperationTests
 {
-    public static TheoryData<bool, bool, bool> Cases()
+    public static TheoryData<Link, bool, bool> Cases()
     {
-        TheoryData<bool, bool, bool> cases = [];
-        foreach (bool tap in (bool[])[false, true])
+        TheoryData<Link, bool, bool> cases = [];
+        foreach (Link link in Enum.GetValues<Link>())
         {
             foreach (bool v6 in (bool[])[false, true])
             {
-                cases.Add(tap, v6, true);
-                cases.Add(tap, v6, false);
+                cases.Add(link, v6, true);
+                cases.Add(link, v6, false);
             }
         }
 
@@ -24,11 +24,11 @@ public sealed class InteroperationTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Bulk(bool tap, bool v6, bool kernelConnects)
+    public void Bulk(Link link, bool v6, bool kernelConnects)
     {
         if (KernelPeer.CanRun)
         {
-            using KernelPeer peer = new(tap);
+            using KernelPeer peer = new(link);
             Exchange(peer, v6, kernelConnects, 40_000_000);
         }
     }
@@ -43,32 +43,36 @@ public sealed class InteroperationTests
     {
         if (KernelPeer.CanRun)
         {
-            using KernelPeer peer = new(false, new Wire(loss, duplicate, reorder, Gso: false), congestion);
+            using KernelPeer peer = new(Link.Packet, new Wire(loss, duplicate, reorder, Gso: false), congestion);
             Exchange(peer, v6: false, kernelConnects: true, 3_000_000);
             Exchange(peer, v6: true, kernelConnects: false, 3_000_000);
         }
     }
 
-    [Fact]
-    public void SmallMtu()
+    [Theory]
+    [InlineData(Link.Packet)]
+    [InlineData(Link.Xdp)]
+    public void SmallMtu(Link link)
     {
         if (KernelPeer.CanRun)
         {
-            using KernelPeer peer = new(false, new Wire(Mtu: 1280));
+            using KernelPeer peer = new(link, new Wire(Mtu: 1280));
             Exchange(peer, v6: true, kernelConnects: true, 3_000_000);
             Exchange(peer, v6: false, kernelConnects: false, 3_000_000);
         }
     }
 
-    [Fact]
-    public void ManyShortConnections()
+    [Theory]
+    [InlineData(Link.Packet)]
+    [InlineData(Link.Xdp)]
+    public void ManyShortConnections(Link link)
     {
         if (!KernelPeer.CanRun)
         {
             return;
         }
 
-        using KernelPeer peer = new(false);
+        using KernelPeer peer = new(link);
         peer.Inside(() => peer.Echo.Listen(KernelPeer.Ours4, 7));
         peer.Outside(() =>
         {
@@ -92,15 +96,17 @@ public sealed class InteroperationTests
         peer.Until(() => peer.Echo.Served == 2000, "all connections to end");
     }
 
-    [Fact]
-    public void PingAndRefusals()
+    [Theory]
+    [InlineData(Link.Packet)]
+    [InlineData(Link.Xdp)]
+    public void PingAndRefusals(Link link)
     {
         if (!KernelPeer.CanRun)
         {
             return;
         }
 
-        using KernelPeer peer = new(false);
+        using KernelPeer peer = new(link);
         peer.Outside(() =>
         {
             foreach (string address in (string[])[KernelPeer.Ours4, KernelPeer.Ours6])

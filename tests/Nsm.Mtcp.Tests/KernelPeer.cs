@@ -9,6 +9,15 @@ namespace NetKernel.Nsm.Mtcp.Tests;
 /// <summary>What the links between a stack and the kernel do.</summary>
 internal sealed record Wire(double Loss = 0, double Duplicate = 0, double Reorder = 0, bool Gso = true, uint Mtu = 1500);
 
+/// <summary>Kinds of links: AF_XDP in the driver, and behind it.</summary>
+public enum Link
+{
+    Packet,
+    Tap,
+    Xdp,
+    XdpGeneric,
+}
+
 /// <summary>A network namespace of its own, the kernel's TCP on one end of a link, our stack on the other, run by a thread.</summary>
 internal sealed unsafe class KernelPeer : IDisposable
 {
@@ -21,15 +30,16 @@ internal sealed unsafe class KernelPeer : IDisposable
     private Exception? _failure;
     private string _namespace = "";
 
-    public KernelPeer(bool tap, Wire? wire = null, string congestion = "cubic")
+    public KernelPeer(Link kind, Wire? wire = null, string congestion = "cubic")
     {
         wire ??= new Wire();
+        bool tap = kind == Link.Tap;
         _thread = new Thread(() =>
         {
             try
             {
                 MakeNamespace(tap, wire.Mtu);
-                using Device device = tap ? TapDevice.Open("nkt0", 0x0606_0606_0602, wire.Mtu) : PacketDevice.Open("nka");
+                using Device device = Open(kind, wire.Mtu);
                 if (tap)
                 {
                     Ip($"link set nkt0 mtu {wire.Mtu} up");
@@ -169,6 +179,20 @@ internal sealed unsafe class KernelPeer : IDisposable
         _stop = true;
         Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the stack's thread does not end");
         _ready.Dispose();
+    }
+
+    private static Device Open(Link kind, uint mtu)
+    {
+        switch (kind)
+        {
+            case Link.Tap:
+                return TapDevice.Open("nkt0", 0x0606_0606_0602, mtu);
+            case Link.Packet:
+                return PacketDevice.Open("nka");
+            default:
+                Ethtool.FinishFrames("nkb");
+                return XdpDevice.Open("nka", shards: 1, native: kind == Link.Xdp)[0];
+        }
     }
 
     // Forked from this thread, so that it runs in this thread's namespace.

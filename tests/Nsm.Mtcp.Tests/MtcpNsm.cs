@@ -147,13 +147,20 @@ internal sealed class MtcpNsm : IDisposable
         Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
     }
 
-    private void MakeNamespace()
+    private void MakeNamespace(Settings settings)
     {
         const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
         Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
         _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
         Ip("link set lo up");
         Ip("link add nka type veth peer name nkb");
+        if (settings.Link == LinkKind.Xdp)
+        {
+            Ethtool.SetQueues("nka", settings.Cores);
+            Ethtool.SetQueues("nkb", settings.Cores);
+            Ethtool.FinishFrames("nkb");
+        }
+
         Ip("link set nka up");
         Ip("link set nkb up");
 
@@ -172,7 +179,7 @@ internal sealed class MtcpNsm : IDisposable
         {
             try
             {
-                MakeNamespace();
+                MakeNamespace(settings);
                 using Module module = Module.Open(settings);
                 _module = module;
                 started.Set();

@@ -37,7 +37,7 @@ internal sealed class BridgeSteering : IDisposable
         int owners = Bpf.CreateMap(OwnersName, Bpf.Hash, SteeringProgram.OwnerKey, SteeringProgram.Place, MaxOwners);
         int flows = Bpf.CreateMap(FlowsName, Bpf.LruHash, SteeringProgram.FlowKey, SteeringProgram.Place, MaxFlows);
         int parts = Bpf.CreateMap(PartsName, Bpf.LruHash, SteeringProgram.FlowKey, SteeringProgram.Place, MaxParts);
-        var made = new BridgeSteering(Bpf.LoadProgram(In, SteeringProgram.FromNsm(owners, flows)), Bpf.LoadProgram(Out, SteeringProgram.ToNsm(owners, flows, parts)), owners, flows);
+        var made = new BridgeSteering(Bpf.LoadProgram(In, Bpf.SchedCls, SteeringProgram.FromNsm(owners, flows)), Bpf.LoadProgram(Out, Bpf.SchedCls, SteeringProgram.ToNsm(owners, flows, parts)), owners, flows);
         _ = Libc.Close(parts); // the program keeps it, and nobody else looks at it
         return made;
     }

@@ -1,3 +1,5 @@
+using NetKernel.Channel.Host;
+
 namespace NetKernel.ControlPlane.Network.Steering;
 
 /// <summary>What both programs do first: read a frame's headers into keys on the stack.</summary>

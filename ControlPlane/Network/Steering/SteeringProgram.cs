@@ -1,3 +1,5 @@
+using NetKernel.Channel.Host;
+
 namespace NetKernel.ControlPlane.Network.Steering;
 
 /// <summary>

@@ -1,21 +1,28 @@
 using System.Buffers.Binary;
 using System.Text;
-using NetKernel.Channel.Host;
 
-namespace NetKernel.ControlPlane.Network.Steering;
+namespace NetKernel.Channel.Host;
 
-/// <summary>bpf(2), as far as <see cref="BridgeSteering"/> needs it. Failures are <see cref="InvalidOperationException"/>s with the kernel's reason.</summary>
-internal static unsafe class Bpf
+/// <summary>bpf(2), as far as the programs here need it. Failures are <see cref="InvalidOperationException"/>s with the kernel's reason.</summary>
+public static unsafe class Bpf
 {
-    public const uint Hash = 1, LruHash = 9;
+    /// <summary>Kinds of maps (linux/bpf.h).</summary>
+    public const uint Hash = 1, LruHash = 9, XskMap = 17;
+
+    /// <summary>Kinds of programs: of a device's traffic control, of its driver.</summary>
+    public const uint SchedCls = 3, Xdp = 6;
 
     /// <summary>Attach types: what comes from a device (to the bridge), what goes to it.</summary>
     public const uint TcxIngress = 46, TcxEgress = 47;
 
-    private const int SyscallBpf = 321, AttrBytes = 128, NameBytes = 15;
-    private const int MapCreate = 0, MapUpdate = 2, MapDelete = 3, MapNextKey = 4, MapLookup = 1, ProgLoad = 5, ProgAttach = 8, ProgFdById = 13, MapFdById = 14, ObjectInfo = 15, ProgQuery = 16;
-    private const uint SchedCls = 3;
+    /// <summary>How an XDP program is attached (linux/if_link.h): behind the driver, as the kernel can for any device, or in it.</summary>
+    public const uint XdpGeneric = 2, XdpNative = 4;
 
+    private const int SyscallBpf = 321, AttrBytes = 128, NameBytes = 15;
+    private const int MapCreate = 0, MapUpdate = 2, MapDelete = 3, MapNextKey = 4, MapLookup = 1, ProgLoad = 5, ProgAttach = 8, ProgFdById = 13, MapFdById = 14, ObjectInfo = 15, ProgQuery = 16, LinkCreate = 28;
+    private const uint XdpAttach = 37;
+
+    /// <summary>Makes a map; returns its fd. Sizes in bytes.</summary>
     public static int CreateMap(string name, uint type, uint key, uint value, uint entries)
     {
         Span<byte> attr = stackalloc byte[AttrBytes];
@@ -24,7 +31,8 @@ internal static unsafe class Bpf
         return Check(Call(MapCreate, attr), "a map cannot be made");
     }
 
-    public static int LoadProgram(string name, ReadOnlySpan<ulong> code)
+    /// <summary>Loads a program of a kind; returns its fd.</summary>
+    public static int LoadProgram(string name, uint type, ReadOnlySpan<ulong> code)
     {
         byte[] log = new byte[16384];
         fixed (ulong* instructions = code)
@@ -33,7 +41,7 @@ internal static unsafe class Bpf
             byte[] attr = new byte[AttrBytes];
             for (uint level = 0; ; level++)
             {
-                Put(attr, SchedCls, (uint)code.Length);
+                Put(attr, type, (uint)code.Length);
                 BinaryPrimitives.WriteUInt64LittleEndian(attr.AsSpan(8), (ulong)instructions);
                 BinaryPrimitives.WriteUInt64LittleEndian(attr.AsSpan(16), (ulong)license);
                 Put(attr.AsSpan(24), level, level == 0 ? 0 : (uint)log.Length);
@@ -42,7 +50,7 @@ internal static unsafe class Bpf
                 int fd = Call(ProgLoad, attr);
                 if (fd >= 0 || level > 0)
                 {
-                    return Check(fd, "a program is refused: " + Encoding.ASCII.GetString(log).TrimEnd('\0', '\n').Split('\n').TakeLast(2).FirstOrDefault());
+                    return Check(fd, "a program is refused: " + LastButOne(Encoding.ASCII.GetString(log).TrimEnd('\0', '\n').Split('\n')));
                 }
             }
         }
@@ -55,6 +63,17 @@ internal static unsafe class Bpf
         attr.Clear();
         Put(attr, device, (uint)program, where);
         _ = Check(Call(ProgAttach, attr), "a program cannot be attached (this needs Linux 6.6 or later)");
+    }
+
+    /// <summary>
+    /// Attaches an XDP program to a device of the network namespace that this thread is in, in that way; returns an fd. The program goes when the fd is closed, however its process ends.
+    /// </summary>
+    public static int AttachXdp(int program, int device, uint how)
+    {
+        Span<byte> attr = stackalloc byte[AttrBytes];
+        attr.Clear();
+        Put(attr, (uint)program, (uint)device, XdpAttach, how);
+        return Check(Call(LinkCreate, attr), "an XDP program cannot be attached");
     }
 
     /// <summary>
@@ -84,6 +103,7 @@ internal static unsafe class Bpf
         return Call(ProgQuery, attr) < 0 ? [] : new ReadOnlySpan<uint>(ids, (int)BinaryPrimitives.ReadUInt32LittleEndian(attr[24..])).ToArray();
     }
 
+    /// <summary>An fd of a program.</summary>
     public static int OpenProgram(uint id) => Open(ProgFdById, id);
 
     /// <summary>The name of a program, and the ids of its maps.</summary>
@@ -98,6 +118,7 @@ internal static unsafe class Bpf
         return (NameIn(info[64..]), new ReadOnlySpan<uint>(maps, (int)Math.Min(8, BinaryPrimitives.ReadUInt32LittleEndian(info[52..]))).ToArray());
     }
 
+    /// <summary>The name of a map, and an fd of it.</summary>
     public static (string Name, int Fd) OpenMap(uint id)
     {
         int fd = Open(MapFdById, id);
@@ -107,6 +128,7 @@ internal static unsafe class Bpf
         return (NameIn(info[24..]), fd);
     }
 
+    /// <summary>Writes the value of a key.</summary>
     public static void Update(int map, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) => _ = Check(Element(MapUpdate, map, key, value), "a map cannot be written");
 
     /// <summary>Deletes a key, if it is there.</summary>
@@ -160,6 +182,9 @@ internal static unsafe class Bpf
     }
 
     private static void PutName(Span<byte> field, string name) => _ = Encoding.ASCII.GetBytes(name.AsSpan(0, Math.Min(name.Length, NameBytes)), field);
+
+    // Its last line is how much it looked at; the one before, what it did not like.
+    private static string LastButOne(string[] lines) => lines[lines.Length > 1 ? ^2 : ^1];
 
     private static string NameIn(ReadOnlySpan<byte> field) => Encoding.ASCII.GetString(field[..16]).TrimEnd('\0');
 
