@@ -17,6 +17,11 @@ internal static partial class CommandLine
         HelpName = "FORM",
     };
 
+    private static Option<string?> CongestionOption(string otherwise) => new("--congestion-control", "--congestion")
+    {
+        Description = $"of its new connections whose program chooses none: cubic, bbr, reno, with kind mtcp also dctcp ({otherwise})", HelpName = "NAME",
+    };
+
     private static Option<string?> TimeoutOption(string description) => new("--timeout") { Description = description, HelpName = "TIME" };
 
     private static Command Guest()
@@ -40,7 +45,8 @@ internal static partial class CommandLine
         DnsOptions dns = new();
         LimitOptions limits = new();
         Option<string?> shared = SharedMemoryOption("what its tenant says");
-        Command create = Command("create", "make a guest", [nsm, tenant, four, six, shared, .. dns.All, .. limits.All, labels, dry], parse =>
+        Option<string?> congestion = CongestionOption("its NSM's");
+        Command create = Command("create", "make a guest", [nsm, tenant, four, six, shared, congestion, .. dns.All, .. limits.All, labels, dry], parse =>
         {
             var guest = new Guest
             {
@@ -52,6 +58,7 @@ internal static partial class CommandLine
                 Dns = dns.Of(parse),
                 Limits = limits.Of(parse),
                 SharedMemory = parse.GetValue(shared) ?? "",
+                CongestionControl = parse.GetValue(congestion) ?? "",
             };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.CreateGuest(Where(parse), guest, parse.GetValue(dry));
@@ -77,7 +84,8 @@ internal static partial class CommandLine
         DnsOptions dns = new();
         LimitOptions limits = new();
         Option<string?> shared = SharedMemoryOption("\"\": what its tenant says");
-        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, timeout, shared, .. dns.All, .. limits.All, labels], parse =>
+        Option<string?> congestion = CongestionOption("\"\": its NSM's");
+        Command update = Command("update", "change a guest; --label replaces all its labels", [nsm, timeout, shared, congestion, .. dns.All, .. limits.All, labels], parse =>
         {
             var guest = new Guest
             {
@@ -86,11 +94,13 @@ internal static partial class CommandLine
                 Dns = dns.Of(parse),
                 Limits = limits.Of(parse),
                 SharedMemory = parse.GetValue(shared) ?? "",
+                CongestionControl = parse.GetValue(congestion) ?? "",
             };
             Changes.Labels(guest.Labels, parse.GetValue(labels));
             return Changes.UpdateGuest(Where(parse), guest, [
                 .. guest.Nsm.Length > 0 ? new[] { "nsm" } : [], .. guest.Dns is null ? [] : new[] { "dns" }, .. limits.Paths(parse), .. guest.Labels.Count > 0 ? new[] { "labels" } : [],
-                .. parse.GetValue(shared) is null ? [] : new[] { "shared_memory" }],
+                .. parse.GetValue(shared) is null ? [] : new[] { "shared_memory" },
+                .. parse.GetValue(congestion) is null ? [] : new[] { "congestion_control" }],
                 Moving.Seconds("--timeout", parse.GetValue(timeout)));
         });
         update.Arguments.Add(name);

@@ -171,6 +171,19 @@ internal sealed unsafe partial class KernelStack : INetworkStack
         return error;
     }
 
+    /// <inheritdoc/>
+    public int FindCongestion(string name) => _options.FindCongestion(name);
+
+    /// <inheritdoc/>
+    public void SetCongestion(Connection* c, int which)
+    {
+        KernelSocket* s = (KernelSocket*)c->State;
+        if (!s->Has(KernelFlags.Datagram))
+        {
+            _options.SetCongestion(s, which);
+        }
+    }
+
     public void Ready(ulong data, uint events)
     {
         Connection* c = (Connection*)(data & ~1ul);

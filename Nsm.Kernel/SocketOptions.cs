@@ -1,3 +1,4 @@
+using System.Text;
 using NetKernel.Channel.Host;
 
 namespace NetKernel.Nsm.Kernel;
@@ -14,6 +15,8 @@ internal sealed unsafe class SocketOptions
 
     /// <summary>Priorities above this need privileges, which the NSM has and its guests have not.</summary>
     private const int MaxPriority = 6;
+
+    private const int MostCongestions = 32;
 
     private readonly Rule[] _rules =
     [
@@ -89,7 +92,18 @@ internal sealed unsafe class SocketOptions
 
     private readonly Settings _settings;
 
-    public SocketOptions(Settings settings) => _settings = settings;
+    /// <summary>Names of congestion controls that guests have, by their number less one.</summary>
+    private readonly byte[][] _congestions = new byte[MostCongestions][];
+    private int _congestionCount;
+    private readonly byte[] _systems;
+    private readonly int _congestionRule;
+
+    public SocketOptions(Settings settings)
+    {
+        _settings = settings;
+        _systems = Encoding.ASCII.GetBytes(Settings.SystemsCongestion());
+        _congestionRule = Find(Sys.IPPROTO_TCP, Sys.TCP_CONGESTION);
+    }
 
     private enum Access
     {
@@ -110,6 +124,64 @@ internal sealed unsafe class SocketOptions
 
         ApplyBuffer(fd, Sys.SO_SNDBUFFORCE, Sys.SO_SNDBUF, _settings.SendBuffer);
         ApplyBuffer(fd, Sys.SO_RCVBUFFORCE, Sys.SO_RCVBUF, _settings.ReceiveBuffer);
+    }
+
+    /// <summary>The number, above 0, of a congestion control that this kernel lets the NSM choose, found out by choosing it; or an errno below 0.</summary>
+    public int FindCongestion(string name)
+    {
+        byte[] bytes = Encoding.ASCII.GetBytes(name);
+        for (int i = 0; i < _congestionCount; i++)
+        {
+            if (_congestions[i].AsSpan().SequenceEqual(bytes))
+            {
+                return i + 1;
+            }
+        }
+
+        if (_congestionCount == MostCongestions)
+        {
+            return -Libc.ENOBUFS;
+        }
+
+        int fd = Sys.Socket(Libc.AF_INET, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0);
+        if (fd < 0)
+        {
+            return fd;
+        }
+
+        int error = SetCongestion(fd, bytes);
+        _ = Libc.Close(fd);
+        if (error != 0)
+        {
+            return error;
+        }
+
+        _congestions[_congestionCount++] = bytes;
+        return _congestionCount;
+    }
+
+    /// <summary>Gives a socket the congestion control of that number; 0: the NSM's, or the system's.</summary>
+    public void SetCongestion(KernelSocket* s, int which)
+    {
+        byte[] name = which > 0 ? _congestions[which - 1] : _settings.CongestionName.Length > 0 ? _settings.CongestionName : _systems;
+        if (name.Length > 0)
+        {
+            _ = SetCongestion(s->Fd, name);
+            if (s->Fd4 >= 0)
+            {
+                _ = SetCongestion(s->Fd4, name);
+            }
+
+            s->OptionsSet |= 1ul << _congestionRule; // a second socket gets it, too
+        }
+    }
+
+    private static int SetCongestion(int fd, byte[] name)
+    {
+        fixed (byte* bytes = name)
+        {
+            return Sys.SetSockOpt(fd, Sys.IPPROTO_TCP, Sys.TCP_CONGESTION, bytes, (uint)name.Length);
+        }
     }
 
     public int Get(KernelSocket* s, int level, int name, byte* value, uint room, out uint length)

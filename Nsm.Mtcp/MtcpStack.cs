@@ -26,6 +26,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private readonly UdpLayer _udp;
     private readonly AddressTaker? _taker;
     private readonly bool _carriesLoopback;
+    private readonly CongestionControl _congestion;
     private readonly UdpBudgets _budgets = new();
     private StackHost _host = null!;
     private uint _scheduled;
@@ -36,6 +37,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         _device = device;
         _taker = shard == 0 ? settings.Taker : null;
         _carriesLoopback = settings.CarriesLoopback;
+        _congestion = settings.Congestion;
         _group = group.Mesh != null ? group : null;
         _shard = group.Mesh != null ? new Shard(group.Mesh, shard) : null;
         StackOptions options = new()

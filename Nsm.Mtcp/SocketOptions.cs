@@ -209,6 +209,26 @@ internal sealed unsafe partial class MtcpStack
         _ => true,
     };
 
+    /// <inheritdoc/>
+    public int FindCongestion(string name) => CongestionControl.Find(name) is { } found ? found.Number : -Libc.ENOENT;
+
+    /// <inheritdoc/>
+    public void SetCongestion(Connection* c, int which)
+    {
+        MtcpSocket* s = (MtcpSocket*)c->State;
+        if (s->Has(MtcpFlags.Datagram))
+        {
+            return;
+        }
+
+        CongestionControl control = which == 0 ? _congestion : CongestionControl.Numbered(which);
+        TcpLayer.SetCongestion(s->T, control);
+        if (s->T4 != null)
+        {
+            TcpLayer.SetCongestion(s->T4, control);
+        }
+    }
+
     private static int SetCongestion(Tcb* t, byte* name, uint length)
     {
         const int Longest = 8;

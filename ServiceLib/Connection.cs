@@ -123,6 +123,12 @@ public static class ConnectionFlags
 
     /// <summary>The stack is done with it; only Closed is still to be told.</summary>
     public const uint Finished = 64;
+
+    /// <summary>It was connected or accepted, or is about to be.</summary>
+    public const uint Connects = 128;
+
+    /// <summary>Its program has chosen a congestion control.</summary>
+    public const uint OwnCongestion = 256;
 }
 
 /// <summary>A Send in flight: where in the TX pool, how much, and whether more follows at once.</summary>

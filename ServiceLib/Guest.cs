@@ -44,6 +44,9 @@ public sealed unsafe class Guest
     /// <summary>IPv6 address, second half.</summary>
     public ulong Address6High { get; }
 
+    /// <summary>The congestion control of its sockets of which their program says nothing, as <see cref="INetworkStack.FindCongestion"/> numbers them; 0: the NSM's.</summary>
+    public int Congestion { get; internal set; }
+
     /// <summary>Whether it has an IPv6 address.</summary>
     public bool HasIPv6 => (Address6Low | Address6High) != 0;
 

@@ -47,6 +47,14 @@ public unsafe interface INetworkStack
     /// <summary>Sets an option from 1 to 8 bytes; after the data queued before it, as far as the stack can. Returns an errno.</summary>
     int SetOption(Connection* c, int level, int name, ulong value, uint length);
 
+    /// <summary>The number, above 0, by which the stack knows that congestion control; or an errno below 0. Asked seldom: it may allocate. Only of a stack that <see cref="HasTcp"/>.</summary>
+    int FindCongestion(string name) => -Channel.Host.Libc.ENOENT;
+
+    /// <summary>A socket that is not connected gets that congestion control, and its connections if it listens; 0: the NSM's own. Of sockets without one nothing comes of it.</summary>
+    void SetCongestion(Connection* c, int which)
+    {
+    }
+
     /// <summary>Shutdown, after the data queued before it.</summary>
     void Shutdown(Connection* c, int how);
 

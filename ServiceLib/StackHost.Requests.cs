@@ -97,6 +97,7 @@ public sealed unsafe partial class StackHost
                 break;
             case Op.Connect:
                 address = Endpoint.From(e);
+                c->Flags |= ConnectionFlags.Connects;
                 _stack.Connect(c, in address, e->Flags);
                 break;
             case Op.GetOption:
@@ -201,6 +202,7 @@ public sealed unsafe partial class StackHost
         if (c != null)
         {
             c->SocketError = _stack.Socket(c, (int)(e->OpData & 0xFFFF), (int)(e->OpData >> 16 & 0xFFFF), (int)(uint)(e->OpData >> 32));
+            BeginCongestion(c);
         }
     }
 
@@ -242,6 +244,11 @@ public sealed unsafe partial class StackHost
             : c->SocketError != 0 ? c->SocketError
             : e->Size is 0 or > 8 ? Libc.EINVAL
             : _stack.SetOption(c, (int)(uint)e->DataPtr, (int)(uint)(e->DataPtr >> 32), e->OpData, e->Size);
+        if (error == 0 && e->DataPtr == (IPPROTO_TCP | ((ulong)TCP_CONGESTION << 32)))
+        {
+            c->Flags |= ConnectionFlags.OwnCongestion;
+        }
+
         if ((e->Flags & NqeFlags.Sync) != 0)
         {
             Nqe* done = CompleteRaw(q, e, Op.SetOptionDone);
@@ -295,6 +302,7 @@ public sealed unsafe partial class StackHost
             return;
         }
 
+        c->Flags |= ConnectionFlags.Connects;
         Endpoint local = default;
         int error = Libc.ECONNABORTED;
         if (listener != null)
@@ -323,6 +331,11 @@ public sealed unsafe partial class StackHost
     {
         ulong handle = e->OpData;
         Connection* c = Open(q, e);
+        if (c != null)
+        {
+            c->Flags |= ConnectionFlags.Connects;
+        }
+
         if (c == null)
         {
             _stack.DeclineElsewhere(e->Vm, HandleTable.ShardOf(handle), handle);

@@ -12,6 +12,9 @@ public unsafe struct AttachMessage
     /// <summary>Bytes.</summary>
     public const int Length = 256;
 
+    /// <summary>Bytes of a congestion control's name, the last of them 0 (TCP_CA_NAME_MAX).</summary>
+    public const int CongestionBytes = 16;
+
     /// <summary>What is asked, answered or told.</summary>
     [FieldOffset(0)] public AttachOp Op;
 
@@ -59,6 +62,10 @@ public unsafe struct AttachMessage
 
     /// <summary>SetLimits, and of AddGuest PoolBytes: in the place of Text.</summary>
     [FieldOffset(128)] public LimitsMessage Limits;
+
+    /// <summary>AddGuest, SetCongestion, GuestAdded, GuestChanged: the congestion control of the guest's sockets that choose none, as TCP_CONGESTION has it, zero-terminated; empty: its NSMs'. In the
+    /// place of Text, behind Limits.</summary>
+    [FieldOffset(208)] public fixed byte Congestion[CongestionBytes];
 
     /// <summary>SetRule: in the place of Text.</summary>
     [FieldOffset(128)] public RuleMessage Rule;
@@ -215,16 +222,28 @@ public enum AttachOp : uint
     /// <summary>A guest is held to its rate of connections: Guest, Text = why. Said again every 10 s while that goes on.</summary>
     GuestHeld = 19,
 
+    /// <summary>
+    /// Control plane to CoreEngine, answered: the congestion control of new connections of Guest, Congestion. The answer comes when the NSMs that serve it have theirs given, which is told by
+    /// <see cref="CongestionTold"/> before. ENOENT: no such guest.
+    /// </summary>
+    SetCongestion = 20,
+
+    /// <summary>Guest, Nsm, Text = why the guest's congestion control is not in force there; empty: it is, or it has none of its own.</summary>
+    CongestionTold = 21,
+
     // --- NSM and CoreEngine, on engine.sock ---
 
     /// <summary>NSM to CoreEngine: Nsm. The answer carries [NSM region memfd, the NSM's bell (eventfd, to sleep on), CoreEngine's bells (eventfds, one per loop)].</summary>
     NsmHello = 32,
 
-    /// <summary>CoreEngine to NSM: Guest, addresses, Name, Flags, Pool, with [pool memfd]. Answered by the NSM when mapped.</summary>
+    /// <summary>CoreEngine to NSM: Guest, addresses, Name, Flags, Pool, Congestion, with [pool memfd]. Answered by the NSM when mapped; Text: as of GuestChanged, or with Error why it is not.</summary>
     GuestAdded = 33,
 
     /// <summary>CoreEngine to NSM: Guest. The NSM drops all its sockets and its mapping. Answered.</summary>
     GuestRemoved = 34,
+
+    /// <summary>CoreEngine to NSM: Guest, Congestion, for connections from now on. Answered; Text = why that is not in force (then the NSM's own is), empty: it is.</summary>
+    GuestChanged = 35,
 
     // --- guest process and CoreEngine, on guests/NAME.sock ---
 

@@ -124,14 +124,14 @@ internal static class Lists
     {
         var table = new Table(
             new("GUEST"), new("ID", Right: true), new("NSM"), new("IPV4"), new("IPV6"), new("STATE"), new("PROCS", Right: true), new("CONNS", Right: true),
-            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("TENANT", Wide: true), new("LABELS", Wide: true), new("SHARED-MEMORY", Wide: true), new("DNS", Wide: true), new("PROCESSES", Wide: true),
+            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("TENANT", Wide: true), new("LABELS", Wide: true), new("SHARED-MEMORY", Wide: true), new("CONGESTION", Wide: true), new("DNS", Wide: true), new("PROCESSES", Wide: true),
             new("UNCOVERED", Wide: true), new("REASON"));
         foreach (Guest g in guests)
         {
             ProcessInfo[] processes = [.. g.ProcessList];
             table.Add(
                 g.Name, Number(g.Id), Nsms(g), g.Ipv4.Length > 0 ? g.Ipv4 : "host", g.Ipv6.Length > 0 ? g.Ipv6 : "host", State(g), Number(g.Processes), Number(g.Connections), Units.Size(g.BytesSent),
-                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.SharedMemory, g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), string.Join("; ", new[] { g.Reason, g.Problem }.Where(one => one.Length > 0)));
+                Units.Size(g.BytesReceived), Units.Count(g.Nqes), g.Tenant, Labels(g.Labels), g.SharedMemory, g.CongestionControl, g.Dns is null ? "host" : string.Join(',', g.Dns.Servers), Names(processes), Uncovered(processes), string.Join("; ", new[] { g.Reason, g.Problem }.Where(one => one.Length > 0)));
         }
 
         return table;

@@ -66,8 +66,11 @@ internal sealed class EngineClient : IDisposable
     {
         AttachMessage message = Message(guest, nsm, hostMode) with { Slot = tenant, Limits = new LimitsMessage { PoolBytes = PoolBytes(guest) } };
         message.Flags |= sharedMemory;
-        _ = Ask(Named(message, guest.Name));
+        _ = Ask(Named(WithCongestion(message, guest.Declared.CongestionControl), guest.Name));
     }
+
+    /// <summary>The congestion control of a guest's new connections; empty: its NSMs'. Returns when those have theirs given (<see cref="AttachOp.CongestionTold"/>).</summary>
+    public void SetCongestion(uint guest, string name) => Ask(WithCongestion(new AttachMessage { Op = AttachOp.SetCongestion, Guest = guest }, name));
 
     /// <summary>How a guest's connections may go by shared memory from now on: bits of <see cref="RegionFlags"/>.</summary>
     public void SetSharedMemory(uint guest, uint flags) => Ask(new AttachMessage { Op = AttachOp.SetSharedMemory, Guest = guest, Flags = flags });
@@ -156,6 +159,12 @@ internal sealed class EngineClient : IDisposable
         {
             return null;
         }
+    }
+
+    private static unsafe AttachMessage WithCongestion(AttachMessage message, string name)
+    {
+        SeqPacket.Put(new Span<byte>(message.Congestion, AttachMessage.CongestionBytes), name);
+        return message;
     }
 
     private static unsafe AttachMessage Named(AttachMessage message, string name)

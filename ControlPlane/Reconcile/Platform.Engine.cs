@@ -189,6 +189,13 @@ internal sealed partial class Platform
                 }
 
                 break;
+            case AttachOp.CongestionTold:
+                if (now.GuestIds.TryGetValue(message.Guest, out GuestRecord? told))
+                {
+                    NoteCongestion(told, message.Nsm, text.Length > 0 ? $"its congestion control is not in force: {text}" : "");
+                }
+
+                break;
             case AttachOp.NsmReady:
                 if (now.NsmOf(message.Nsm) is { } ready)
                 {

@@ -70,6 +70,7 @@ internal sealed partial class Platform
             NsmRecord nsm = registry.Now.Nsms.GetValueOrDefault(guest.Nsm) ?? throw new InvalidOperationException($"its NSM {guest.Nsm} is not declared");
             ResolverFile.Write(directory.FilesPath(guest.Name), guest.Declared.Dns);
             network.AddGuest(guest, nsm);
+            _ = guest.ChangeCongestionProblems(all => all.Clear());
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
             engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses, SharedMemoryOf(guest));
             guest.IsMade = true;

@@ -57,6 +57,7 @@ internal sealed partial class Platform
                 SetLimits(engine, guest);
                 FindUses(engine, guest);
                 SetSharedMemory(engine, guest);
+                SetCongestion(engine, guest);
             }
             else
             {

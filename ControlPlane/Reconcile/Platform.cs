@@ -182,7 +182,7 @@ internal sealed partial class Platform(
             while (await timer.WaitForNextTickAsync(_ending.Token))
             {
                 unanswered = CheckEngine(unanswered);
-                if (_tenantProblems.IsEmpty && !registry.Now.Guests.Values.Any(guest => guest.Problem is not null || guest.RuleProblem is not null || guest.LimitProblem is not null))
+                if (_tenantProblems.IsEmpty && !registry.Now.Guests.Values.Any(guest => guest.Problem is not null || guest.RuleProblem is not null || guest.LimitProblem is not null || CongestionToTell(guest)))
                 {
                     continue;
                 }
@@ -201,6 +201,7 @@ internal sealed partial class Platform(
                     }
 
                     SetLimitsAgain(engine);
+                    SetCongestionAgain(engine);
                     PlaceGuests();
                 }
                 finally

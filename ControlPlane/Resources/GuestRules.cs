@@ -42,11 +42,22 @@ internal static class GuestRules
             Labels = { wanted.Labels },
             FollowPolicy = wanted.Nsm.Length == 0 || wanted.FollowPolicy,
             SharedMemory = wanted.SharedMemory,
+            CongestionControl = wanted.CongestionControl,
             CreateTime = Timestamp.FromDateTime(DateTime.UtcNow),
         };
         guest.Nsm = wanted.Nsm.Length > 0 ? NsmNamed(wanted.Nsm, now).Name : NsmFor(guest, now).Name;
+        CheckCongestion(guest, null, now);
         Place(guest, wanted, now, plan);
         return guest;
+    }
+
+    /// <summary>Checks a congestion control that is new against the NSM that serves the guest. Others, to which it may go later, say so themselves when they do not have it.</summary>
+    public static void CheckCongestion(Guest after, Guest? before, Snapshot now)
+    {
+        if (after.CongestionControl.Length > 0 && after.CongestionControl != before?.CongestionControl)
+        {
+            StackParameters.CheckCongestion("guest.congestion_control", NsmNamed(after.Nsm, now).Declared.Kind, after.CongestionControl);
+        }
     }
 
     /// <summary>Checks what may be changed later, too.</summary>

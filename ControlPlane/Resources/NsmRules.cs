@@ -41,7 +41,7 @@ internal static class NsmRules
 
         if (wanted.CongestionControl.Length > 0 && wanted.CongestionControl != before?.CongestionControl)
         {
-            StackParameters.CheckCongestion(kind, wanted.CongestionControl);
+            StackParameters.CheckCongestion("nsm.congestion_control", kind, wanted.CongestionControl);
         }
 
         if (wanted.SendBuffer is < 0 or > MaxBuffer)

@@ -7,6 +7,7 @@ namespace NetKernel.ControlPlane.Resources;
 internal sealed class GuestRecord(Guest declared)
 {
     private volatile Guest _declared = declared;
+    private ImmutableDictionary<uint, string> _congestionProblems = ImmutableDictionary<uint, string>.Empty;
 
     public Guest Declared
     {
@@ -56,6 +57,16 @@ internal sealed class GuestRecord(Guest declared)
 
     /// <summary>What of its limits is not in force; null: all is.</summary>
     public string? LimitProblem { get; set; }
+
+    /// <summary>By an NSM's id: why its congestion control is not in force there.</summary>
+    public ImmutableDictionary<uint, string> CongestionProblems => _congestionProblems;
+
+    /// <summary>Changes <see cref="CongestionProblems"/>; from any thread. Returns what they are then.</summary>
+    public ImmutableDictionary<uint, string> ChangeCongestionProblems(Func<ImmutableDictionary<uint, string>, ImmutableDictionary<uint, string>> change)
+    {
+        _ = ImmutableInterlocked.Update(ref _congestionProblems, change);
+        return _congestionProblems;
+    }
 }
 
 /// <summary>An NSM: what is declared, and what nkd has found out about it.</summary>

@@ -16,16 +16,16 @@ internal static class StackParameters
     public static string DefaultCongestion(string kind) => kind == Mtcp ? MtcpCongestion[0] : Congestion.Default();
 
     /// <summary>Throws <see cref="ServiceException"/> when a kind of stack has no such congestion control.</summary>
-    public static void CheckCongestion(string kind, string wanted)
+    public static void CheckCongestion(string field, string kind, string wanted)
     {
         if (kind != Mtcp)
         {
-            Congestion.Check(wanted);
+            Congestion.Check(field, wanted);
         }
         else if (!MtcpCongestion.Contains(wanted))
         {
             throw ServiceException.Invalid(
-                "nsm.congestion_control", $"congestion control '{wanted}': with an NSM of kind {Mtcp} it is one of {string.Join(", ", MtcpCongestion)}");
+                field, $"congestion control '{wanted}': with an NSM of kind {Mtcp} it is one of {string.Join(", ", MtcpCongestion)}");
         }
     }
 

@@ -94,6 +94,7 @@ internal sealed partial class ApplyService
         {
             Guest made = GuestRules.New(one, now, platform.Plan, caller.Tenant);
             GuestService.MayShare(made, null, caller);
+            GuestService.MayChoose(made, null, caller);
             Add(plan, Registry.GuestKind, one.Name, null, made);
             return now.With(new GuestRecord(made));
         }
@@ -116,11 +117,13 @@ internal sealed partial class ApplyService
             }
         }
 
-        Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels", "shared_memory" } }, GuestService.Changeable);
+        Guest after = Masks.Merge("guest", before, one, new Google.Protobuf.WellKnownTypes.FieldMask { Paths = { "dns", "limits", "labels", "shared_memory", "congestion_control" } }, GuestService.Changeable);
         GuestRules.CheckMutable(after);
         LimitRules.CheckPoolStays(before, after);
         GuestService.MayShare(after, before, caller);
+        GuestService.MayChoose(after, before, caller);
         after.Nsm = one.Nsm.Length > 0 ? GuestRules.NsmNamed(one.Nsm, now).Name : before.Nsm;
+        GuestRules.CheckCongestion(after, before, now);
         if (after.Nsm != before.Nsm)
         {
             caller.MustBeOperator("moving a guest to another NSM");

@@ -9,11 +9,11 @@ internal static class Congestion
     public static string Default() => Choose(Environment.IsPrivilegedProcess ? List("available") : List("allowed"), List(null));
 
     /// <summary>Throws with what to do when it cannot be had.</summary>
-    public static void Check(string wanted)
+    public static void Check(string field, string wanted)
     {
         if (!Known.Contains(wanted))
         {
-            throw ServiceException.Invalid("nsm.congestion_control", $"congestion control '{wanted}': it is one of {string.Join(", ", Known)}");
+            throw ServiceException.Invalid(field, $"congestion control '{wanted}': it is one of {string.Join(", ", Known)}");
         }
 
         string[] available = List("available");

@@ -11,7 +11,7 @@ namespace NetKernel.ControlPlane.Services;
 /// <summary>Guests: get, create, change, delete. What is answered to a caller is what that caller may see.</summary>
 internal sealed class GuestService(Platform platform, Registry registry, StatService stats)
 {
-    public static readonly string[] Changeable = ["nsm", "dns", "limits", "labels", "shared_memory"];
+    public static readonly string[] Changeable = ["nsm", "dns", "limits", "labels", "shared_memory", "congestion_control"];
 
     public GuestRecord Find(string name, Caller caller) =>
         registry.Now.Guests.GetValueOrDefault(name) is { } guest && caller.Sees(guest.Declared.Tenant)
@@ -39,6 +39,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
 
             Guest guest = GuestRules.New(wanted, now, platform.Plan, caller.Tenant);
             MayShare(guest, null, caller);
+            MayChoose(guest, null, caller);
             AuditLog.About("guest", guest.Name, guest.Tenant);
             _ = platform.Engine; // without an engine there would be no telling whether it takes the guest
             if (validateOnly)
@@ -79,6 +80,8 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             GuestRules.CheckMutable(after);
             LimitRules.CheckPoolStays(before, after);
             MayShare(after, before, caller);
+            MayChoose(after, before, caller);
+            GuestRules.CheckCongestion(after, before, registry.Now);
             if (request.DrainSeconds > 0 && !Masks.Names("nsm", request.UpdateMask, request.Guest.Nsm.Length > 0))
             {
                 throw ServiceException.Invalid("drain_seconds", "a time for connections that are left (--timeout) goes with an NSM to move to (--nsm)");
@@ -190,6 +193,11 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
             {
                 platform.SetSharedMemory(record);
             }
+
+            if (before.CongestionControl != record.Declared.CongestionControl)
+            {
+                platform.SetCongestion(record);
+            }
         }
     }
 
@@ -199,6 +207,15 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         if (after.SharedMemory == SharedMemoryRules.Direct && before?.SharedMemory != SharedMemoryRules.Direct)
         {
             caller.MustBeOperator("the direct form of shared memory");
+        }
+    }
+
+    /// <summary>A congestion control that takes more than its share takes it from other tenants: which one a guest has is the operator's to say.</summary>
+    public static void MayChoose(Guest after, Guest? before, Caller caller)
+    {
+        if (after.CongestionControl != (before?.CongestionControl ?? ""))
+        {
+            caller.MustBeOperator("a guest's congestion control");
         }
     }
 
@@ -222,7 +239,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
         shown.Library = platform.Options.Library;
         shown.ProgramCpus = platform.Options.Placement.Programs;
         shown.Files = guest.Declared.Dns is null ? "" : platform.Directory.FilesPath(guest.Name);
-        shown.Problem = string.Join("; ", new[] { guest.RuleProblem, guest.LimitProblem }.OfType<string>());
+        shown.Problem = string.Join("; ", new[] { guest.RuleProblem, guest.LimitProblem }.OfType<string>().Concat(CongestionProblems(guest)));
         shown.Nsms.AddRange(guest.Uses.Keys.Select(registry.Now.NsmOf).OfType<NsmRecord>().Select(one => one.Name).Order(StringComparer.Ordinal));
         shown.Processes = (long)counters.Processes;
         shown.Connections = (long)counters.Open;
@@ -248,6 +265,9 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
                 about: "guest/" + guest.Name);
         }
     }
+
+    private IEnumerable<string> CongestionProblems(GuestRecord guest) => guest.CongestionProblems.Where(one => registry.Now.NsmOf(one.Key) is null || guest.Uses.ContainsKey(one.Key))
+        .OrderBy(one => one.Key).Select(one => registry.Now.NsmOf(one.Key) is { } nsm ? $"NSM {nsm.Name}: {one.Value}" : one.Value);
 
     private Guest Existing(GuestRecord existing, Guest wanted, bool allowExisting, Caller caller)
     {

@@ -95,6 +95,7 @@ internal sealed unsafe partial class Engine
         }
 
         AnswerUse(guest, guest.WaitingUse?.Nsm ?? 0, Libc.ENOENT, "removed before its NSM had answered");
+        ReplyCongestion(guest);
         Withdraw(guest);
         CloseGuest(guest);
         _ = _guests.Remove(guest.Id);

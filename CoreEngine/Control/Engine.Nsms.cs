@@ -90,7 +90,7 @@ internal sealed unsafe partial class Engine
     private static void Introduce(Nsm nsm, Guest guest)
     {
         nsm.Asked.Add((AttachOp.GuestAdded, guest.Id));
-        AttachMessage message = guest.Message(AttachOp.GuestAdded);
+        AttachMessage message = guest.MessageWithCongestion(AttachOp.GuestAdded);
         message.Nsm = nsm.Id;
         message.Flags |= !guest.HasParts ? 0 : RegionFlags.RxPart(nsm.Id == guest.SharedId ? RegionFlags.SharedPart : (uint)guest.PartOf(nsm.Id));
         nsm.Peer!.Send(message, guest.PoolFd);
@@ -110,9 +110,9 @@ internal sealed unsafe partial class Engine
             if (!nsm.Asked.Contains((AttachOp.GuestRemoved, id)))
             {
                 OnLoops(loop => loop.FreeZombies(id, nsm.Id));
-                if (_guests.TryGetValue(id, out Guest? left) && left.PartOf(nsm.Id) is >= 0 and var part && left.Leaving[part])
+                if (_guests.TryGetValue(id, out Guest? gone) && gone.PartOf(nsm.Id) is >= 0 and var part && gone.Leaving[part])
                 {
-                    left.FreePart(part);
+                    gone.FreePart(part);
                 }
             }
 
@@ -120,21 +120,31 @@ internal sealed unsafe partial class Engine
         }
 
         // While a removal is under way, this is about a guest of the same id before.
-        if (nsm.Asked.Contains((AttachOp.GuestRemoved, id)) || nsm.Asked.Contains((AttachOp.GuestAdded, id))
+        if (nsm.Asked.Contains((AttachOp.GuestRemoved, id)) || nsm.Asked.Contains((message.Op, id))
             || !_guests.TryGetValue(id, out Guest? guest) || guest.IsTornDown || !guest.Uses(nsm.Id))
         {
+            AnswerCongestion(_guests.TryGetValue(id, out Guest? left) ? left : null);
             return;
         }
 
-        int error = message.Error;
         string text;
         fixed (byte* field = message.Text)
         {
             text = SeqPacket.Get(new ReadOnlySpan<byte>(field, 128));
         }
 
+        if (message.Op == AttachOp.GuestChanged)
+        {
+            TellCongestion(nsm, guest, text);
+            AnswerCongestion(guest);
+            return;
+        }
+
+        int error = message.Error;
         if (error == 0)
         {
+            TellCongestion(nsm, guest, text);
+            text = "";
             uint part = (uint)Math.Max(0, guest.PartOf(nsm.Id));
             OnLoops(loop => loop.Route(guest.Ports[loop.Index], nsm.Id, part));
             Log.Info("guest-routed", ("guest", guest.Name), ("nsm", nsm.Id));
@@ -164,6 +174,7 @@ internal sealed unsafe partial class Engine
         foreach (Guest guest in _guests.Values)
         {
             AnswerUse(guest, nsm.Id, 0, "");
+            AnswerCongestion(guest);
             if (guest.PartOf(nsm.Id) is >= 0 and var part)
             {
                 if (guest.Leaving[part])

@@ -24,9 +24,9 @@ internal sealed unsafe partial class Engine
             AttachOp.ControlHello => peer.Nsm == null,
             AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
                 or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits
-                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping or AttachOp.SetSharedMemory => peer.IsControlPlane,
+                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping or AttachOp.SetSharedMemory or AttachOp.SetCongestion => peer.IsControlPlane,
             AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
-            AttachOp.GuestAdded or AttachOp.GuestRemoved => peer.Nsm != null,
+            AttachOp.GuestAdded or AttachOp.GuestRemoved or AttachOp.GuestChanged => peer.Nsm != null,
             _ => false,
         };
         if (!fits)
@@ -86,6 +86,9 @@ internal sealed unsafe partial class Engine
             case AttachOp.SetSharedMemory:
                 SetSharedMemory(peer, ref message);
                 break;
+            case AttachOp.SetCongestion:
+                SetCongestion(peer, ref message);
+                break;
             case AttachOp.NsmHello:
                 AttachNsm(peer, ref message);
                 break;
@@ -113,6 +116,7 @@ internal sealed unsafe partial class Engine
             foreach (Guest guest in _guests.Values)
             {
                 guest.Waiting = guest.Waiting == peer ? null : guest.Waiting;
+                guest.WaitingCongestion = guest.WaitingCongestion == peer ? null : guest.WaitingCongestion;
                 guest.WaitingUse = guest.WaitingUse?.Peer == peer ? null : guest.WaitingUse;
             }
         }

@@ -48,6 +48,7 @@ internal sealed unsafe class Guest
         Address6Low = request.Address6Low;
         Address6High = request.Address6High;
         NetworkNamespace = request.NetworkNamespace;
+        Congestion = CongestionIn(request);
         PoolLayout pool = request.Pool.Tx.Total == 0 && request.Pool.Rx.Total == 0 ? PoolLayout.Default : request.Pool;
         HasParts = (Flags & RegionFlags.HostMode) == 0;
         if (HasParts)
@@ -100,6 +101,12 @@ internal sealed unsafe class Guest
 
     /// <summary>The control plane's connection that waits for the answer to UseNsm, and the NSM it is about.</summary>
     public (EnginePeer Peer, uint Nsm)? WaitingUse { get; set; }
+
+    /// <summary>The congestion control of its sockets that choose none; empty: its NSMs'.</summary>
+    public string Congestion { get; set; }
+
+    /// <summary>The control plane's connection that waits for the answer to SetCongestion: until its NSMs have theirs given.</summary>
+    public EnginePeer? WaitingCongestion { get; set; }
 
     /// <summary>Rules that are being told.</summary>
     public List<RuleMessage> NewRules { get; } = [];
@@ -233,6 +240,17 @@ internal sealed unsafe class Guest
         uint epoch = Header->NsmEpoch + 1;
         Volatile.Write(ref Header->RxEpochs[part], epoch);
         Volatile.Write(ref Header->NsmEpoch, epoch); // Release: whoever sees it sees the part's.
+    }
+
+    /// <summary>The name of a congestion control in a message.</summary>
+    public static string CongestionIn(AttachMessage message) => SeqPacket.Get(new ReadOnlySpan<byte>(message.Congestion, AttachMessage.CongestionBytes));
+
+    /// <summary>A message about this guest for an NSM that serves it.</summary>
+    public AttachMessage MessageWithCongestion(AttachOp op)
+    {
+        AttachMessage message = Message(op);
+        SeqPacket.Put(new Span<byte>(message.Congestion, AttachMessage.CongestionBytes), Congestion);
+        return message;
     }
 
     /// <summary>A message about this guest.</summary>

@@ -90,6 +90,9 @@ internal sealed unsafe class Settings
         return false;
     }
 
+    /// <summary>What a socket of this network namespace has by itself; empty: not known.</summary>
+    public static string SystemsCongestion() => Words("tcp_congestion_control").FirstOrDefault("");
+
     private static string[] Words(string file)
     {
         try

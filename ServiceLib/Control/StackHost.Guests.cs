@@ -25,7 +25,7 @@ public sealed unsafe partial class StackHost
                 return;
             }
 
-            if (message.Op is AttachOp.GuestAdded or AttachOp.GuestRemoved)
+            if (message.Op is AttachOp.GuestAdded or AttachOp.GuestRemoved or AttachOp.GuestChanged)
             {
                 ChangeGuest(in message, fds[..count]);
             }

@@ -64,7 +64,7 @@ public sealed unsafe partial class StackHost
         }
     }
 
-    /// <summary>A guest comes or goes at every host; the last one answers.</summary>
+    /// <summary>A guest comes, changes or goes at every host; the last one answers.</summary>
     private void ChangeGuest(in AttachMessage message, ReadOnlySpan<int> fds)
     {
         GuestChange change = new(message, fds.ToArray(), Math.Max(1, _all.Length));
@@ -79,14 +79,17 @@ public sealed unsafe partial class StackHost
 
     private void Change(GuestChange change)
     {
-        int error = Apply(in change.Message, change.Fds);
-        if (!change.IsLast(error))
+        int error = Apply(in change.Message, change.Fds, out string problem);
+        if (!change.IsLast(error, problem))
         {
             return;
         }
 
         AttachMessage answer = change.Message;
         answer.Error = change.Error;
+        Span<byte> text = new(answer.Text, 128);
+        text.Clear();
+        SeqPacket.Put(text, change.Problem);
         SeqPacket.CloseAll(change.Fds);
         if (change.Error != 0 && answer.Op == AttachOp.GuestAdded && change.Error != Libc.EEXIST)
         {
@@ -103,34 +106,53 @@ public sealed unsafe partial class StackHost
         }
     }
 
-    private int Apply(in AttachMessage message, ReadOnlySpan<int> fds)
+    /// <summary>Returns an errno; the problem is what of the guest's settings is not in force, for a person.</summary>
+    private int Apply(in AttachMessage message, ReadOnlySpan<int> fds, out string problem)
     {
-        if (message.Op == AttachOp.GuestAdded)
+        problem = "";
+        int error = message.Op switch
         {
-            return AddGuest(in message, fds);
+            AttachOp.GuestAdded => AddGuest(in message, fds),
+            AttachOp.GuestChanged => FindGuest(message.Guest) == null ? Libc.ENOENT : 0,
+            _ => RemoveGuest(message.Guest),
+        };
+        if (message.Op == AttachOp.GuestRemoved)
+        {
+            PublishAll(); // what was said of it is in the rings before the answer
+        }
+        else if (error == 0)
+        {
+            problem = SetCongestion(FindGuest(message.Guest)!, in message);
         }
 
-        int error = RemoveGuest(message.Guest);
-        PublishAll(); // what was said of it is in the rings before the answer
         return error;
     }
 
-    /// <summary>A guest's coming or going, under way at several hosts.</summary>
+    /// <summary>A guest's coming, change or going, under way at several hosts.</summary>
     private sealed class GuestChange(AttachMessage message, int[] fds, int hosts)
     {
         public readonly AttachMessage Message = message;
         public readonly int[] Fds = fds;
         private int _left = hosts;
         private int _error;
+        private string _problem = "";
 
         public int Error => _error;
 
+        /// <summary>What of its settings is not in force.</summary>
+        public string Problem => _problem;
+
         /// <summary>One host has done it, or failed.</summary>
-        public bool IsLast(int error)
+        public bool IsLast(int error, string problem)
         {
             if (error != 0)
             {
                 _ = Interlocked.CompareExchange(ref _error, error, 0);
+            }
+
+            if (problem.Length > 0)
+            {
+                Volatile.Write(ref _problem, problem); // the same at every host
             }
 
             return Interlocked.Decrement(ref _left) == 0;

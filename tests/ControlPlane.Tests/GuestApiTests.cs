@@ -42,6 +42,7 @@ public sealed class GuestApiTests : NkdOverItsSocket
         { new Guest { Name = "a", Ipv4 = "8.8.8.8" }, StatusCode.InvalidArgument, "outside the IPv4 subnet", "guest.ipv4" },
         { new Guest { Name = "a", Ipv6 = "nonsense" }, StatusCode.InvalidArgument, "not an IPv6 address", "guest.ipv6" },
         { new Guest { Name = "a", Dns = new Dns { Servers = { "x" } } }, StatusCode.InvalidArgument, "not an IP address", "guest.dns" },
+        { new Guest { Name = "a", CongestionControl = "dctcp" }, StatusCode.InvalidArgument, "one of cubic, bbr, reno", "guest.congestion_control" },
         { new Guest { Name = "a", Labels = { ["a=b"] = "" } }, StatusCode.InvalidArgument, "printable", "guest.labels.a=b" },
     };
 
@@ -52,6 +53,35 @@ public sealed class GuestApiTests : NkdOverItsSocket
         await Fails(Guests.CreateGuestAsync(new CreateGuestRequest { Guest = guest }).ResponseAsync, code, reason, field);
         Assert.Empty((await Guests.ListGuestsAsync(new ListGuestsRequest())).Guests);
     }
+
+    [Fact]
+    public async Task A_congestion_control_is_passed_on_and_an_NSM_without_it_is_named()
+    {
+        Guest made = await Guests.CreateGuestAsync(new CreateGuestRequest { Guest = new Guest { Name = "a", CongestionControl = "reno" } });
+        Assert.Equal(("reno", ""), (made.CongestionControl, made.Problem));
+        made = await Update(new Guest { Name = "a" }, "congestion_control");
+        Assert.Equal("", made.CongestionControl);
+        lock (Engine.Requests)
+        {
+            Assert.Equal("reno", CongestionIn(Engine.Requests.Single(request => request.Op == AttachOp.AddGuest)));
+            Assert.Equal("", CongestionIn(Engine.Requests.Single(request => request.Op == AttachOp.SetCongestion)));
+        }
+
+        Engine.Tell(AttachOp.CongestionTold, made.Id, 1, "there is no congestion control reno");
+        await ProblemIs("NSM kernel0: its congestion control is not in force: there is no congestion control reno");
+        Engine.Tell(AttachOp.CongestionTold, made.Id, 1, "");
+        await ProblemIs("");
+
+        // What CoreEngine does not take is shown, and told again.
+        Engine.Refusal = (AttachOp.SetCongestion, 5, "not now");
+        Assert.Equal("its congestion control is not in force: not now", (await Update(new Guest { Name = "a", CongestionControl = "cubic" }, "congestion_control")).Problem);
+        await ProblemIs("");
+    }
+
+    private async Task ProblemIs(string problem) =>
+        _ = await Eventually.FindAsync(async () => (await Guests.GetGuestAsync(new GetGuestRequest { Name = "a" })).Problem == problem ? problem : null, "guest a's problem: " + problem);
+
+    private static unsafe string CongestionIn(AttachMessage message) => NetKernel.Channel.Host.SeqPacket.Get(new ReadOnlySpan<byte>(message.Congestion, AttachMessage.CongestionBytes));
 
     [Fact]
     public async Task A_taken_address_is_refused_with_its_owner()

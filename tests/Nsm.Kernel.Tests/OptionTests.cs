@@ -82,4 +82,34 @@ public sealed class OptionTests
         Assert.Equal(0, socket.GetOption(Socket, 8, 4, out byte[] receive));
         Assert.Equal((200_000, 240_000), (BitConverter.ToInt32(send), BitConverter.ToInt32(receive)));
     }
+
+    /// <summary>A guest's congestion control is that of sockets made from then on, and of those that are not connected yet; what a program chooses goes first.</summary>
+    [Fact]
+    public void A_guest_has_a_congestion_control_of_its_own()
+    {
+        using KernelNsm nsm = new(options: ["--congestion", "cubic"]);
+        FakeSocket listener = nsm.Listener(out int port);
+        FakeSocket own = nsm.Guest.Socket();
+        Assert.Equal(0, own.SetOption(Tcp, 13, BitConverter.ToUInt64("cubic\0\0\0"u8), 5));
+        using System.Net.Sockets.Socket first = nsm.Dial("127.0.0.1", port);
+        FakeSocket before = listener.Accept(out _);
+        Assert.Equal("", nsm.Engine.SetCongestion(1, "reno"));
+        Assert.Equal(("cubic", "cubic", "reno"), (CongestionOf(before), CongestionOf(own), CongestionOf(listener)));
+        Assert.Equal("reno", CongestionOf(nsm.Guest.Socket()));
+        using System.Net.Sockets.Socket second = nsm.Dial("127.0.0.1", port);
+        Assert.Equal("reno", CongestionOf(listener.Accept(out _)));
+
+        // What the stack does not have is said, and sockets get the NSM's own.
+        Assert.Equal("there is no congestion control nothing", nsm.Engine.SetCongestion(1, "nothing"));
+        Assert.Equal("cubic", CongestionOf(nsm.Guest.Socket()));
+        Assert.Equal("", nsm.Engine.SetCongestion(1, "reno"));
+        Assert.Equal("", nsm.Engine.SetCongestion(1, ""));
+        Assert.Equal(("cubic", "cubic"), (CongestionOf(nsm.Guest.Socket()), CongestionOf(listener)));
+    }
+
+    private static string CongestionOf(FakeSocket socket)
+    {
+        Assert.Equal(0, socket.GetOption(Tcp, 13, 16, out byte[] name));
+        return Encoding.ASCII.GetString(name).TrimEnd('\0');
+    }
 }

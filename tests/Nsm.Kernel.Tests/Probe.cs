@@ -15,6 +15,12 @@ internal sealed unsafe class Probe(INetworkStack stack) : INetworkStack
 
     public int StateBytes => stack.StateBytes;
 
+    public bool HasTcp => stack.HasTcp;
+
+    public int FindCongestion(string name) => stack.FindCongestion(name);
+
+    public void SetCongestion(Connection* c, int which) => stack.SetCongestion(c, which);
+
     public void Start(StackHost host) => stack.Start(host);
 
     public void GuestAdded(Guest guest) => stack.GuestAdded(guest);

@@ -109,6 +109,16 @@ public sealed unsafe class FakeEngine : IDisposable
         }
     }
 
+    /// <summary>Gives a guest a congestion control; what of it is not in force.</summary>
+    public string SetCongestion(uint guest, string name)
+    {
+        AttachMessage message = new() { Op = AttachOp.GuestChanged, Guest = guest };
+        SeqPacket.Put(new Span<byte>(message.Congestion, AttachMessage.CongestionBytes), name);
+        AttachMessage answer = Ask(in message);
+        Check(-answer.Error);
+        return SeqPacket.Get(new ReadOnlySpan<byte>(answer.Text, 128));
+    }
+
     /// <summary>Sends the NSM a message and returns its answer.</summary>
     public AttachMessage Ask(in AttachMessage message, params int[] fds)
     {

@@ -65,6 +65,9 @@ public sealed unsafe class FakeNsm : IDisposable
 
     public int GuestsRemoved => Volatile.Read(ref _guestsRemoved);
 
+    /// <summary>Called for each GuestChanged with the congestion control, before it is answered; what of it is not in force.</summary>
+    public Func<string, string>? Changing { get; set; }
+
     /// <summary>Called for each GuestAdded, with the pool's memfd, before it is answered; the errno of the answer.</summary>
     public Func<uint, int, int>? Adding { get; set; }
 
@@ -147,6 +150,9 @@ public sealed unsafe class FakeNsm : IDisposable
         }
     }
 
+    /// <summary>Ends the connection and stays otherwise as it is.</summary>
+    public void Hang() => _ = Libc.Shutdown(_connection, 2);
+
     /// <summary>Ends the connection, as a killed NSM's would end.</summary>
     public void Dispose()
     {
@@ -164,6 +170,9 @@ public sealed unsafe class FakeNsm : IDisposable
         Region.Dispose();
     }
 
+    /// <summary>The congestion control that the last guest came with.</summary>
+    public string LastCongestion { get; private set; } = "";
+
     private void Converse()
     {
         Span<int> fds = stackalloc int[SeqPacket.MaxFds];
@@ -177,9 +186,16 @@ public sealed unsafe class FakeNsm : IDisposable
 
             if (message.Op == AttachOp.GuestAdded)
             {
+                LastCongestion = SeqPacket.Get(new ReadOnlySpan<byte>(message.Congestion, AttachMessage.CongestionBytes));
                 message.Error = got == 1 ? Adding?.Invoke(message.Guest, fds[0]) ?? 0 : Libc.EINVAL;
                 _ = SeqPacket.Send(_connection, message, []);
                 _ = Interlocked.Increment(ref _guestsAdded);
+            }
+            else if (message.Op == AttachOp.GuestChanged)
+            {
+                string problem = Changing?.Invoke(SeqPacket.Get(new ReadOnlySpan<byte>(message.Congestion, AttachMessage.CongestionBytes))) ?? "";
+                SeqPacket.Put(new Span<byte>(message.Text, 128), problem);
+                _ = SeqPacket.Send(_connection, message, []);
             }
             else if (message.Op == AttachOp.GuestRemoved)
             {

@@ -38,6 +38,12 @@ public abstract unsafe class CongestionControl
         return null;
     }
 
+    /// <summary>Its number, from 1 on, by which others may keep it.</summary>
+    public int Number => Index + 1;
+
+    /// <summary>The one of that <see cref="Number"/>.</summary>
+    public static CongestionControl Numbered(int number) => All[number - 1];
+
     /// <summary>All names, for messages to people.</summary>
     public static string[] Names()
     {
