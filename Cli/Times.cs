@@ -1,4 +1,5 @@
 using System.Globalization;
+using Google.Protobuf.WellKnownTypes;
 
 namespace NetKernel.Cli;
 
@@ -30,6 +31,9 @@ internal static class Times
         Length(text) ?? throw CliException.Usage($"{option} {text}: a length of time, as 10s, 5m, 1h or 1d");
 
     public static string Text(DateTime utc) => utc.ToString(Usual, CultureInfo.InvariantCulture);
+
+    /// <summary>How a process last ended, with the time; empty when it never did.</summary>
+    public static string LastExit(string how, Timestamp? time) => how.Length == 0 ? "" : time is null ? how : $"{how} at {Text(time.ToDateTime())}";
 
     private static TimeSpan? Length(string text)
     {

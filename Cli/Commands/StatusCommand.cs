@@ -30,10 +30,10 @@ internal static class StatusCommand
     {
         var table = new Table(
             new("INSTANCE"), new("MODE"), new("VERSION"), new("UP", Right: true), new("NKD", Right: true), new("ENGINE", Right: true), new("STATE"), new("RESTARTS", Right: true), new("LOOPS", Right: true),
-            new("NSMS", Right: true), new("GUESTS", Right: true), new("QUOTAS"), new("YOU"), new("RUN-DIR", Wide: true), new("STATE-DIR", Wide: true), new("REVISION", Right: true, Wide: true));
+            new("NSMS", Right: true), new("GUESTS", Right: true), new("QUOTAS"), new("YOU"), new("RUN-DIR", Wide: true), new("STATE-DIR", Wide: true), new("REVISION", Right: true, Wide: true), new("LAST-EXIT", Wide: true));
         table.Add(
             status.Instance, status.Mode, status.Version, Units.Time(status.UptimeSeconds), Number(status.Pid), Number(status.EnginePid), status.EngineState, Number(status.EngineRestarts),
-            Number(status.Loops), Number(status.Nsms), Number(status.Guests), status.Quotas, status.Role, status.RunDirectory, status.StateDirectory, Number(status.ResourceVersion));
+            Number(status.Loops), Number(status.Nsms), Number(status.Guests), status.Quotas, status.Role, status.RunDirectory, status.StateDirectory, Number(status.ResourceVersion), Times.LastExit(status.EngineLastExit, status.EngineLastExitTime));
         return table;
     }
 

@@ -83,6 +83,9 @@ internal sealed partial class Platform
     public void ChangeQuotas(NsmRecord nsm) =>
         nsm.QuotaProblem = _cgroups.Change("nsm-" + nsm.Name, nsm.Declared.CpuMillicores, nsm.Declared.MemoryBytes);
 
+    /// <summary>Bytes charged to an NSM's cgroup; 0 where there is none.</summary>
+    public ulong MemoryInUse(NsmRecord nsm) => _cgroups.MemoryInUse("nsm-" + nsm.Name);
+
     // At nkd's start: NSMs that run as declared go on, others are ended, and those that are missing are started.
     private void StartNsms(List<RunningPart> running)
     {
@@ -141,13 +144,19 @@ internal sealed partial class Platform
 
     private void KeepNsm(NsmRecord nsm, PidFd? running)
     {
+        string name = "nsm-" + nsm.Name;
         if (running is not null)
         {
             ChangeQuotas(nsm);
         }
+        else
+        {
+            RemoveCgroups(name); // one that ended while nobody looked may have left memory charged to it
+        }
 
+        var kills = new MemoryKills(_cgroups, name);
         Supervised process = supervisor.Keep(
-            "nsm-" + nsm.Name,
+            name,
             () => NsmSpec(nsm),
             stopping => _engineReady.Task.WaitAsync(stopping),
             (child, started) =>
@@ -161,7 +170,8 @@ internal sealed partial class Platform
                 Tell(Registry.NsmKind, nsm.Name);
                 return Task.CompletedTask;
             },
-            running);
+            running,
+            () => kills.Explain(nsm.Declared.MemoryBytes));
         lock (_nsmProcesses)
         {
             _nsmProcesses[nsm.Id] = process;

@@ -77,7 +77,8 @@ internal sealed partial class Platform(
         await registry.Changes.WaitAsync();
         try
         {
-            _engineProcess = supervisor.Keep("engine", EngineSpec, _ => Task.CompletedTask, EngineChangedAsync, engine);
+            var kills = new MemoryKills(_cgroups, "engine");
+            _engineProcess = supervisor.Keep("engine", EngineSpec, _ => Task.CompletedTask, EngineChangedAsync, engine, () => kills.Explain(options.EngineMemoryBytes));
             StartNsms(running);
         }
         finally

@@ -218,6 +218,9 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         {
             shown.Guests = registry.Now.GuestsOf(nsm.Name).Count(guest => caller.Sees(guest.Declared.Tenant));
             shown.Pid = 0;
+            shown.LastExit = "";
+            shown.LastExitTime = null;
+            shown.MemoryInUse = 0;
             shown.ConnectionsLeft = 0;
             shown.Reason = nsm.Declared.Drained ? "" : shown.Reason;
         }
@@ -243,9 +246,12 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
         }
 
         shown.Reason = nsm.Declared.Drained ? (process is null ? "" : Left(nsm))
-            : shown.State == NsmState.Stuck ? "its loop does not turn; it is started again soon" : shown.State == NsmState.Ready ? "" : nsm.Reason ?? process?.LastExit ?? "";
+            : shown.State == NsmState.Stuck ? "its loop does not turn; it is started again soon" : shown.State == NsmState.Ready ? "" : process?.LastExit ?? nsm.Reason ?? "";
         shown.Pid = process?.Pid ?? 0;
         shown.Restarts = process?.Restarts ?? 0;
+        shown.LastExit = process?.LastExit ?? "";
+        shown.LastExitTime = process?.LastExitTime is { } ended ? Timestamp.FromDateTime(ended) : null;
+        shown.MemoryInUse = platform.MemoryInUse(nsm);
         shown.NamespacePath = nsm.NamespacePath ?? "";
         shown.QuotaProblem = nsm.QuotaProblem ?? "";
         shown.Guests = registry.Now.GuestsOf(nsm.Name).Count();

@@ -1,3 +1,4 @@
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.Win32.SafeHandles;
 using NetKernel.Api.V1;
 using NetKernel.Channel;
@@ -41,6 +42,8 @@ internal sealed class StatService(Platform platform, Registry registry, UsageMet
             Role = caller.IsOperator ? "operator" : "tenant " + caller.Tenant,
             TookOver = platform.TookOver,
             Quotas = platform.Quotas,
+            EngineLastExit = caller.IsOperator ? platform.EngineProcess?.LastExit ?? "" : "",
+            EngineLastExitTime = caller.IsOperator && platform.EngineProcess?.LastExitTime is { } ended ? Timestamp.FromDateTime(ended) : null,
         };
     }
 

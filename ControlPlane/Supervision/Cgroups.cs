@@ -77,6 +77,13 @@ internal sealed class Cgroups
         }
     }
 
+    /// <summary>Processes of a cgroup that the kernel has ended because it had no memory left, since the cgroup was made; 0 where that is not known.</summary>
+    public ulong MemoryKills(string name) => MemoryFile(name, _unified ? "memory.events" : "memory.oom_control") is not { } text ? 0
+        : text.Split('\n').Where(line => line.StartsWith("oom_kill ", StringComparison.Ordinal)).Select(line => ulong.Parse(line.AsSpan(9), CultureInfo.InvariantCulture)).FirstOrDefault();
+
+    /// <summary>Bytes that are charged to a cgroup now; 0 where that is not known.</summary>
+    public ulong MemoryInUse(string name) => MemoryFile(name, _unified ? "memory.current" : "memory.usage_in_bytes") is { } text ? ulong.Parse(text, CultureInfo.InvariantCulture) : 0;
+
     /// <summary>Removes the cgroup of a process that has ended (null: those of the whole instance); what is left, because somebody is in there.</summary>
     public List<string> Remove(string? name)
     {
@@ -128,6 +135,24 @@ internal sealed class Cgroups
     {
         using FileStream stream = new(file, FileMode.Open, FileAccess.Write);
         stream.Write(System.Text.Encoding.ASCII.GetBytes(text));
+    }
+
+    // Null where there is no such group, or the kernel does not say.
+    private string? MemoryFile(string name, string file)
+    {
+        if (!Available)
+        {
+            return null;
+        }
+
+        try
+        {
+            return File.ReadAllText(Path.Combine(Paths(name).Last(), file)); // v1: cpu is first, memory last
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     private void SetQuotas(string name, uint cpuMillicores, ulong memoryBytes)

@@ -24,12 +24,17 @@ internal sealed class Supervised(string name)
     /// <summary>How it last ended, for a person; null when it never did.</summary>
     public string? LastExit { get; internal set; }
 
+    /// <summary>When (UTC); null when it never did.</summary>
+    public DateTime? LastExitTime { get; internal set; }
+
     /// <summary>It was running already when this nkd started.</summary>
     public bool TakenOver { get; internal set; }
 
     public bool Running => Pid != 0;
 
     internal Process? Process { get; set; }
+
+    internal required Func<string?> Why { get; init; }
 
     internal CancellationTokenSource Stopping { get; } = new();
 

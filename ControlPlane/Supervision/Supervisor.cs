@@ -17,12 +17,13 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
 
     /// <summary>
     /// Keeps a process running until <see cref="StopAsync"/>. <paramref name="before"/> is awaited ahead of each start; <paramref name="changed"/> is called
-    /// after each start (true) and each end (false). With <paramref name="running"/> it begins with that process.
+    /// after each start (true) and each end (false). With <paramref name="running"/> it begins with that process. <paramref name="why"/> is asked after each end for what the exit status does not say
+    /// (null: nothing more).
     /// </summary>
     public Supervised Keep(
-        string name, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed, PidFd? running = null)
+        string name, Func<LaunchSpec> spec, Func<CancellationToken, Task> before, Func<Supervised, bool, Task> changed, PidFd? running = null, Func<string?>? why = null)
     {
-        var child = new Supervised(name) { TakenOver = running is not null, Pid = running?.Pid ?? 0 };
+        var child = new Supervised(name) { TakenOver = running is not null, Pid = running?.Pid ?? 0, Why = why ?? (() => null) };
         child.Loop = Task.Run(() => RunAsync(child, spec, before, changed, running));
         return child;
     }
@@ -116,7 +117,8 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
             Task follow = changed(child, true);
             await ended;
             child.Pid = 0;
-            child.LastExit = process is null ? "ended" : Describe(process.ExitCode); // only a parent is told how
+            child.LastExit = child.Why() ?? (process is null ? "ended" : Describe(process.ExitCode)); // only a parent is told how
+            child.LastExitTime = DateTime.UtcNow;
             process?.Dispose();
             running?.Dispose();
             LogEnded(child.Name, child.LastExit);
@@ -134,6 +136,7 @@ internal sealed partial class Supervisor(ILogger<Supervisor> logger)
         {
             child.Pid = 0;
             child.LastExit = e.Message;
+            child.LastExitTime = DateTime.UtcNow;
             LogFailed(child.Name, e.Message);
         }
 

@@ -35,10 +35,20 @@ public sealed class CgroupTests : IDisposable
 
         (files, problem) = cgroups.Prepare("greedy", cpuMillicores: 0, memoryBytes: 32 << 20);
         Assert.Null(problem);
-        Supervised greedy = Keep("exec tail /dev/zero", files);
-        await Eventually.HoldsAsync(() => greedy.LastExit is not null, "it is ended when it takes more than it may");
-        Assert.Equal("ended by signal 9", greedy.LastExit);
+        var kills = new MemoryKills(cgroups, "greedy");
+        Supervised greedy = Keep("exec tail /dev/zero", files, () => kills.Explain(32 << 20));
+        await Eventually.HoldsAsync(() => greedy.LastExitTime is not null, "it is ended when it takes more than it may");
+        Assert.Equal("killed by the kernel for its memory, of which it may have 33554432 bytes", greedy.LastExit);
         await _supervisor.StopAsync(greedy, TimeSpan.FromSeconds(2));
+
+        // Killed by somebody else, it does not have this reason.
+        (files, problem) = cgroups.Prepare("killed", cpuMillicores: 0, memoryBytes: 32 << 20);
+        Assert.Null(problem);
+        kills = new MemoryKills(cgroups, "killed");
+        Supervised killed = Keep("kill -9 $$", files, () => kills.Explain(32 << 20));
+        await Eventually.HoldsAsync(() => killed.LastExitTime is not null, "it ends");
+        Assert.Equal("ended by signal 9", killed.LastExit);
+        await _supervisor.StopAsync(killed, TimeSpan.FromSeconds(2));
 
         Assert.Empty(cgroups.Remove(null));
         Assert.False(Directory.Exists(Path.GetDirectoryName(Path.GetDirectoryName(files[0]))));
@@ -89,6 +99,6 @@ public sealed class CgroupTests : IDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    private Supervised Keep(string script, IReadOnlyList<string> files) => _supervisor.Keep(
-        "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files, ""), _ => Task.CompletedTask, (_, _) => Task.CompletedTask);
+    private Supervised Keep(string script, IReadOnlyList<string> files, Func<string?>? why = null) => _supervisor.Keep(
+        "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files, ""), _ => Task.CompletedTask, (_, _) => Task.CompletedTask, running: null, why);
 }
