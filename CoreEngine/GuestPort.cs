@@ -272,6 +272,7 @@ internal sealed unsafe class GuestPort : IDisposable
         }
 
         byte one = 1;
+        Volatile.Write(ref process->RungOn, Libc.CpuPlusOne());
         _ = Libc.WriteFast(pipe, &one, 1);
         return true;
     }

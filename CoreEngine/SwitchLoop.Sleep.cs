@@ -58,11 +58,13 @@ internal sealed unsafe partial class SwitchLoop
             {
                 if (_guests[id] is { Dead: false } guest)
                 {
+                    _idle.Beside = timeoutMs != 0 && Volatile.Read(ref guest.Bell->RungOn) == Libc.CpuPlusOne();
                     Activate(guest);
                 }
             }
             else if ((tag & NsmTag) != 0 && (tag & GuestTag) == 0 && _nsms[id] is { Broken: false } nsm)
             {
+                _idle.Beside = timeoutMs != 0 && Volatile.Read(ref nsm.Bell->RungOn) == Libc.CpuPlusOne();
                 Activate(nsm);
             }
             else if (tag == ModuleTag)

@@ -278,6 +278,7 @@ internal sealed unsafe partial class SwitchLoop
         if (Volatile.Read(ref nsm.Process->Asleep) == 1 && Interlocked.Exchange(ref nsm.Process->Asleep, 0u) == 1)
         {
             ulong one = 1;
+            Volatile.Write(ref nsm.Process->RungOn, Libc.CpuPlusOne());
             _ = Libc.WriteFast(nsm.NsmBellFd, &one, sizeof(ulong));
             nsm.Counters->DoorbellsRung++;
         }

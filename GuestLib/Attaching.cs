@@ -137,6 +137,7 @@ internal static unsafe class Attaching
     internal static void RingLoop(uint loop)
     {
         ulong one = 1;
+        Volatile.Write(ref Region.Bell(loop)->RungOn, (uint)(Libc.sched_getcpu() + 1));
         _ = Raw.Write(s_bells[loop], &one, 8);
     }
 

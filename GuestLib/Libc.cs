@@ -44,6 +44,9 @@ internal static unsafe class Libc
 
     internal static int sched_yield() => Sandbox.Yield();
 
+    [RuntimeImport("*", "sched_getcpu"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern int sched_getcpu();
+
     [RuntimeImport("*", "eventfd"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern int eventfd(uint value, int flags);
 

@@ -128,6 +128,7 @@ public unsafe struct QueueSet
         if (Volatile.Read(ref _bell->Asleep) == 1 && Interlocked.Exchange(ref _bell->Asleep, 0) == 1)
         {
             ulong one = 1;
+            Volatile.Write(ref _bell->RungOn, Libc.CpuPlusOne());
             _ = Libc.WriteFast(_bellFd, &one, sizeof(ulong));
         }
     }

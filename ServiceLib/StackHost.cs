@@ -148,6 +148,7 @@ public sealed unsafe partial class StackHost
                     break;
                 default:
                     Sleep();
+                    idle.Beside = Volatile.Read(ref ((ProcessSlot*)(_channel.Region + _channel.Layout.ProcessOf(_shard)))->RungOn) == Libc.CpuPlusOne();
                     idle.Reset();
                     break;
             }

@@ -128,6 +128,12 @@ public static unsafe partial class Libc
     [DllImport("libc", EntryPoint = "sched_yield"), SuppressGCTransition]
     public static extern int Yield();
 
+    /// <summary>The CPU that the caller runs on, plus 1: sched_getcpu(3), which makes no system call.</summary>
+    public static uint CpuPlusOne() => (uint)(SchedGetCpu() + 1);
+
+    [DllImport("libc", EntryPoint = "sched_getcpu"), SuppressGCTransition]
+    private static extern int SchedGetCpu();
+
     /// <summary>epoll_create1(2).</summary>
     [DllImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
     public static extern int EpollCreate(int flags);

@@ -172,6 +172,9 @@ public struct LoopBell
     /// <summary>1 while the loop does not poll this region. The loop writes 1, the ringer exchanges it for 0.</summary>
     [FieldOffset(0)] public uint Asleep;
 
+    /// <summary>The CPU on which whoever rang last ran, plus 1; 0: not known. A hint (<see cref="IdleStrategy.Beside"/>), written before ringing.</summary>
+    [FieldOffset(4)] public uint RungOn;
+
     /// <summary>A bit per queue set with news for the loop. Set by the producer, taken by the loop (exchange with 0).</summary>
     [FieldOffset(128)] public ProcessMask Pending;
 }

@@ -17,12 +17,16 @@ public enum IdleAction
 /// Interrupt-driven polling: spin, then yield, then sleep on the doorbell. When cores are shared among the parts of one path, yielding beats
 /// both spinning and sleeping. When somebody else keeps the cores busy it is the worst: each yield gives a whole time slice
 /// away, whereas a sleeper that is woken runs soon. So a yield that took long ends the polling, and the next
-/// <see cref="Penalty"/> times there is none.
+/// <see cref="Penalty"/> times there is none. When the other side is on this very core and does not run although this one yields, because they are in
+/// different scheduling groups (sched_yield(2) is heard in the caller's own only: cgroups, and sessions with autogroup, sched(7)), it can go on only when this one sleeps.
 /// </summary>
 public struct IdleStrategy
 {
     /// <summary>A yield of more nanoseconds than this went to a stranger: more than a batch of any part takes, less than a time slice.</summary>
     public const long Long = 200_000;
+
+    /// <summary>A yield of fewer nanoseconds, with a look for work, went to nobody: two switches take longer.</summary>
+    public const long Short = 1_000;
 
     /// <summary>Times without polling after a long yield.</summary>
     public const uint Penalty = 64;
@@ -43,6 +47,9 @@ public struct IdleStrategy
         _yielded = 0;
     }
 
+    /// <summary>Whether whoever woke the loop last did so from the core on which the loop runs.</summary>
+    public bool Beside { get; set; }
+
     /// <summary>Work was found, or the sleep is over: start over.</summary>
     public void Reset() => _turns = 0;
 
@@ -53,6 +60,11 @@ public struct IdleStrategy
         if (turn > _spins && turn < _spins + _yields && now - _yielded > Long)
         {
             _penalty = Penalty;
+            return IdleAction.Sleep;
+        }
+
+        if (Beside && turn > _spins && now - _yielded < Short)
+        {
             return IdleAction.Sleep;
         }
 

@@ -26,6 +26,9 @@ public unsafe struct ProcessSlot
 
     /// <summary>1 while the process sleeps on its doorbell. The sleeper writes 1, the ringer exchanges it for 0 and rings.</summary>
     [FieldOffset(128)] public uint Asleep;
+
+    /// <summary>The CPU on which whoever rang last ran, plus 1; 0: not known. A hint (<see cref="IdleStrategy.Beside"/>), written before ringing.</summary>
+    [FieldOffset(132)] public uint RungOn;
 }
 
 /// <summary>Values of <see cref="ProcessSlot.State"/>.</summary>

@@ -106,6 +106,7 @@ internal static unsafe partial class Waiting
             return false;
         }
 
+        bool beside = Region.Process(Region.Slot)->RungOn == (uint)(Libc.sched_getcpu() + 1);
         long before = Libc.Now();
         for (int i = 0; i < Yields; i++)
         {
@@ -120,6 +121,11 @@ internal static unsafe partial class Waiting
             {
                 s_penalty = IdleStrategy.Penalty;
                 return false;
+            }
+
+            if (beside && now - before < IdleStrategy.Short)
+            {
+                return false; // CoreEngine is on this core, and runs only when this thread sleeps
             }
 
             before = now;

@@ -12,8 +12,8 @@ public class LayoutTests
         { typeof(Nqe), "Op 0 VmLow 1 QueueSet 2 Socket 3 OpData 7 DataPtr 15 Size 23 VmHigh 27 Aux 29 Flags 31" },
         { typeof(ProcessMask), "_first 0 _second 8 _third 16 _fourth 24" },
         { typeof(RingHeader), "Tail 0 Head 128" },
-        { typeof(LoopBell), "Asleep 0 Pending 128" },
-        { typeof(ProcessSlot), "State 0 Pid 4 Parent 8 Refused 12 Name 16 Asleep 128" },
+        { typeof(LoopBell), "Asleep 0 RungOn 4 Pending 128" },
+        { typeof(ProcessSlot), "State 0 Pid 4 Parent 8 Refused 12 Name 16 Asleep 128 RungOn 132" },
         { typeof(QueueSetHeader), "Subscribers 0 WantsSpace 32 SpaceGiven 36 DrainLock 128 JobLock 256 SendLock 384" },
         {
             typeof(ControlHeader),

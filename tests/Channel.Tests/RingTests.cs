@@ -219,4 +219,21 @@ public sealed unsafe class RingTests : IDisposable
         idle.Reset();
         Assert.Equal(IdleAction.Yield, idle.Next(0));
     }
+
+    [Fact]
+    public void A_yield_to_nobody_ends_the_polling_when_the_other_side_is_on_the_same_core()
+    {
+        var idle = new IdleStrategy(0, 3) { Beside = true };
+        Assert.Equal(IdleAction.Yield, idle.Next(0));
+        Assert.Equal(IdleAction.Sleep, idle.Next(IdleStrategy.Short - 1)); // nobody ran: the other side waits for this one to sleep
+
+        idle.Reset();
+        Assert.Equal(IdleAction.Yield, idle.Next(0));
+        Assert.Equal(IdleAction.Yield, idle.Next(IdleStrategy.Short)); // somebody ran, and no penalty
+
+        idle.Reset();
+        idle.Beside = false;
+        Assert.Equal(IdleAction.Yield, idle.Next(0));
+        Assert.Equal(IdleAction.Yield, idle.Next(IdleStrategy.Short - 1)); // on another core it may be about to publish
+    }
 }
