@@ -23,13 +23,15 @@ internal static partial class CommandLine
             var receive = new Option<string?>("--rcvbuf") { Description = "receive buffer of each connection (automatic)", HelpName = "BYTES" };
             var window = new Option<uint?>("--initcwnd") { Description = "segments of the first flight (the stack's default); for guests made afterwards", HelpName = "N" };
             var cores = new Option<uint?>("--cores") { Description = "with mtcp: threads, each with a stack of its own (1); at most as many as CoreEngine has loops", HelpName = "N" };
+            var link = new Option<string?>("--link") { Description = "with mtcp: packet, xdp or tap (packet)", HelpName = "KIND" };
+            var vlan = new Option<uint?>("--vlan") { Description = "with mtcp: 802.1Q tag of what it sends and takes, 1 to 4094 (none)", HelpName = "ID" };
             var cpu = new Option<uint?>("--cpu") { Description = "quota of processor time, in thousandths of a core (none)", HelpName = "N" };
             var memory = new Option<string?>("--memory") { Description = "quota of memory, as 512M (none)", HelpName = "BYTES" };
             var restart = new Option<bool>("--restart") { Description = "start it again where the change needs it: its connections end" };
             Option<string[]> labels = LabelOption();
             Command command = Command(
                 update ? "update" : "create", update ? "change an NSM" : "make an NSM",
-                [.. update ? new Option[] { restart } : [kind], congestion, send, receive, window, cores, cpu, memory, labels],
+                [.. update ? new Option[] { restart } : [kind, link], congestion, send, receive, window, cores, vlan, cpu, memory, labels],
                 parse =>
                 {
                     var nsm = new Nsm
@@ -41,6 +43,8 @@ internal static partial class CommandLine
                         ReceiveBuffer = Changes.Bytes("--rcvbuf", parse.GetValue(receive)),
                         InitialWindow = parse.GetValue(window) ?? 0,
                         Cores = parse.GetValue(cores) ?? 0,
+                        Link = update ? "" : parse.GetValue(link) ?? "",
+                        Vlan = parse.GetValue(vlan) ?? 0,
                         CpuMillicores = parse.GetValue(cpu) ?? 0,
                         MemoryBytes = (ulong)Changes.Bytes("--memory", parse.GetValue(memory)),
                     };
@@ -49,7 +53,7 @@ internal static partial class CommandLine
                     [
                         .. new (Option Option, string Path)[]
                         {
-                            (congestion, "congestion_control"), (send, "send_buffer"), (receive, "receive_buffer"), (window, "initial_window"), (cores, "cores"), (cpu, "cpu_millicores"),
+                            (congestion, "congestion_control"), (send, "send_buffer"), (receive, "receive_buffer"), (window, "initial_window"), (cores, "cores"), (vlan, "vlan"), (cpu, "cpu_millicores"),
                             (memory, "memory_bytes"), (labels, "labels"),
                         }.Where(one => parse.GetResult(one.Option) is { Implicit: false }).Select(one => one.Path),
                     ];

@@ -142,13 +142,13 @@ internal static class Lists
         var table = new Table(
             new("NSM"), new("ID", Right: true), new("KIND"), new("PID", Right: true), new("STATE"), new("RESTARTS", Right: true), new("CONGESTION"),
             new("SNDBUF", Right: true, Wide: true), new("RCVBUF", Right: true, Wide: true), new("GUESTS", Right: true), new("CONNS", Right: true),
-            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("CPU", Right: true, Wide: true), new("MEMORY", Right: true, Wide: true), new("NAMESPACE", Wide: true), new("QUOTA", Wide: true), new("REASON"));
+            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("CPU", Right: true, Wide: true), new("MEMORY", Right: true, Wide: true), new("LINK", Wide: true), new("NAMESPACE", Wide: true), new("QUOTA", Wide: true), new("REASON"));
         foreach (Nsm n in nsms)
         {
             table.Add(
                 n.Name, Number(n.Id), n.Kind, n.Pid == 0 ? "" : Number(n.Pid), State(n), Number(n.Restarts), n.CongestionControl, Buffer(n.SendBuffer), Buffer(n.ReceiveBuffer),
                 Number(n.Guests), Number(n.Connections), Units.Size(n.BytesSent), Units.Size(n.BytesReceived), Units.Count(n.Nqes), Units.Percent(n.CpuCores), n.MemoryInUse == 0 ? "" : Units.Size(n.MemoryInUse),
-                n.NamespacePath.Length > 0 ? Path.GetFileName(n.NamespacePath) : "host", Quota(n), n.Reason.Length > 0 ? n.Reason : Times.LastExit(n.LastExit, n.LastExitTime));
+                Link(n), n.NamespacePath.Length > 0 ? Path.GetFileName(n.NamespacePath) : "host", Quota(n), n.Reason.Length > 0 ? n.Reason : Times.LastExit(n.LastExit, n.LastExitTime));
         }
 
         return table;
@@ -199,6 +199,8 @@ internal static class Lists
 
     private static string Labels(IDictionary<string, string> labels) =>
         string.Join(',', labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}"));
+
+    private static string Link(Nsm n) => string.Join(',', new[] { n.Link, n.Vlan == 0 ? "" : $"vlan {n.Vlan}" }.Where(one => one.Length > 0));
 
     private static string Quota(Nsm n) => n.QuotaProblem.Length > 0 ? n.QuotaProblem
         : string.Join(',', new[] { n.CpuMillicores > 0 ? $"cpu {n.CpuMillicores}m" : "", n.MemoryBytes > 0 ? "memory " + Units.Size(n.MemoryBytes) : "" }.Where(one => one.Length > 0));

@@ -9,12 +9,12 @@ namespace NetKernel.ControlPlane.Network;
 /// <summary>Tells the link that an address is at another station from now on: gratuitous ARP (RFC 5227, 3), an unsolicited neighbour advertisement (RFC 4861, 7.2.6).</summary>
 internal static unsafe class Announcement
 {
-    private const int AF_PACKET = 17, SOCK_RAW = 3, ArpBytes = 42, AdvertisementBytes = 86;
+    private const int AF_PACKET = 17, SOCK_RAW = 3, ArpBytes = 42, AdvertisementBytes = 86, StationsBytes = 12, TagBytes = 4;
 
-    /// <summary>Sends from a device of the network namespace that this thread is in; that it fails is no harm, for neighbours ask again.</summary>
-    public static void Send(IPAddress address, ReadOnlySpan<byte> station, int device)
+    /// <summary>Sends from a device of the network namespace that this thread is in, in a VLAN (0: none); that it fails is no harm, for neighbours ask again.</summary>
+    public static void Send(IPAddress address, ReadOnlySpan<byte> station, int device, ushort vlan)
     {
-        Span<byte> frame = stackalloc byte[AdvertisementBytes];
+        Span<byte> frame = stackalloc byte[AdvertisementBytes + TagBytes];
         frame.Clear();
         station.CopyTo(frame[6..]);
         int length = address.AddressFamily == AddressFamily.InterNetwork ? Arp(frame, address, station) : Advertisement(frame, address, station);
@@ -27,7 +27,14 @@ internal static unsafe class Announcement
         Span<byte> to = stackalloc byte[20]; // struct sockaddr_ll
         to.Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(to, AF_PACKET);
-        frame.Slice(12, 2).CopyTo(to[2..]);
+        if (vlan != 0)
+        {
+            frame[StationsBytes..length].CopyTo(frame[(StationsBytes + TagBytes)..]);
+            BinaryPrimitives.WriteUInt32BigEndian(frame[StationsBytes..], 0x8100_0000u | vlan);
+            length += TagBytes;
+        }
+
+        frame.Slice(StationsBytes, 2).CopyTo(to[2..]);
         BinaryPrimitives.WriteInt32LittleEndian(to[4..], device);
         to[11] = 6;
         frame[..6].CopyTo(to[12..]);

@@ -125,9 +125,8 @@ internal sealed partial class BridgeNetwork
     {
         if (!_places.TryGetValue(nsm.Name, out BridgePlace place))
         {
-            uint port = Link(BridgeSpace, $"nsm{nsm.Id}").GetProperty("ifindex").GetUInt32();
-            string station = Link(NamedSpaces.OfNsm(instance, nsm.Name), "eth0").GetProperty("address").GetString()!;
-            place = new BridgePlace(port, Convert.FromHexString(station.Replace(":", "", StringComparison.Ordinal)));
+            uint port = Link(BridgeSpace, PortOf(nsm)).GetProperty("ifindex").GetUInt32();
+            place = new BridgePlace(port, StationOf(nsm));
             _places.Add(nsm.Name, place);
         }
 
@@ -137,13 +136,13 @@ internal sealed partial class BridgeNetwork
     private void Announce(GuestRecord guest, NsmRecord nsm)
     {
         byte[] station = PlaceOf(nsm).Station;
-        string space = NamedSpaces.OfNsm(instance, nsm.Name);
-        int device = Link(space, "eth0").GetProperty("ifindex").GetInt32();
+        (string space, string name) = HasInterface(nsm) ? (NamedSpaces.OfNsm(instance, nsm.Name), "eth0") : (BridgeSpace, "br0");
+        int device = Link(space, name).GetProperty("ifindex").GetInt32();
         _ = NetworkNamespace.Inside(NetworkNamespace.PathOf(space), () =>
         {
             foreach (IPAddress address in AddressesOf(guest))
             {
-                Announcement.Send(address, station, device);
+                Announcement.Send(address, station, device, (ushort)nsm.Declared.Vlan);
             }
 
             return 0;

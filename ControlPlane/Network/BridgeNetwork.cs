@@ -5,7 +5,7 @@ namespace NetKernel.ControlPlane.Network;
 
 /// <summary>
 /// The full set-up, for root: a bridge in a namespace of the platform's own (INSTANCE-br), each NSM in INSTANCE-nsm-NAME with a veth into
-/// that bridge that carries the addresses of its guests, and each guest in INSTANCE-g-NAME with nothing but lo. The guest's own
+/// that bridge that carries the addresses of its guests (or another link: Links), and each guest in INSTANCE-g-NAME with nothing but lo. The guest's own
 /// addresses are on that lo too, so that what it binds and connects to itself never leaves it.
 /// </summary>
 internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) : INetwork
@@ -44,12 +44,18 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         NamedSpaces.Find(instance, declared);
         if (File.Exists(NetworkNamespace.PathOf(BridgeSpace)))
         {
+            RemoveLinksBut(declared);
             _steering = FindSteering();
         }
     }
 
     public void KeepOnly(NsmRecord nsm, IEnumerable<GuestRecord> guests)
     {
+        if (!HasInterface(nsm))
+        {
+            return;
+        }
+
         HashSet<string> wanted = [.. guests.SelectMany(guest => new[] { guest.Ipv4, guest.Ipv6 })];
         IpTool.BatchQuietly(
             NamedSpaces.OfNsm(instance, nsm.Name), [.. Addresses(nsm).Where(one => !wanted.Contains(one.Split('/')[0])).Select(one => $"addr del {one} dev eth0")]);
@@ -62,15 +68,16 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         nsm.NamespacePath = NetworkNamespace.PathOf(space);
         EnableIpv6(nsm.NamespacePath);
         Write(nsm.NamespacePath, FastOpen);
-        bool linked = NetworkNamespace.Inside(nsm.NamespacePath, () => IpTool.Devices().Contains("eth0"));
-        IpTool.Batch(
-            space,
-            [.. linked ? [] : new[] { $"link add eth0 type veth peer name nsm{nsm.Id} netns {BridgeSpace}" }, "link set lo up", "link set eth0 up"]);
-        IpTool.Batch(BridgeSpace, $"link set nsm{nsm.Id} master br0", $"link set nsm{nsm.Id} up");
+        IpTool.Batch(space, "link set lo up");
+        MakeLink(nsm);
         AttachPort(nsm);
     }
 
-    public void RemoveNsm(NsmRecord nsm) => NamedSpaces.Delete(NamedSpaces.OfNsm(instance, nsm.Name));
+    public void RemoveNsm(NsmRecord nsm)
+    {
+        NamedSpaces.Delete(NamedSpaces.OfNsm(instance, nsm.Name));
+        RemoveLink(nsm);
+    }
 
     public void AddGuest(GuestRecord guest, NsmRecord nsm)
     {
@@ -84,6 +91,11 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
 
     private void GiveAddresses(GuestRecord guest, NsmRecord nsm)
     {
+        if (!HasInterface(nsm))
+        {
+            return; // CoreEngine tells its stack
+        }
+
         List<string> commands =
         [
             $"addr replace {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
@@ -109,10 +121,16 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         NamedSpaces.Delete(NamedSpaces.OfGuest(instance, guest.Name));
     }
 
-    private void TakeAddresses(GuestRecord guest, NsmRecord nsm) => IpTool.BatchQuietly(
-        NamedSpaces.OfNsm(instance, nsm.Name),
-        $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
-        $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
+    private void TakeAddresses(GuestRecord guest, NsmRecord nsm)
+    {
+        if (HasInterface(nsm))
+        {
+            IpTool.BatchQuietly(
+                NamedSpaces.OfNsm(instance, nsm.Name),
+                $"addr del {guest.Ipv4}/{plan.Subnet4.PrefixLength} dev eth0",
+                $"addr del {guest.Ipv6}/{plan.Subnet6.PrefixLength} dev eth0");
+        }
+    }
 
     /// <summary>The guests' addresses that an NSM's interface has, as ADDRESS/LENGTH.</summary>
     private IEnumerable<string> Addresses(NsmRecord nsm)

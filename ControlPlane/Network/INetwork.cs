@@ -28,6 +28,12 @@ internal interface INetwork
     /// </summary>
     void TakeOver(Snapshot declared);
 
+    /// <summary>What an NSM's program is told of its network.</summary>
+    IReadOnlyList<string> ArgumentsOf(NsmRecord nsm) => ["--mode", Mode];
+
+    /// <summary>Where a guest's frames can be seen at an NSM: a network namespace, and an interface there (null: all); null: nowhere.</summary>
+    (string Space, string? Device)? CapturePlace(NsmRecord nsm) => nsm.NamespacePath is { } space ? (space, null) : null;
+
     /// <summary>Makes the place an NSM runs in, as far as it is not there; sets its namespace path (null: the host's).</summary>
     void AddNsm(NsmRecord nsm);
 

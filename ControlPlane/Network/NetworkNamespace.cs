@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Runtime.InteropServices;
 using NetKernel.Channel.Host;
 
@@ -8,8 +7,6 @@ namespace NetKernel.ControlPlane.Network;
 internal static class NetworkNamespace
 {
     public const string Folder = "/run/netns";
-
-    private const int CloneNewNet = 0x40000000;
 
     public static string PathOf(string name) => Path.Combine(Folder, name);
 
@@ -45,53 +42,8 @@ internal static class NetworkNamespace
         && name[(instance.Length + 1)..] is var rest
         && (rest is "br" or "out" || rest.StartsWith("g-", StringComparison.Ordinal) || rest.StartsWith("nsm-", StringComparison.Ordinal));
 
-    /// <summary>
-    /// Runs an action on a new thread that has entered the namespace: what it starts and the /proc/sys/net that it sees are that
-    /// namespace's. With null it just runs.
-    /// </summary>
-    public static T Inside<T>(string? path, Func<T> action)
-    {
-        if (path is null)
-        {
-            return action();
-        }
-
-        T result = default!;
-        Exception? failure = null;
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                Enter(path);
-                result = action();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        return failure is null ? result : throw new InvalidOperationException(failure.Message, failure);
-    }
-
-    private static void Enter(string path)
-    {
-        int fd = Open(path, Libc.O_CLOEXEC);
-        if (fd < 0 || SetNs(fd, CloneNewNet) != 0)
-        {
-            int errno = Libc.Errno;
-            throw new Win32Exception(errno, $"cannot enter the network namespace {path}: {Libc.Describe(errno)}");
-        }
-
-        _ = Libc.Close(fd);
-    }
-
-    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
-    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
-
-    [DllImport("libc", EntryPoint = "setns", SetLastError = true)]
-    private static extern int SetNs(int fd, int type);
+    /// <summary>Does something in the namespace of that path: <see cref="NetworkSpace.Inside"/>.</summary>
+    public static T Inside<T>(string? path, Func<T> action) => NetworkSpace.Inside(path, action);
 
     [DllImport("libc", EntryPoint = "stat", SetLastError = true)]
     private static extern unsafe int Stat([MarshalAs(UnmanagedType.LPUTF8Str)] string path, byte* buffer);

@@ -28,9 +28,9 @@ internal sealed unsafe class PacketTap : IDisposable
         }
     }
 
-    /// <summary>Begins to listen in a namespace.</summary>
+    /// <summary>Begins to listen in a namespace, to one interface or (null) to all.</summary>
     /// <exception cref="InvalidOperationException">It cannot be entered, or privileges are missing.</exception>
-    public static PacketTap Open(string namespacePath, PacketFilter.Instruction[] filter) => NetworkNamespace.Inside(namespacePath, () => Open(filter));
+    public static PacketTap Open(string namespacePath, string? device, PacketFilter.Instruction[] filter) => NetworkNamespace.Inside(namespacePath, () => Open(device, filter));
 
     /// <summary>One frame; false when none came within a tenth of a second.</summary>
     public bool TryTake(out CaptureFrame frame)
@@ -66,7 +66,7 @@ internal sealed unsafe class PacketTap : IDisposable
 
     public void Dispose() => _ = Libc.Close(_fd);
 
-    private static PacketTap Open(PacketFilter.Instruction[] filter)
+    private static PacketTap Open(string? device, PacketFilter.Instruction[] filter)
     {
         // Protocol 0: nothing arrives before the filter is there.
         int fd = Libc.Socket(AF_PACKET, SOCK_RAW | Libc.SOCK_CLOEXEC, 0);
@@ -96,6 +96,7 @@ internal sealed unsafe class PacketTap : IDisposable
             new Span<byte>(address, AddressBytes).Clear();
             *(ushort*)address = AF_PACKET;
             address[3] = ETH_P_ALL; // all interfaces: eth0, and lo, over which guests of one kernel talk
+            *(uint*)(address + 4) = device is null ? 0 : IndexOf(device);
             return Libc.Bind(fd, address, AddressBytes) == 0 ? tap : throw new Win32Exception(Libc.Errno, "AF_PACKET: " + Libc.Describe(Libc.Errno));
         }
         catch
@@ -104,6 +105,12 @@ internal sealed unsafe class PacketTap : IDisposable
             throw;
         }
     }
+
+    private static uint IndexOf(string device) =>
+        NameToIndex(device) is > 0 and uint index ? index : throw new Win32Exception(Libc.Errno, $"interface {device}: {Libc.Describe(Libc.Errno)}");
+
+    [DllImport("libc", EntryPoint = "if_nametoindex", SetLastError = true)]
+    private static extern uint NameToIndex([MarshalAs(UnmanagedType.LPUTF8Str)] string name);
 
     private static void Set(int fd, int level, int name, void* value, uint length)
     {

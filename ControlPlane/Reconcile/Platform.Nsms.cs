@@ -65,6 +65,15 @@ internal sealed partial class Platform
     {
         await StopNsmAsync(nsm);
         nsm.Ready = false;
+        try
+        {
+            network.AddNsm(nsm); // its link may need as many queues as it has cores now
+        }
+        catch (InvalidOperationException e)
+        {
+            LogNotLinked(nsm.Name, e.Message);
+        }
+
         KeepNsm(nsm, null);
     }
 
@@ -142,6 +151,9 @@ internal sealed partial class Platform
     [LoggerMessage(Level = LogLevel.Warning, Message = "NSM {Nsm} (pid {Pid}) has not turned for {Seconds} s: it is ended, and started again")]
     private partial void LogStuck(string nsm, int pid, double seconds);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "NSM {Nsm} does not get the link that it needs: {Why}")]
+    private partial void LogNotLinked(string nsm, string why);
+
     private void KeepNsm(NsmRecord nsm, PidFd? running)
     {
         string name = "nsm-" + nsm.Name;
@@ -203,7 +215,7 @@ internal sealed partial class Platform
     {
         List<string> arguments =
         [
-            "--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Declared.CongestionControl, "--mode", network.Mode,
+            "--run-dir", directory.Root, "--id", Text(nsm.Id), "--congestion", nsm.Declared.CongestionControl, .. network.ArgumentsOf(nsm),
         ];
         if (nsm.Declared.SendBuffer > 0)
         {

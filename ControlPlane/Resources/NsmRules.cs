@@ -15,8 +15,8 @@ internal static class NsmRules
     private const uint MaxWindow = 1000, MaxMillicores = 1_000_000;
     private const ulong MinMemory = 32UL << 20;
 
-    /// <summary>An NSM to be declared, complete; with one before, that one's identity. CoreEngine has that many loops.</summary>
-    public static Nsm New(Nsm wanted, Nsm? before, Snapshot now, Func<string, string?> programOf, int loops)
+    /// <summary>An NSM to be declared, complete; with one before, that one's identity. CoreEngine has that many loops; the mode is the instance's.</summary>
+    public static Nsm New(Nsm wanted, Nsm? before, Snapshot now, Func<string, string?> programOf, int loops, string mode)
     {
         if (Names.Problem("NSM", wanted.Name) is { } problem)
         {
@@ -60,6 +60,7 @@ internal static class NsmRules
         }
 
         StackParameters.Check(kind, wanted, loops);
+        LinkRules.Check(kind, wanted, before, mode);
         if (wanted.CpuMillicores is (> 0 and < 10) or > MaxMillicores)
         {
             throw ServiceException.Invalid("nsm.cpu_millicores", $"a quota of processor time is 0 (none), or 10 to {MaxMillicores} thousandths of a core");
@@ -87,6 +88,8 @@ internal static class NsmRules
             ReceiveBuffer = wanted.ReceiveBuffer,
             InitialWindow = wanted.InitialWindow,
             Cores = wanted.Cores,
+            Link = wanted.Link.Length > 0 ? wanted.Link : before?.Link ?? "",
+            Vlan = wanted.Vlan,
             CpuMillicores = wanted.CpuMillicores,
             MemoryBytes = wanted.MemoryBytes,
             Labels = { wanted.Labels },
@@ -99,5 +102,5 @@ internal static class NsmRules
     /// <summary>Whether a change needs the NSM's process to start again.</summary>
     public static bool NeedsRestart(Nsm before, Nsm after) =>
         before.CongestionControl != after.CongestionControl || before.SendBuffer != after.SendBuffer || before.ReceiveBuffer != after.ReceiveBuffer
-        || Math.Max(1, before.Cores) != Math.Max(1, after.Cores);
+        || Math.Max(1, before.Cores) != Math.Max(1, after.Cores) || before.Vlan != after.Vlan;
 }

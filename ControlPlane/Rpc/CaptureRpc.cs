@@ -21,7 +21,7 @@ internal sealed class CaptureRpc(Registry registry, INetwork network, IHostAppli
     {
         AuditLog.Caller.MustBeOperator("capturing packets");
         AuditLog.About("guest", request.Guest, "");
-        (string space, string nsm, PacketFilter.Instruction[] filter) = Check(request);
+        (string space, string? device, string nsm, PacketFilter.Instruction[] filter) = Check(request);
         if (Interlocked.Increment(ref _running) > AtOnce)
         {
             _ = Interlocked.Decrement(ref _running);
@@ -32,7 +32,7 @@ internal sealed class CaptureRpc(Registry registry, INetwork network, IHostAppli
         {
             using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, life.ApplicationStopping);
             ended.CancelAfter(TimeSpan.FromSeconds(request.DurationSeconds == 0 ? DefaultSeconds : request.DurationSeconds));
-            using PacketTap tap = PacketTap.Open(space, filter);
+            using PacketTap tap = PacketTap.Open(space, device, filter);
             await responseStream.WriteAsync(new CaptureResponse { Nsm = nsm });
             await FollowAsync(tap, request, responseStream, ended.Token);
         }
@@ -92,7 +92,7 @@ internal sealed class CaptureRpc(Registry registry, INetwork network, IHostAppli
         return batch;
     }
 
-    private (string Space, string Nsm, PacketFilter.Instruction[] Filter) Check(CaptureRequest request)
+    private (string Space, string? Device, string Nsm, PacketFilter.Instruction[] Filter) Check(CaptureRequest request)
     {
         if (request.Port > ushort.MaxValue)
         {
@@ -117,8 +117,8 @@ internal sealed class CaptureRpc(Registry registry, INetwork network, IHostAppli
         GuestRecord guest = registry.Now.Guests.GetValueOrDefault(request.Guest)
             ?? throw new ServiceException(FailureCode.NotFound, $"there is no guest {request.Guest}: `nk guest list` shows all", "guest", "guest/" + request.Guest);
         NsmRecord? nsm = registry.Now.Nsms.GetValueOrDefault(guest.Nsm);
-        return nsm?.NamespacePath is { } space
-            ? (space, nsm.Name, PacketFilter.Make(IPAddress.Parse(guest.Ipv4), IPAddress.Parse(guest.Ipv6), (ushort)request.Port))
+        return nsm is not null && network.CapturePlace(nsm) is { } place
+            ? (place.Space, place.Device, nsm.Name, PacketFilter.Make(IPAddress.Parse(guest.Ipv4), IPAddress.Parse(guest.Ipv6), (ushort)request.Port))
             : throw new ServiceException(FailureCode.FailedPrecondition, $"guest {guest.Name} is at NSM {guest.Nsm}, which has no network interface");
     }
 }

@@ -46,7 +46,7 @@ internal sealed partial class ApplyService
         foreach (Nsm one in wanted.Nsms)
         {
             NsmRecord? before = now.Nsms.GetValueOrDefault(one.Name);
-            Nsm after = NsmRules.New(one, before?.Declared, now, platform.ProgramOf, platform.Options.Loops);
+            Nsm after = NsmRules.New(one, before?.Declared, now, platform.ProgramOf, platform.Options.Loops, platform.Network.Mode);
             if (before is not null && NsmRules.NeedsRestart(before.Declared, after) && !request.Force)
             {
                 throw new ServiceException(

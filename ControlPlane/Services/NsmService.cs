@@ -13,7 +13,7 @@ namespace NetKernel.ControlPlane.Services;
 internal sealed class NsmService(Platform platform, Registry registry, StatService stats)
 {
     public static readonly string[] Changeable =
-        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cores", "cpu_millicores", "memory_bytes", "labels", "drained"];
+        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cores", "link", "vlan", "cpu_millicores", "memory_bytes", "labels", "drained"];
 
     private const int MaxAttempts = 6;
 
@@ -39,7 +39,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
                     : throw new ServiceException(FailureCode.AlreadyExists, $"NSM {wanted.Name} exists already: `nk nsm list` shows it", "nsm.name", "nsm/" + wanted.Name);
             }
 
-            Nsm nsm = NsmRules.New(wanted, null, registry.Now, platform.ProgramOf, platform.Options.Loops);
+            Nsm nsm = NsmRules.New(wanted, null, registry.Now, platform.ProgramOf, platform.Options.Loops, platform.Network.Mode);
             _ = platform.Engine;
             if (validateOnly)
             {
@@ -95,7 +95,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
             record = Find(request.Nsm?.Name ?? "");
             Nsm before = record.Declared;
             Masks.CheckVersion("nsm/" + before.Name, request.Nsm!.ResourceVersion, before.ResourceVersion);
-            Nsm after = NsmRules.New(Masks.Merge("nsm", before, request.Nsm, request.UpdateMask, Changeable), before, registry.Now, platform.ProgramOf, platform.Options.Loops);
+            Nsm after = NsmRules.New(Masks.Merge("nsm", before, request.Nsm, request.UpdateMask, Changeable), before, registry.Now, platform.ProgramOf, platform.Options.Loops, platform.Network.Mode);
             bool drains = after.Drained && Masks.Names("drained", request.UpdateMask, request.Nsm.Drained);
             if (drains)
             {

@@ -15,10 +15,10 @@ internal sealed class Module : INsm
     private readonly StackHost[] _hosts;
     private readonly ReportSocket _reports;
 
-    private Module(Settings settings, ulong tapMac)
+    private Module(Settings settings)
     {
         _group = new ShardGroup(settings.Cores);
-        _devices = OpenLinks(settings, tapMac);
+        _devices = OpenLinks(settings);
         _stacks = new MtcpStack[settings.Cores];
         for (uint i = 0; i < settings.Cores; i++)
         {
@@ -61,7 +61,7 @@ internal sealed class Module : INsm
     /// <summary>Opens the link and attaches to CoreEngine.</summary>
     /// <exception cref="DeviceException">The link cannot be opened.</exception>
     /// <exception cref="AttachException">CoreEngine refuses, or has fewer loops than there are to be cores.</exception>
-    public static Module Open(Settings settings, ulong tapMac = 0) => new(settings, tapMac);
+    public static Module Open(Settings settings) => new(settings);
 
     /// <summary>Serves until CoreEngine is gone or somebody stops it; the first core in this thread.</summary>
     public HostExit Run()
@@ -110,19 +110,22 @@ internal sealed class Module : INsm
         return host.Run(new IdleStrategy(spins: 0, yields: 20));
     }
 
-    private Device[] OpenLinks(Settings settings, ulong tapMac)
+    private Device[] OpenLinks(Settings settings)
     {
-        if (!settings.CarriesLoopback && settings.Link != LinkKind.Tap)
+        if (!settings.CarriesLoopback)
         {
-            return settings.Link == LinkKind.Xdp
-                ? XdpDevice.Open(settings.Interface, settings.Cores)
-                : PacketDevice.Open(settings.Interface, settings.Cores, _group.Key, settings.Vlan);
+            return settings.Link switch
+            {
+                LinkKind.Xdp => XdpDevice.Open(settings.Interface, settings.Cores),
+                LinkKind.Tap => TapDevice.Open(settings.Interface, settings.Cores, settings.Namespace),
+                _ => PacketDevice.Open(settings.Interface, settings.Cores, _group.Key, settings.Vlan),
+            };
         }
 
         Device[] devices = new Device[settings.Cores];
         for (int i = 0; i < devices.Length; i++)
         {
-            devices[i] = settings.CarriesLoopback ? NoDevice.Open() : TapDevice.Open(settings.Interface, tapMac, multiQueue: devices.Length > 1);
+            devices[i] = NoDevice.Open();
         }
 
         return devices;

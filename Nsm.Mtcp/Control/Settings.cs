@@ -13,7 +13,7 @@ internal sealed class Settings
     public const string Program = "nk-nsm-mtcp";
 
     private const uint MinBuffer = 64 << 10, MaxBuffer = 1 << 30;
-    private static readonly string[] Known = ["--interface", "--link", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
+    private static readonly string[] Known = ["--interface", "--namespace", "--link", "--congestion", "--rcvbuf", "--sndbuf", "--route", "--mode", "--vlan", "--vlan-priority", "--cores"];
 
     public string RunDirectory { get; private init; } = "";
 
@@ -24,6 +24,9 @@ internal sealed class Settings
 
     /// <summary>The interface: of this network namespace, or the TAP that is made.</summary>
     public string Interface { get; private set; } = "eth0";
+
+    /// <summary>Path of the network namespace that a TAP is in; empty: this process's.</summary>
+    public string Namespace { get; private set; } = "";
 
     /// <summary>VLAN of the link, and priority of what is sent (802.1Q); 0: untagged.</summary>
     public ushort Vlan { get; private set; }
@@ -59,6 +62,9 @@ internal sealed class Settings
             {
                 case "--interface":
                     settings.Interface = value;
+                    break;
+                case "--namespace":
+                    settings.Namespace = value;
                     break;
                 case "--link":
                     settings.Link = value switch

@@ -20,6 +20,9 @@ public sealed class NsmApiTests : NkdOverItsSocket
         { new Nsm { Name = "x", Kind = "mtcp", Cores = 9 }, StatusCode.InvalidArgument, "loop", "nsm.cores" },
         { new Nsm { Name = "x", Kind = "kernel", Cores = 2 }, StatusCode.InvalidArgument, "the kernel's", "nsm.cores" },
         { new Nsm { Name = "x", Kind = "mtcp", InitialWindow = 20 }, StatusCode.InvalidArgument, "RFC 6928", "nsm.initial_window" },
+        { new Nsm { Name = "x", Kind = "mtcp", Link = "tap" }, StatusCode.InvalidArgument, "in host mode", "nsm.link" },
+        { new Nsm { Name = "x", Link = "xdp" }, StatusCode.InvalidArgument, "for kind mtcp", "nsm.link" },
+        { new Nsm { Name = "x", Vlan = 5 }, StatusCode.InvalidArgument, "for kind mtcp", "nsm.vlan" },
         { new Nsm { Name = "x", SendBuffer = -1 }, StatusCode.InvalidArgument, "buffer sizes", "nsm.send_buffer" },
         { new Nsm { Name = "x", MemoryBytes = 5 }, StatusCode.InvalidArgument, "quota of memory", "nsm.memory_bytes" },
     };
