@@ -9,125 +9,68 @@ internal static class Changes
 {
     public static int CreateGuest(string directory, Guest wanted, bool dryRun)
     {
-        Check("guest", wanted.Name);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "guest", wanted.Name);
         Guest guest = client.CreateGuest(wanted, mustBeNew: true, dryRun);
-        Console.Error.WriteLine(
-            $"guest {guest.Name} {(dryRun ? "would be" : "is")} made: {(guest.Ipv4.Length > 0 ? guest.Ipv4 : "the host's addresses")}{(guest.Ipv6.Length > 0 ? ", " + guest.Ipv6 : "")}, "
-            + $"NSM {guest.Nsm}");
-        Warn("guest", guest.Name, guest.Problem);
-        return ExitCode.Success;
+        string addresses = (guest.Ipv4.Length > 0 ? guest.Ipv4 : "the host's addresses") + (guest.Ipv6.Length > 0 ? ", " + guest.Ipv6 : "");
+        return Done("guest", guest.Name, $"{(dryRun ? "would be" : "is")} made: {addresses}, NSM {guest.Nsm}", guest.Problem);
     }
 
     public static int UpdateGuest(string directory, Guest wanted, IReadOnlyCollection<string> paths, uint drainSeconds = 0)
     {
-        Check("guest", wanted.Name);
-        CheckAny(paths);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "guest", wanted.Name, paths);
         Guest guest = client.UpdateGuest(wanted, paths, drainSeconds);
-        Console.Error.WriteLine($"guest {guest.Name} is changed: {string.Join(", ", paths)}");
-        Warn("guest", guest.Name, guest.Problem);
-        return ExitCode.Success;
+        return Done("guest", guest.Name, Changed(paths), guest.Problem);
     }
 
-    public static int DeleteGuest(string directory, string name, bool force)
-    {
-        Check("guest", name);
-        using var client = new NkdClient(directory);
-        client.DeleteGuest(name, force);
-        Console.Error.WriteLine($"guest {name} is deleted");
-        return ExitCode.Success;
-    }
+    public static int DeleteGuest(string directory, string name, bool force) => Delete(directory, "guest", name, client => client.DeleteGuest(name, force));
 
     public static int CreateNsm(string directory, Nsm wanted)
     {
-        Check("NSM", wanted.Name);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "NSM", wanted.Name);
         Nsm nsm = client.CreateNsm(wanted);
-        Console.Error.WriteLine($"NSM {nsm.Name} is made: {nsm.Kind}, {nsm.CongestionControl}, pid {nsm.Pid}");
-        Warn(nsm);
-        return ExitCode.Success;
+        return Done("NSM", nsm.Name, $"is made: {nsm.Kind}, {nsm.CongestionControl}, pid {nsm.Pid}", ProblemOf(nsm));
     }
 
     public static int UpdateNsm(string directory, Nsm wanted, IReadOnlyCollection<string> paths, bool restart)
     {
-        Check("NSM", wanted.Name);
-        CheckAny(paths);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "NSM", wanted.Name, paths);
         Nsm nsm = client.UpdateNsm(wanted, paths, restart);
-        Console.Error.WriteLine($"NSM {nsm.Name} is changed: {string.Join(", ", paths)}");
-        Warn(nsm);
-        return ExitCode.Success;
+        return Done("NSM", nsm.Name, Changed(paths), ProblemOf(nsm));
     }
 
-    public static int DeleteNsm(string directory, string name)
-    {
-        Check("NSM", name);
-        using var client = new NkdClient(directory);
-        client.DeleteNsm(name);
-        Console.Error.WriteLine($"NSM {name} is deleted");
-        return ExitCode.Success;
-    }
+    public static int DeleteNsm(string directory, string name) => Delete(directory, "NSM", name, client => client.DeleteNsm(name));
 
     public static int CreateTenant(string directory, Tenant wanted)
     {
-        Check("tenant", wanted.Name);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "tenant", wanted.Name);
         Tenant tenant = client.CreateTenant(wanted);
-        Console.Error.WriteLine($"tenant {tenant.Name} is made");
-        Warn("tenant", tenant.Name, tenant.Problem);
-        return ExitCode.Success;
+        return Done("tenant", tenant.Name, "is made", tenant.Problem);
     }
 
     public static int UpdateTenant(string directory, Tenant wanted, IReadOnlyCollection<string> paths)
     {
-        Check("tenant", wanted.Name);
-        CheckAny(paths);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "tenant", wanted.Name, paths);
         Tenant tenant = client.UpdateTenant(wanted, paths);
-        Console.Error.WriteLine($"tenant {tenant.Name} is changed: {string.Join(", ", paths)}");
-        Warn("tenant", tenant.Name, tenant.Problem);
-        return ExitCode.Success;
+        return Done("tenant", tenant.Name, Changed(paths), tenant.Problem);
     }
 
-    public static int DeleteTenant(string directory, string name)
-    {
-        Check("tenant", name);
-        using var client = new NkdClient(directory);
-        client.DeleteTenant(name);
-        Console.Error.WriteLine($"tenant {name} is deleted");
-        return ExitCode.Success;
-    }
+    public static int DeleteTenant(string directory, string name) => Delete(directory, "tenant", name, client => client.DeleteTenant(name));
 
     public static int CreatePolicy(string directory, Policy wanted)
     {
-        Check("policy", wanted.Name);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "policy", wanted.Name);
         Policy policy = client.CreatePolicy(wanted);
-        Console.Error.WriteLine($"policy {policy.Name} is made: {string.Join(", then ", policy.Nsms)}");
-        Warn("policy", policy.Name, policy.Problem);
-        return ExitCode.Success;
+        return Done("policy", policy.Name, $"is made: {string.Join(", then ", policy.Nsms)}", policy.Problem);
     }
 
     public static int UpdatePolicy(string directory, Policy wanted, IReadOnlyCollection<string> paths)
     {
-        Check("policy", wanted.Name);
-        CheckAny(paths);
-        using var client = new NkdClient(directory);
+        using NkdClient client = For(directory, "policy", wanted.Name, paths);
         Policy policy = client.UpdatePolicy(wanted, paths);
-        Console.Error.WriteLine($"policy {policy.Name} is changed: {string.Join(", ", paths)}");
-        Warn("policy", policy.Name, policy.Problem);
-        return ExitCode.Success;
+        return Done("policy", policy.Name, Changed(paths), policy.Problem);
     }
 
-    public static int DeletePolicy(string directory, string name)
-    {
-        Check("policy", name);
-        using var client = new NkdClient(directory);
-        client.DeletePolicy(name);
-        Console.Error.WriteLine($"policy {name} is deleted");
-        return ExitCode.Success;
-    }
+    public static int DeletePolicy(string directory, string name) => Delete(directory, "policy", name, client => client.DeletePolicy(name));
 
     /// <summary>KEY=VALUE, each once.</summary>
     public static void Labels(Google.Protobuf.Collections.MapField<string, string> into, string[]? words)
@@ -158,30 +101,32 @@ internal static class Changes
             : throw CliException.Usage($"{option} {text}: a number of bytes, as 262144, 256k or 1M");
     }
 
-    private static void Warn(Nsm nsm) => Warn("NSM", nsm.Name, nsm.QuotaProblem.Length > 0 ? "its quotas are not in force: " + nsm.QuotaProblem : "");
+    // A client for a change of an object of that name; with paths of a change of some field.
+    private static NkdClient For(string directory, string kind, string name, IReadOnlyCollection<string>? paths = null) =>
+        Names.Problem(kind, name) is { } problem ? throw CliException.Usage(problem)
+        : paths is { Count: 0 } ? throw CliException.Usage("what is to change? --help lists the options")
+        : new NkdClient(directory);
 
-    // Declared, but not in force: it is done, and what is left of it is said.
-    private static void Warn(string kind, string name, string problem)
+    private static int Delete(string directory, string kind, string name, Action<NkdClient> delete)
     {
+        using NkdClient client = For(directory, kind, name);
+        delete(client);
+        return Done(kind, name, "is deleted");
+    }
+
+    // A problem: it is declared, but not in force. So it is done, and what is left of it is said.
+    private static int Done(string kind, string name, string what, string problem = "")
+    {
+        Console.Error.WriteLine($"{kind} {name} {what}");
         if (problem.Length > 0)
         {
             Console.Error.WriteLine($"nk: {kind} {name}: {problem}");
         }
+
+        return ExitCode.Success;
     }
 
-    private static void CheckAny(IReadOnlyCollection<string> paths)
-    {
-        if (paths.Count == 0)
-        {
-            throw CliException.Usage("what is to change? --help lists the options");
-        }
-    }
+    private static string Changed(IReadOnlyCollection<string> paths) => $"is changed: {string.Join(", ", paths)}";
 
-    private static void Check(string kind, string name)
-    {
-        if (Names.Problem(kind, name) is { } problem)
-        {
-            throw CliException.Usage(problem);
-        }
-    }
+    private static string ProblemOf(Nsm nsm) => nsm.QuotaProblem.Length > 0 ? "its quotas are not in force: " + nsm.QuotaProblem : "";
 }

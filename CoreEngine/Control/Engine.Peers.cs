@@ -16,85 +16,100 @@ internal sealed unsafe partial class Engine
         }
     }
 
-    /// <summary>A message on engine.sock.</summary>
+    /// <summary>A message on engine.sock: who says what it may not ends its connection.</summary>
     public void FromPeer(EnginePeer peer, ref AttachMessage message)
     {
-        bool fits = message.Op switch
-        {
-            AttachOp.ControlHello => peer.Nsm == null,
-            AttachOp.AddGuest or AttachOp.RemoveGuest or AttachOp.AddNsm or AttachOp.RemoveNsm or AttachOp.Stop
-                or AttachOp.NextGuest or AttachOp.NextNsm or AttachOp.SetLimits
-                or AttachOp.UseNsm or AttachOp.LeaveNsm or AttachOp.SetRule or AttachOp.NextUse or AttachOp.Ping or AttachOp.SetSharedMemory or AttachOp.SetCongestion => peer.IsControlPlane,
-            AttachOp.NsmHello => peer.Nsm == null && !peer.IsControlPlane,
-            AttachOp.GuestAdded or AttachOp.GuestRemoved or AttachOp.GuestChanged => peer.Nsm != null,
-            _ => false,
-        };
+        bool fits = peer.IsControlPlane ? FromControlPlane(peer, ref message) : peer.Nsm is { } nsm ? FromNsm(nsm, ref message) : FromStranger(peer, ref message);
         if (!fits)
         {
             PeerEnded(peer, $"unexpected message {(uint)message.Op}");
-            return;
         }
+    }
 
+    private bool FromStranger(EnginePeer peer, ref AttachMessage message)
+    {
         switch (message.Op)
         {
             case AttachOp.ControlHello:
                 peer.IsControlPlane = true;
                 Reply(peer, message, 0, "");
-                break;
+                return true;
+            case AttachOp.NsmHello:
+                AttachNsm(peer, ref message);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private bool FromNsm(Nsm nsm, ref AttachMessage message)
+    {
+        if (message.Op is not (AttachOp.GuestAdded or AttachOp.GuestRemoved or AttachOp.GuestChanged))
+        {
+            return false;
+        }
+
+        NsmAnswered(nsm, ref message);
+        return true;
+    }
+
+    private bool FromControlPlane(EnginePeer peer, ref AttachMessage message)
+    {
+        switch (message.Op)
+        {
+            case AttachOp.ControlHello:
+                Reply(peer, message, 0, "");
+                return true;
             case AttachOp.AddGuest:
                 AddGuest(peer, ref message);
-                break;
+                return true;
             case AttachOp.RemoveGuest:
                 RemoveGuest(peer, ref message);
-                break;
+                return true;
             case AttachOp.AddNsm:
                 AddNsm(peer, ref message);
-                break;
+                return true;
             case AttachOp.RemoveNsm:
                 RemoveNsm(peer, ref message);
-                break;
+                return true;
             case AttachOp.Stop:
                 Reply(peer, message, 0, "");
                 Log.Info("stop", ("reason", "control plane"));
                 _stopWanted = true;
-                break;
+                return true;
             case AttachOp.NextGuest:
                 TellNextGuest(peer, ref message);
-                break;
+                return true;
             case AttachOp.NextNsm:
                 TellNextNsm(peer, ref message);
-                break;
+                return true;
             case AttachOp.SetLimits:
                 SetLimits(peer, ref message);
-                break;
+                return true;
             case AttachOp.UseNsm:
                 UseNsm(peer, ref message);
-                break;
+                return true;
             case AttachOp.LeaveNsm:
                 LeaveNsm(peer, ref message);
-                break;
+                return true;
             case AttachOp.SetRule:
                 SetRule(peer, ref message);
-                break;
+                return true;
             case AttachOp.NextUse:
                 TellNextUse(peer, ref message);
-                break;
+                return true;
             case AttachOp.Ping:
                 OnLoops(_ => { });
                 Reply(peer, message, 0, "");
-                break;
+                return true;
             case AttachOp.SetSharedMemory:
                 SetSharedMemory(peer, ref message);
-                break;
+                return true;
             case AttachOp.SetCongestion:
                 SetCongestion(peer, ref message);
-                break;
-            case AttachOp.NsmHello:
-                AttachNsm(peer, ref message);
-                break;
+                return true;
             default:
-                NsmAnswered(peer.Nsm!, ref message);
-                break;
+                return false;
         }
     }
 

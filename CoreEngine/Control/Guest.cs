@@ -5,36 +5,11 @@ using NetKernel.Channel.Host;
 
 namespace NetKernel.CoreEngine.Control;
 
-/// <summary>A process of a guest.</summary>
-internal sealed class GuestProcess(Engine engine, Guest guest, uint slot, int pid) : Source
-{
-    public Guest Guest { get; } = guest;
-
-    public uint Slot { get; } = slot;
-
-    public int Pid { get; } = pid;
-
-    /// <summary>It has ended; the loops are tidying up. How many of them still are.</summary>
-    public uint LoopsLeft { get; set; }
-
-    public bool Ending { get; set; }
-
-    /// <summary>The program that it has executed since has attached by another slot; this one's is taken back once that one holds what it inherited.</summary>
-    public bool Superseded { get; set; }
-
-    /// <summary>The write end of its pipe, which tells of an exec.</summary>
-    public PipeEnd? Pipe { get; set; }
-
-    public override void Ready(uint events) => engine.ProcessEnded(this);
-}
-
 /// <summary>A guest as the control thread knows it.</summary>
-internal sealed unsafe class Guest
+internal sealed unsafe partial class Guest
 {
     private readonly SharedRegion _control;
     private readonly SharedRegion _pool;
-    private readonly uint[] _freed = new uint[GuestPort.MaxOwn];
-    private uint _frees;
 
     public Guest(in AttachMessage request, string name, uint loops, bool hugePages, bool sharedMemory, StatsFile stats)
     {
@@ -86,18 +61,6 @@ internal sealed unsafe class Guest
     public uint Id { get; }
 
     public string Name { get; }
-
-    /// <summary>The first of its NSMs, by their parts of its RX half; 0: none.</summary>
-    public uint NsmId => Array.Find(Own, id => id != 0);
-
-    /// <summary>Several NSMs may serve it at a time.</summary>
-    public bool HasParts { get; }
-
-    /// <summary>Ids of the NSMs that serve it, by their parts of its RX half; 0: free.</summary>
-    public uint[] Own { get; } = new uint[GuestPort.MaxOwn];
-
-    /// <summary>That part's NSM has been asked to let go.</summary>
-    public bool[] Leaving { get; } = new bool[GuestPort.MaxOwn];
 
     /// <summary>The control plane's connection that waits for the answer to UseNsm, and the NSM it is about.</summary>
     public (EnginePeer Peer, uint Nsm)? WaitingUse { get; set; }
@@ -185,63 +148,6 @@ internal sealed unsafe class Guest
 
     public ProcessSlot* SlotOf(uint slot) => (ProcessSlot*)(_control.Start + Layout.ProcessOf(slot));
 
-    /// <summary>The part of an NSM, or -1.</summary>
-    public int PartOf(uint nsm) => nsm == 0 ? -1 : Array.IndexOf(Own, nsm);
-
-    public bool Uses(uint nsm) => nsm == SharedId || PartOf(nsm) is >= 0 and var part && !Leaving[part];
-
-    /// <summary>
-    /// Takes a free part for an NSM: the one that has been free for longest, because processes may still read what an NSM that is gone has left in its part. Null: none is free.
-    /// </summary>
-    public int? TryTakePart(uint nsm)
-    {
-        int? best = null;
-        for (int part = 0; part < Own.Length; part++)
-        {
-            if (Own[part] == 0 && (best is not { } other || _freed[part] < _freed[other]))
-            {
-                best = part;
-            }
-        }
-
-        if (best is { } taken)
-        {
-            Own[taken] = nsm;
-            Begin(taken);
-        }
-
-        return best;
-    }
-
-    public void FreePart(int part)
-    {
-        Own[part] = 0;
-        Leaving[part] = false;
-        _freed[part] = ++_frees;
-    }
-
-    /// <summary>An NSM is gone: when it is back it gets another part, if one is free, so that what the guest has not read yet is read.</summary>
-    public void ChangePart(uint nsm)
-    {
-        int part = PartOf(nsm);
-        if (HasParts && TryTakePart(nsm) is not null)
-        {
-            FreePart(part);
-        }
-        else
-        {
-            Begin(part);
-        }
-    }
-
-    /// <summary>An NSM is about to write in a part: what lies there for sockets made known before is void.</summary>
-    private void Begin(int part)
-    {
-        uint epoch = Header->NsmEpoch + 1;
-        Volatile.Write(ref Header->RxEpochs[part], epoch);
-        Volatile.Write(ref Header->NsmEpoch, epoch); // Release: whoever sees it sees the part's.
-    }
-
     /// <summary>The name of a congestion control in a message.</summary>
     public static string CongestionIn(AttachMessage message) => SeqPacket.Get(new ReadOnlySpan<byte>(message.Congestion, AttachMessage.CongestionBytes));
 
@@ -269,84 +175,6 @@ internal sealed unsafe class Guest
         message.NetworkNamespace = NetworkNamespace;
         SeqPacket.Put(new Span<byte>(message.Name, 40), Name);
         return message;
-    }
-
-    /// <summary>Tells the processes that it is over, and gives the memory back. The loops have let go before.</summary>
-    public void TearDown()
-    {
-        if (IsTornDown)
-        {
-            return;
-        }
-
-        Volatile.Write(ref Header->State, RegionState.Detached);
-        for (int slot = 0; slot < (int)ControlLayout.MaxQueueSets; slot++)
-        {
-            if (Pipes[slot] >= 0)
-            {
-                _ = Libc.Close(Pipes[slot]);
-            }
-        }
-
-        foreach (GuestPort port in Ports)
-        {
-            port.Dispose();
-        }
-
-        foreach (int bell in Bells)
-        {
-            _ = Libc.Close(bell);
-        }
-
-        NativeTable.Release(Pipes, ControlLayout.MaxQueueSets * sizeof(int));
-        Pipes = null;
-        Header = null;
-        _control.Dispose();
-        _pool.Dispose();
-    }
-
-    private void WriteHeader()
-    {
-        ControlHeader* header = Header;
-        header->Magic = ControlHeader.GuestMagic;
-        header->LayoutVersion = ControlHeader.Version;
-        header->HeaderLength = ControlHeader.Length;
-        header->TotalLength = Layout.Length;
-        header->Id = Id;
-        header->Counts = Layout.Counts;
-        header->OwnerPid = (uint)Environment.ProcessId;
-        header->Flags = Flags;
-        header->Address4 = Address4;
-        header->Address6Low = Address6Low;
-        header->Address6High = Address6High;
-        header->Pool = Pool;
-        header->Heartbeat = Libc.Now;
-        SeqPacket.Put(new Span<byte>(header->Name, 40), Name);
-        for (uint loop = 0; loop < Layout.Counts.Loops; loop++)
-        {
-            ((LoopBell*)((byte*)header + ControlLayout.LoopBellOf(loop)))->Asleep = 1;
-        }
-
-        Volatile.Write(ref header->State, RegionState.Running);
-    }
-
-    // Only the header page is ever mapped here: payload is no business of CoreEngine's.
-    private void WritePoolHeader()
-    {
-        nuint bytes = _pool.IsHuge ? (nuint)PoolLayout.Alignment : 4096;
-        nint address = Libc.Map(0, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED, _pool.Fd, 0);
-        if (address == -1)
-        {
-            return;
-        }
-
-        byte* page = (byte*)address;
-        *(ulong*)page = PoolLayout.Magic;
-        *(uint*)(page + 8) = ControlHeader.Version;
-        *(uint*)(page + 12) = PoolLayout.Alignment;
-        *(ulong*)(page + 16) = Pool.Length;
-        *(PoolLayout*)(page + 24) = Pool;
-        _ = Libc.Unmap(address, bytes);
     }
 
     /// <summary>Whether a name can be a file's and is one to type.</summary>
