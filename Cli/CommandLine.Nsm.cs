@@ -21,7 +21,7 @@ internal static partial class CommandLine
             var congestion = new Option<string?>("--congestion") { Description = "cubic, bbr or reno, with mtcp also dctcp (cubic)", HelpName = "NAME" };
             var send = new Option<string?>("--sndbuf") { Description = "send buffer of each connection, as 262144, 256k or 1M (automatic)", HelpName = "BYTES" };
             var receive = new Option<string?>("--rcvbuf") { Description = "receive buffer of each connection (automatic)", HelpName = "BYTES" };
-            var window = new Option<uint?>("--initcwnd") { Description = "segments of the first flight (the stack's default); for guests made afterwards", HelpName = "N" };
+            var window = new Option<uint?>("--initcwnd") { Description = "segments of the first flight of new connections (the stack's default); bridge mode", HelpName = "N" };
             var cores = new Option<uint?>("--cores") { Description = "with mtcp: threads, each with a stack of its own (1); at most as many as CoreEngine has loops", HelpName = "N" };
             var link = new Option<string?>("--link") { Description = "with mtcp: packet, xdp or tap (packet)", HelpName = "KIND" };
             var vlan = new Option<uint?>("--vlan") { Description = "with mtcp: 802.1Q tag of what it sends and takes, 1 to 4094 (none)", HelpName = "ID" };

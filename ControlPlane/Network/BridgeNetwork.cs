@@ -103,11 +103,19 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         ];
         if (nsm.Declared.InitialWindow > 0)
         {
-            commands.Add($"route replace {AddressPlan.Show(plan.Subnet4)} dev eth0 initcwnd {nsm.Declared.InitialWindow}");
-            commands.Add($"route replace {AddressPlan.Show(plan.Subnet6)} dev eth0 initcwnd {nsm.Declared.InitialWindow}");
+            commands.AddRange(WindowRoutes(nsm)); // the routes came with the first address
         }
 
         IpTool.Batch(NamedSpaces.OfNsm(instance, nsm.Name), commands);
+    }
+
+    public void SetInitialWindow(NsmRecord nsm) => IpTool.Batch(NamedSpaces.OfNsm(instance, nsm.Name), [.. WindowRoutes(nsm)]);
+
+    // Linux takes the initial window from the route (ip-route(8), initcwnd); without one it is the stack's own. These take the places of the kernel's own routes, in IPv6 known by their metric.
+    private IEnumerable<string> WindowRoutes(NsmRecord nsm)
+    {
+        string window = nsm.Declared.InitialWindow > 0 ? $" initcwnd {nsm.Declared.InitialWindow}" : "";
+        return [$"route replace {AddressPlan.Show(plan.Subnet4)} dev eth0{window}", $"route replace {AddressPlan.Show(plan.Subnet6)} dev eth0 metric 256{window}"];
     }
 
     public void RemoveGuest(GuestRecord guest, NsmRecord? nsm)

@@ -39,6 +39,11 @@ internal interface INetwork
 
     void RemoveNsm(NsmRecord nsm);
 
+    /// <summary>Brings an NSM's initial window into force for connections from now on. Only where an NSM has a network of its own: in bridge mode.</summary>
+    void SetInitialWindow(NsmRecord nsm)
+    {
+    }
+
     /// <summary>Makes the place a guest's programs run in and gives its addresses to its NSM, as far as that is not done.</summary>
     void AddGuest(GuestRecord guest, NsmRecord nsm);
 

@@ -151,6 +151,11 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
     public async Task InForceAsync(NsmRecord record, Nsm before, bool restarts)
     {
         platform.ChangeQuotas(record);
+        if (record.Declared.InitialWindow != before.InitialWindow)
+        {
+            platform.Network.SetInitialWindow(record);
+        }
+
         if (record.Declared.Drained != before.Drained)
         {
             if (!record.Declared.Drained)
