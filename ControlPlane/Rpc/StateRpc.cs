@@ -14,6 +14,9 @@ internal sealed class StateRpc(
     ApplyService apply, Registry registry, Platform platform, Services.GuestService guests, Services.NsmService nsms, Services.TenantService tenants,
     Services.PolicyService policies, StatService stats, IHostApplicationLifetime life) : StateService.StateServiceBase
 {
+    /// <summary>Changes that wait for a watcher; one who lets more come is told to begin again.</summary>
+    internal const int MostUnread = 2048;
+
     private static readonly string[] Kinds = [Registry.TenantKind, Registry.NsmKind, Registry.PolicyKind, Registry.GuestKind];
 
     public override Task<ApplyResponse> Apply(ApplyRequest request, ServerCallContext context) => apply.ApplyAsync(request, AuditLog.Caller);
@@ -34,14 +37,18 @@ internal sealed class StateRpc(
         bool Wanted(string kind) => request.Kinds.Count == 0 || request.Kinds.Contains(kind);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, life.ApplicationStopping);
 
-        // Changes of state come from the platform, changes of what is declared from the store; the stream has one writer. What changes state often tells once.
-        var changed = System.Threading.Channels.Channel.CreateUnbounded<Event>(new UnboundedChannelOptions { SingleReader = true });
+        // Changes of state come from the platform, changes of what is declared from the store; the stream has one writer. The store keeps what is not read yet; the platform does not, and waits for nobody.
+        var changed = System.Threading.Channels.Channel.CreateBounded<Event>(new BoundedChannelOptions(MostUnread) { SingleReader = true, FullMode = BoundedChannelFullMode.Wait });
         void OnChange(string kind, string name)
         {
             if (Wanted(kind) && Current(kind, name, caller) is { } now)
             {
                 now.Type = Event.Types.Type.Modified;
-                _ = changed.Writer.TryWrite(now);
+                if (!changed.Writer.TryWrite(now))
+                {
+                    _ = changed.Writer.TryComplete(new ServiceException(
+                        FailureCode.ResourceExhausted, $"more than {MostUnread} changes have not been read: watch again, and read faster"));
+                }
             }
         }
 
@@ -101,7 +108,7 @@ internal sealed class StateRpc(
                     string[] parts = change.Key.Split('/', 3);
                     if (parts.Length == 3 && Kinds.Contains(parts[1]) && wanted(parts[1]) && Told(change, parts[1], caller) is { } e)
                     {
-                        _ = writer.TryWrite(e);
+                        await writer.WriteAsync(e, stop);
                     }
                 }
             }

@@ -31,6 +31,37 @@ public sealed class EngineApiTests : NkdOverItsSocket
     }
 
     [Fact]
+    public async Task A_watcher_that_does_not_read_is_told_to_begin_again_and_nothing_is_kept_for_it()
+    {
+        _ = await Create("a");
+        using AsyncServerStreamingCall<Event> watch = State.Watch(new WatchRequest { Kinds = { "guest" } });
+        Assert.Equal(Event.Types.Type.Added, (await Next(watch)).Type);
+        Assert.Equal(Event.Types.Type.Synced, (await Next(watch)).Type);
+        const int Changes = 5 * Rpc.StateRpc.MostUnread; // what the stream's windows hold, too
+        for (int i = 0; i < Changes; i++)
+        {
+            Engine.Tell(AttachOp.GuestDetached, 1, 1, $"reason {i}");
+        }
+
+        Guest last = await Eventually.FindAsync(
+            async () => await Guests.GetGuestAsync(new GetGuestRequest { Name = "a" }) is { } now && now.Reason == $"reason {Changes - 1}" ? now : null, "nkd has heard all");
+        int read = 0;
+        RpcException ended = await Assert.ThrowsAsync<RpcException>(async () =>
+        {
+            for (; ; read++)
+            {
+                _ = await Next(watch);
+            }
+        });
+        Assert.Equal(StatusCode.ResourceExhausted, ended.StatusCode);
+        Assert.InRange(read, Rpc.StateRpc.MostUnread, Changes - 1);
+
+        // Another one sees how it is.
+        using AsyncServerStreamingCall<Event> again = State.Watch(new WatchRequest { Kinds = { "guest" } });
+        Assert.Equal(last.Reason, (await Next(again)).Guest.Reason);
+    }
+
+    [Fact]
     public async Task A_second_nkd_is_refused()
     {
         ServiceException refused = await Assert.ThrowsAsync<ServiceException>(() => Daemon.RunAsync(Options("other", RunDirectory)));

@@ -58,7 +58,11 @@ internal sealed class FakeEngine : IDisposable
     {
         var message = new AttachMessage { Op = op, Guest = guest, Nsm = nsm };
         Put(ref message, text);
-        Assert.Equal(0, SeqPacket.Send(_connection, message, []));
+        while (SeqPacket.Send(_connection, message, []) is var errno && errno != 0)
+        {
+            Assert.Equal(-Libc.EAGAIN, errno); // nkd has not read what came before
+            _ = Thread.Yield();
+        }
     }
 
     public void Dispose()

@@ -99,6 +99,8 @@ public abstract class NkdOverItsSocket : IAsyncLifetime
         Assert.Contains(reason, e.Status.Detail);
         Google.Rpc.Status? details = e.GetRpcStatus();
         Assert.NotNull(details);
+        Assert.Equal(code == StatusCode.FailedPrecondition, details.GetDetail<PreconditionFailure>() is not null);
+        Assert.True(code != StatusCode.NotFound || details.GetDetail<ResourceInfo>() is { ResourceName.Length: > 0 }, "what is not found is named");
         if (field is not null)
         {
             Assert.Equal(field, details.GetDetail<BadRequest>()?.FieldViolations[0].Field);
