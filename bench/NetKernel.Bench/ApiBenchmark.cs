@@ -47,13 +47,16 @@ internal sealed class ApiBenchmark : Benchmark
         watching.Start();
 
         double[] created = new double[count], read = new double[count], bare = new double[count];
+        var cost = new ApiCost(nk, slice);
+        ApiCost.Cpu idleEmpty = cost.Idle();
         for (int i = 0; i < count; i++)
         {
-            created[i] = Time(() => client.CreateGuest(new Guest { Name = Named(i) }, mustBeNew: true));
-            read[i] = Time(() => client.Guest(Named(i)));
-            bare[i] = Bare(nk.Name);
+            cost.Of("create", i, () => created[i] = Time(() => client.CreateGuest(new Guest { Name = Named(i) }, mustBeNew: true)));
+            cost.Of("get", i, () => read[i] = Time(() => client.Guest(Named(i))));
+            cost.OfOurs("bare", i, () => bare[i] = Bare(nk.Name));
         }
 
+        ApiCost.Cpu idleFull = cost.Idle();
         double[] listed = Times(20, _ => client.Guests());
         long withAll = Kilobytes(nk.ControlPlanePid);
         bool watched = NkInstance.WaitFor(() => Volatile.Read(ref told) == count, TimeSpan.FromSeconds(30));
@@ -66,7 +69,13 @@ internal sealed class ApiBenchmark : Benchmark
         double again = Stopwatch.GetElapsedTime(began).TotalSeconds;
         int ready = client.Guests().Count(guest => guest.State == GuestState.Ready);
         long afterwards = Kilobytes(nk.ControlPlanePid);
-        double[] deleted = Times(count, i => client.DeleteGuest(Named(i), force: false));
+        cost.Renew();
+        double[] deleted = new double[count];
+        for (int i = 0; i < count; i++)
+        {
+            cost.Of("delete", i, () => deleted[i] = Time(() => client.DeleteGuest(Named(i), force: false)));
+        }
+
 
         Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count} guests, {mode} mode; ms per operation: median (least to most)\n"));
         Console.Out.WriteLine("| operation | first tenth | last tenth | ratio |\n|---|---|---|---|");
@@ -75,12 +84,19 @@ internal sealed class ApiBenchmark : Benchmark
             Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {what} | {Show(times[..slice])} | {Show(times[^slice..])} | {Median(times[^slice..]) / Median(times[..slice]):F2} |"));
         }
 
+        Console.Out.WriteLine("\nms of processor time per operation: nkd + what it starts + CoreEngine\n\n| operation | first tenth | middle | last tenth |\n|---|---|---|---|");
+        foreach ((string what, string name) in new[] { ("bare `ip netns add`, `ip`, `ip netns del`", "bare"), ("create", "create"), ("get", "get"), ("delete", "delete") })
+        {
+            Console.Out.WriteLine($"| {what} | {Show(cost.Mean(name, 0))} | {Show(cost.Mean(name, 5))} | {Show(cost.Mean(name, 9))} |");
+        }
+
         Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
 
             | | |
             |---|---|
             | create without the machine's part, ms: first tenth, last tenth | {Median(created[..slice]) - Median(bare[..slice]):F2}, {Median(created[^slice..]) - Median(bare[^slice..]):F2} |
             | create over bare: first tenth, last tenth | {Median(created[..slice]) / Median(bare[..slice]):F2}, {Median(created[^slice..]) / Median(bare[^slice..]):F2} |
+            | idle, ms of processor time a second: empty, with {count} | {Show(idleEmpty)}, {Show(idleFull)} |
             | list of all {count}, ms | {Show(listed)} |
             | a watch told of all | {(watched ? "yes" : $"no: {told}")} |
             | nkd's resident memory, MB: empty, with {count}, after the restart | {atStart / 1024.0:F0}, {withAll / 1024.0:F0}, {afterwards / 1024.0:F0} |
@@ -136,6 +152,8 @@ internal sealed class ApiBenchmark : Benchmark
     private static double Median(double[] times) => times.Order().ElementAt(times.Length / 2);
 
     private static string Show(double[] times) => string.Create(CultureInfo.InvariantCulture, $"{Median(times):F2} ({times.Min():F2} to {times.Max():F2})");
+
+    private static string Show(ApiCost.Cpu cpu) => string.Create(CultureInfo.InvariantCulture, $"{cpu.Nkd:F2} + {cpu.Started:F2} + {cpu.Engine:F2}");
 
     private static string Named(int i) => string.Create(CultureInfo.InvariantCulture, $"g{i:D4}");
 }
