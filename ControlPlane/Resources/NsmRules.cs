@@ -59,6 +59,11 @@ internal static class NsmRules
             throw ServiceException.Invalid("nsm.initial_window", $"an initial window is 0 (the stack's default) to {MaxWindow} segments");
         }
 
+        if (wanted.InitialWindow > 0 && wanted.InitialWindow != before?.InitialWindow && kind != StackParameters.Mtcp && mode != "bridge")
+        {
+            throw ServiceException.Invalid("nsm.initial_window", $"an initial window is an attribute of routes, and in {mode} mode NSMs have none of their own: it needs bridge mode");
+        }
+
         StackParameters.Check(kind, wanted, loops);
         LinkRules.Check(kind, wanted, before, mode);
         if (wanted.CpuMillicores is (> 0 and < 10) or > MaxMillicores)

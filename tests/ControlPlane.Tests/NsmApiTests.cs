@@ -19,6 +19,7 @@ public sealed class NsmApiTests : NkdOverItsSocket
         { new Nsm { Name = "x", Kind = "mtcp", SendBuffer = 65536 }, StatusCode.InvalidArgument, "has no send buffer", "nsm.send_buffer" },
         { new Nsm { Name = "x", Kind = "mtcp", Cores = 9 }, StatusCode.InvalidArgument, "loop", "nsm.cores" },
         { new Nsm { Name = "x", Kind = "kernel", Cores = 2 }, StatusCode.InvalidArgument, "the kernel's", "nsm.cores" },
+        { new Nsm { Name = "x", InitialWindow = 20 }, StatusCode.InvalidArgument, "bridge mode", "nsm.initial_window" },
         { new Nsm { Name = "x", Kind = "mtcp", InitialWindow = 20 }, StatusCode.InvalidArgument, "RFC 6928", "nsm.initial_window" },
         { new Nsm { Name = "x", Kind = "mtcp", Link = "tap" }, StatusCode.InvalidArgument, "in host mode", "nsm.link" },
         { new Nsm { Name = "x", Link = "xdp" }, StatusCode.InvalidArgument, "for kind mtcp", "nsm.link" },
