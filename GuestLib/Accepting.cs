@@ -30,9 +30,10 @@ internal static unsafe class Accepting
         long deadline = -2;
         while (true)
         {
-            if (Fds.KindOf(fd) == FdKind.Lost)
+            bool isLost = Fds.KindOf(fd) == FdKind.Lost;
+            if (isLost || (!Region.Dead && Region.IsOver(s)))
             {
-                if (!AwaitRevival(fd))
+                if (isLost && !AwaitRevival(fd))
                 {
                     return -1;
                 }

@@ -19,7 +19,7 @@ internal static unsafe class Control
     {
         uint sequence = Begin(s);
         bool sent = ring == RingKind.Job ? Rings.Job(s->QueueSet, elements, count) : Rings.Send(s->QueueSet, elements, count);
-        return sent ? Await(s, id, sequence, deadline, untilLost: false) : Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN;
+        return sent ? Await(s, id, sequence, deadline, untilLost: false) : Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN;
     }
 
     /// <summary>
@@ -56,7 +56,7 @@ internal static unsafe class Control
                 return 0;
             }
 
-            if (Region.Dead || (untilLost && DatagramRevival.IsDown(s)))
+            if (Region.IsOver(s) || (untilLost && DatagramRevival.IsDown(s)))
             {
                 return Abi.ECONNRESET;
             }

@@ -412,7 +412,7 @@ internal static unsafe class Opening
     /// <summary>After shutdown(2) of a socket that was connecting: the NSM gives the attempt up, and the socket is as before it, with the error still to be told.</summary>
     internal static void AwaitCancelled(uint id, SocketSlot* s)
     {
-        while ((Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0 && !Region.Dead)
+        while ((Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0 && !Region.IsOver(s))
         {
             uint ticket = Draining.Ticket();
             if (!Draining.All() && (Volatile.Read(ref s->Status) & SocketStatus.Connecting) != 0)
@@ -444,7 +444,7 @@ internal static unsafe class Opening
                 return ConnectFailed(s);
             }
 
-            if (Region.Dead)
+            if (Region.IsOver(s))
             {
                 return Libc.Fail(Abi.ENETDOWN);
             }

@@ -108,13 +108,13 @@ internal static unsafe partial class Receiving
 
             if (Direct.IsOutOfReach(s))
             {
-                return done != 0 ? done : Libc.Fail(Abi.ENOMEM);
+                return done != 0 ? done : Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.ENOMEM);
             }
 
             // A reset that comes after the peer's FIN is for whoever sends; the end of the stream stays the end (tcp_recvmsg: SOCK_DONE before sk_err).
-            if (Region.Dead || (status & (SocketStatus.Reset | SocketStatus.PeerClosed)) == SocketStatus.Reset)
+            if (Region.IsOver(s) || (status & (SocketStatus.Reset | SocketStatus.PeerClosed)) == SocketStatus.Reset)
             {
-                int error = done != 0 ? 0 : Region.Dead ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
+                int error = done != 0 ? 0 : Region.IsOver(s) ? Abi.ECONNRESET : Interlocked.Exchange(ref s->Error, 0);
                 return done != 0 ? done : error != 0 ? Libc.Fail(error) : 0;
             }
 
@@ -195,7 +195,7 @@ internal static unsafe partial class Receiving
     {
         if (!Locks.TryEnter(ref s->RxLock))
         {
-            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
+            return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         bool peek = (flags & Abi.MSG_PEEK) != 0;

@@ -12,6 +12,9 @@ internal static unsafe class Region
     internal static byte* Pool;
     internal static ControlHeader* Header;
     internal static ControlLayout Layout;
+
+    /// <summary>Length of the control region.</summary>
+    internal static ulong Bytes;
     internal static PoolHalf Tx;
     internal static PoolHalf Rx;
     internal static uint* TxOwners;
@@ -33,6 +36,9 @@ internal static unsafe class Region
 
     /// <summary>CoreEngine is gone or has detached this guest: every NetKernel socket is dead.</summary>
     internal static bool Dead;
+
+    /// <summary>Whether a socket that a call has begun with is dead, also when another thread has attached to the next CoreEngine meanwhile: its slot lies in the memory of the one before.</summary>
+    internal static bool IsOver(SocketSlot* s) => Dead || (ulong)((byte*)s - Control) >= Bytes;
 
     internal static bool IsHostMode => (Header->Flags & RegionFlags.HostMode) != 0;
 

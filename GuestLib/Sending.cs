@@ -128,7 +128,7 @@ internal static unsafe partial class Sending
         long deadline = -2;
         if (!Locks.TryEnter(ref s->TxLock))
         {
-            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
+            return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         while (true)
@@ -214,7 +214,7 @@ internal static unsafe partial class Sending
             if (Direct.IsOutOfReach(s))
             {
                 Locks.Leave(ref s->TxLock);
-                return done != 0 ? (nint)done : Libc.Fail(Abi.ENOMEM);
+                return done != 0 ? (nint)done : Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.ENOMEM);
             }
 
             // Completions gather while a program only sends: take them before the room looks smaller than it is.
@@ -365,7 +365,7 @@ internal static unsafe partial class Sending
 
         if (!Rings.Send(s->QueueSet, elements, n))
         {
-            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
+            return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         s->TxByNsm += (ulong)taken;
@@ -376,12 +376,12 @@ internal static unsafe partial class Sending
     private static int Refusal(SocketSlot* s)
     {
         uint status = Volatile.Read(ref s->Status);
-        if ((status & (SocketStatus.Connected | SocketStatus.Reset | SocketStatus.ShutWrite)) == SocketStatus.Connected && !Region.Dead)
+        if ((status & (SocketStatus.Connected | SocketStatus.Reset | SocketStatus.ShutWrite)) == SocketStatus.Connected && !Region.IsOver(s))
         {
             return 0;
         }
 
-        if (Region.Dead)
+        if (Region.IsOver(s))
         {
             return Abi.ECONNRESET;
         }

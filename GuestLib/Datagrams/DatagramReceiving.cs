@@ -159,7 +159,7 @@ internal static unsafe class DatagramReceiving
                 return got;
             }
 
-            if (Region.Dead)
+            if (Region.IsOver(s))
             {
                 SocketSlot* revived = DatagramRevival.Await(fd, flags);
                 if (revived == null)
@@ -238,7 +238,7 @@ internal static unsafe class DatagramReceiving
 
         if (!Locks.TryEnter(ref s->RxLock))
         {
-            return Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN);
+            return Libc.Fail(Region.IsOver(s) ? Abi.ENETDOWN : Abi.EAGAIN);
         }
 
         DatagramRevival.DropVoid(s);

@@ -332,7 +332,7 @@ internal static unsafe partial class DatagramSending
     private static int Refusal(SocketSlot* s)
     {
         uint status = Volatile.Read(ref s->Status);
-        if (Region.Dead || (status & SocketStatus.Reset) != 0 || DatagramRevival.IsDown(s))
+        if (Region.IsOver(s) || (status & SocketStatus.Reset) != 0 || DatagramRevival.IsDown(s))
         {
             return Abi.ENETDOWN;
         }

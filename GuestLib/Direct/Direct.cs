@@ -35,7 +35,7 @@ internal static unsafe partial class Direct
     {
         link = default;
         uint region = Volatile.Read(ref s->DirectRegion); // Acquire: DirectEnd was written before.
-        if (region == 0 || !TryMap(region, s->DirectEnd, out Mapping* mapping) || mapping->Start == null)
+        if (region == 0 || Region.IsOver(s) || !TryMap(region, s->DirectEnd, out Mapping* mapping) || mapping->Start == null)
         {
             return false;
         }

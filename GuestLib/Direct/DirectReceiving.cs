@@ -13,7 +13,7 @@ internal static unsafe partial class Receiving
     {
         if (!Locks.TryEnter(ref s->RxLock))
         {
-            return Libc.Fail(Region.Dead ? Abi.ECONNRESET : Abi.EAGAIN);
+            return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
         bool peek = (flags & Abi.MSG_PEEK) != 0;
@@ -58,7 +58,7 @@ internal static unsafe partial class Receiving
         }
 
         Locks.Leave(ref s->RxLock);
-        return Region.Dead ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
+        return Region.IsOver(s) ? Libc.Fail(Abi.ECONNRESET) : bad && taken == 0 ? Libc.Fail(Abi.EFAULT) : taken;
     }
 }
 

@@ -114,7 +114,7 @@ internal static unsafe partial class Direct
     internal static void Linger(SocketSlot* s, uint id, long deadline)
     {
         const long Again = 20_000_000;
-        while (s->DirectStarted != 0 && TryOpen(s, out Link link) && Volatile.Read(ref link.Peer->Gone) == 0 && !Region.Dead)
+        while (s->DirectStarted != 0 && TryOpen(s, out Link link) && Volatile.Read(ref link.Peer->Gone) == 0 && !Region.IsOver(s))
         {
             uint ticket = Draining.Ticket();
             uint limit = Volatile.Read(ref link.Peer->ReceiveLimit);

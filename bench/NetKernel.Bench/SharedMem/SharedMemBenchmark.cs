@@ -12,16 +12,23 @@ internal sealed class SharedMemBenchmark : Benchmark
     public override string Name => "sharedmem";
 
     public override string Summary =>
-        "two guests by shared memory beside loopback, veth, bridge, sockmap, AF_UNIX (root; --part messages|programs|idle, --long GB, --runs N --seconds S --out FILE --plot FILE)";
+        "two guests by shared memory beside loopback, veth, bridge, sockmap, AF_UNIX (root; --part messages|programs|idle|faults, --long GB, --runs N --seconds S --out FILE --plot FILE)";
 
     public override int Run(Options options)
     {
         int runs = options.Number("runs", 5);
         string seconds = options.Text("seconds", "1"), file = options.Text("out", ""), part = options.Text("part", "");
         double gigabytes = double.Parse(options.Text("long", "0"), CultureInfo.InvariantCulture);
-        if (part is not ("" or "messages" or "programs" or "idle"))
+        if (part is not ("" or "messages" or "programs" or "idle" or "faults"))
         {
-            throw new RunFailure($"--part is messages, programs or idle, not {part}");
+            throw new RunFailure($"--part is messages, programs, idle or faults, not {part}");
+        }
+
+        if (part == "faults")
+        {
+            using var faults = new FaultTimes();
+            Finish(file, "faults", SharedMemReport.Faults(faults.Run(runs)), Text.Invariant($"{FaultTimes.Connections} streams, each killed {runs} times"));
+            return 0;
         }
 
         using var sides = new Sides();

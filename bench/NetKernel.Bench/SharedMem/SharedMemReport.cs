@@ -102,6 +102,18 @@ internal static class SharedMemReport
         return text.ToString();
     }
 
+    public static string Faults(IEnumerable<FaultTimes.Result> results)
+    {
+        var text = new StringBuilder();
+        Heading(text, ["killed", "streams by", "what the survivors' connections were told", "median, ms", "worst, ms"]);
+        foreach (FaultTimes.Result r in results)
+        {
+            Row(text, [r.Killed, r.Side, r.Told, Text.Invariant($"{r.Times.Median:F1}"), Text.Invariant($"{r.Times.Most:F1}")]);
+        }
+
+        return text.ToString();
+    }
+
     /// <summary>Puts a part's text between its marks in a document.</summary>
     public static void Write(string file, string part, string report, string how)
     {

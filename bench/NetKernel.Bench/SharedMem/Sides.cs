@@ -60,10 +60,13 @@ internal sealed class Sides : IDisposable
     public string NoSockmap { get; private set; } = "";
 
     /// <summary>Compiles one of the C programs beside this one.</summary>
-    public string Build(string name)
+    public string Build(string name) => Build(_nk, name);
+
+    /// <summary>The same, for an instance.</summary>
+    public static string Build(NkInstance nk, string name)
     {
-        string program = Path.Combine(_nk.Folder, name);
-        using GuestProcess gcc = _nk.StartRaw(["gcc", "-O2", "-pthread", "-o", program, Path.Combine(AppContext.BaseDirectory, "SharedMem", name + ".c")]);
+        string program = Path.Combine(nk.Folder, name);
+        using GuestProcess gcc = nk.StartRaw(["gcc", "-O2", "-pthread", "-o", program, Path.Combine(AppContext.BaseDirectory, "SharedMem", name + ".c")]);
         CommandResult built = gcc.Wait(TimeSpan.FromSeconds(60));
         return built.Succeeded ? program : throw new RunFailure(built.ToString());
     }
@@ -129,7 +132,7 @@ internal sealed class Sides : IDisposable
     }
 
     /// <summary>Guests a and b reach each other by copies, c and d in the direct form.</summary>
-    private static NkInstance Up(string name, params string[] options)
+    public static NkInstance Up(string name, params string[] options)
     {
         NkInstance nk = NkInstance.Up(name, options);
         foreach (string guest in (string[])["a", "b", "c", "d"])
@@ -146,7 +149,7 @@ internal sealed class Sides : IDisposable
         return nk;
     }
 
-    private static Side Guests(string name, NkInstance nk, string client, string server) =>
+    public static Side Guests(string name, NkInstance nk, string client, string server) =>
         new(name, nk, [nk.Ipv4(server), Text.Invariant($"{Port}")], command => nk.Start(server, command), command => nk.Start(client, command));
 
     /// <summary>Two namespaces, one pair of devices between them and nothing else.</summary>
