@@ -175,7 +175,7 @@ internal static unsafe class Accepting
         for (; Volatile.Read(ref s->RxTail) != s->RxHead; Volatile.Write(ref s->RxHead, s->RxHead + 1))
         {
             nqe.OpData = ((AcceptEntry*)s->Entries)[s->RxHead % SocketSlot.AcceptEntries].Handle;
-            _ = Rings.Send(s->QueueSet, &nqe, 1);
+            _ = Rings.Send(s, &nqe, 1);
         }
 
         Locks.Leave(ref s->RxLock);
@@ -269,7 +269,7 @@ internal static unsafe class Accepting
         nqe.Socket = id;
         nqe.OpData = entry.Handle;
         nqe.DataPtr = listener;
-        if (!Rings.Send(accepted->QueueSet, &nqe, 1))
+        if (!Rings.Send(accepted, &nqe, 1))
         {
             _ = Closing.Close(fd);
             return Libc.Fail(Abi.ECONNABORTED);

@@ -362,6 +362,7 @@ internal static unsafe class Attaching
         _ = Real.close(fds[0]);
         _ = Real.close(fds[1]);
         Region.Control = (byte*)control;
+        Volatile.WriteBarrier(); // see Region.Owns
         Region.Bytes = total;
         Region.Pool = (byte*)poolStart;
         Region.Header = (ControlHeader*)control;

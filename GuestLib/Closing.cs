@@ -31,7 +31,7 @@ internal static unsafe class Closing
         nqe.Op = Op.Shutdown;
         nqe.Socket = Fds.IdOf(fd);
         nqe.OpData = (status & SocketStatus.Connecting) != 0 ? Abi.SHUT_RDWR : (ulong)(uint)how; // either half ends an attempt to connect
-        if (!Rings.Send(s->QueueSet, &nqe, 1))
+        if (!Rings.Send(s, &nqe, 1))
         {
             return Libc.Fail(Abi.ECONNRESET);
         }
@@ -62,7 +62,7 @@ internal static unsafe class Closing
         nqe.Op = Op.Shutdown;
         nqe.Socket = id;
         nqe.OpData = Abi.SHUT_RDWR;
-        if (!Rings.Send(s->QueueSet, &nqe, 1) || !Accepting.DeclineAll(s, id))
+        if (!Rings.Send(s, &nqe, 1) || !Accepting.DeclineAll(s, id))
         {
             return Libc.Fail(Abi.EAGAIN);
         }

@@ -18,7 +18,7 @@ internal static unsafe class Control
     internal static int Request(SocketSlot* s, uint id, RingKind ring, Nqe* elements, uint count, long deadline = -1)
     {
         uint sequence = Begin(s);
-        bool sent = ring == RingKind.Job ? Rings.Job(s->QueueSet, elements, count) : Rings.Send(s->QueueSet, elements, count);
+        bool sent = ring == RingKind.Job ? Rings.Job(s, elements, count) : Rings.Send(s, elements, count);
         return sent ? Await(s, id, sequence, deadline, untilLost: false) : Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN;
     }
 
@@ -32,7 +32,7 @@ internal static unsafe class Control
         uint sequence = Begin(s);
         DatagramRevival.AwaitSend(s, true);
         Interlocked.Increment(ref set->WantsSpace); // SendDone is quiet unless somebody wants it
-        int error = Rings.Send(s->QueueSet, elements, count) ? Await(s, id, sequence, -1, untilLost: true) : Abi.EAGAIN;
+        int error = Rings.Send(s, elements, count) ? Await(s, id, sequence, -1, untilLost: true) : Abi.EAGAIN;
         Interlocked.Decrement(ref set->WantsSpace);
         DatagramRevival.AwaitSend(s, false);
         return error;

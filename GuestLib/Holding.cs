@@ -83,7 +83,7 @@ internal static unsafe class Holding
         bool bound = (status & SocketStatus.Bound) != 0 && (!connected || Volatile.Read(ref s->TxSends) == 0);
         if (!bound && (linger < 0 || !connected))
         {
-            _ = Rings.Send(s->QueueSet, &nqe, 1);
+            _ = Rings.Send(s, &nqe, 1);
             return;
         }
 

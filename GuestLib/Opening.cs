@@ -390,7 +390,7 @@ internal static unsafe class Opening
         s->Error = 0;
         Interlocked.And(ref s->Status, ~Status.Named);
         Interlocked.Or(ref s->Status, SocketStatus.Connecting);
-        bool sent = Rings.Job(s->QueueSet, elements, count + 1);
+        bool sent = Rings.Job(s, elements, count + 1);
         Locks.Leave(ref s->ControlLock);
         return !sent ? Libc.Fail(Region.Dead ? Abi.ENETDOWN : Abi.EAGAIN) : nonBlocking ? Libc.Fail(Abi.EINPROGRESS) : AwaitConnect(fd, s, Abi.EINPROGRESS);
     }

@@ -198,6 +198,13 @@ internal static unsafe partial class Receiving
             return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }
 
+        byte* pool = Region.Pool;
+        if (!Region.Owns(s))
+        {
+            Locks.Leave(ref s->RxLock);
+            return Libc.Fail(Abi.ECONNRESET); // it came into the pool of the CoreEngine before
+        }
+
         bool peek = (flags & Abi.MSG_PEEK) != 0;
         bool bad = false;
         Nqe* credits = stackalloc Nqe[(int)Batch];
@@ -220,7 +227,7 @@ internal static unsafe partial class Receiving
             uint bytes = size < want ? size : (uint)want;
             if ((flags & (Abi.MSG_TRUNC | MSG_TOPIPE)) == 0)
             {
-                if (!Scatter(vectors, count, skip + (nuint)taken, Region.Pool + entry->Offset + offset, bytes))
+                if (!Scatter(vectors, count, skip + (nuint)taken, pool + entry->Offset + offset, bytes))
                 {
                     bad = true;
                     break;
@@ -228,7 +235,7 @@ internal static unsafe partial class Receiving
             }
             else if ((flags & MSG_TOPIPE) != 0)
             {
-                nint put = Splicing.Put((int)count, Region.Pool + entry->Offset + offset, bytes);
+                nint put = Splicing.Put((int)count, pool + entry->Offset + offset, bytes);
                 bytes = put > 0 ? (uint)put : 0;
             }
 
@@ -287,7 +294,7 @@ internal static unsafe partial class Receiving
         if (IsLoud(s, from))
         {
             s->RxQuiet = 0;
-            _ = Rings.Send(s->QueueSet, credits, count);
+            _ = Rings.Send(s, credits, count);
             return;
         }
 
@@ -295,11 +302,11 @@ internal static unsafe partial class Receiving
         if (Rings.IsMuch(s->RxQuiet))
         {
             s->RxQuiet = 0;
-            _ = Rings.Send(s->QueueSet, credits, count);
+            _ = Rings.Send(s, credits, count);
             return;
         }
 
-        _ = Rings.Credit(s->QueueSet, credits, count, bytes);
+        _ = Rings.Credit(s, credits, count, bytes);
         Interlocked.MemoryBarrier(); // Published before this look; who makes it loud writes RxLoud before it rings (Draining).
         if (IsLoud(s, from))
         {

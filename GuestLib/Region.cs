@@ -38,7 +38,17 @@ internal static unsafe class Region
     internal static bool Dead;
 
     /// <summary>Whether a socket that a call has begun with is dead, also when another thread has attached to the next CoreEngine meanwhile: its slot lies in the memory of the one before.</summary>
-    internal static bool IsOver(SocketSlot* s) => Dead || (ulong)((byte*)s - Control) >= Bytes;
+    internal static bool IsOver(SocketSlot* s) => Dead || !Owns(s);
+
+    /// <summary>
+    /// Whether a socket's slot lies in the memory that this process is attached to. Control changes before anything else that belongs to it, and never back: addresses of its
+    /// rings and pool that were read before this said yes are the socket's own.
+    /// </summary>
+    internal static bool Owns(SocketSlot* s)
+    {
+        Volatile.ReadBarrier();
+        return (ulong)((byte*)s - Control) < Bytes;
+    }
 
     internal static bool IsHostMode => (Header->Flags & RegionFlags.HostMode) != 0;
 

@@ -14,25 +14,31 @@ internal static unsafe class Rings
 
     private static QuietCounts s_quiet; // process-private; approximate is enough
 
-    /// <summary>Enqueues a control request. False when the region is dead or this thread holds the lock already.</summary>
-    internal static bool Job(uint queueSet, Nqe* elements, uint count)
+    /// <summary>Enqueues a control request for a socket. False when the region is dead, or another one than the socket's, or this thread holds the lock already.</summary>
+    internal static bool Job(SocketSlot* s, Nqe* elements, uint count)
     {
+        uint queueSet = s->QueueSet;
         QueueSetHeader* set = Region.QueueSet(queueSet);
-        return Produce(ref set->JobLock, Region.Ring(queueSet, RingKind.Job), elements, count) && Wake(queueSet);
+        RingHeader* ring = Region.Ring(queueSet, RingKind.Job);
+        return Region.Owns(s) && Produce(ref set->JobLock, ring, elements, count) && Wake(queueSet);
     }
 
-    /// <summary>Enqueues data requests and wakes CoreEngine.</summary>
-    internal static bool Send(uint queueSet, Nqe* elements, uint count)
+    /// <summary>Enqueues data requests of a socket and wakes CoreEngine. False as with <see cref="Job"/>.</summary>
+    internal static bool Send(SocketSlot* s, Nqe* elements, uint count)
     {
+        uint queueSet = s->QueueSet;
         QueueSetHeader* set = Region.QueueSet(queueSet);
-        return Produce(ref set->SendLock, Region.Ring(queueSet, RingKind.Send), elements, count) && Wake(queueSet);
+        RingHeader* ring = Region.Ring(queueSet, RingKind.Send);
+        return Region.Owns(s) && Produce(ref set->SendLock, ring, elements, count) && Wake(queueSet);
     }
 
     /// <summary>Enqueues credits; wakes CoreEngine only when many have gathered.</summary>
-    internal static bool Credit(uint queueSet, Nqe* elements, uint count, uint bytes)
+    internal static bool Credit(SocketSlot* s, Nqe* elements, uint count, uint bytes)
     {
+        uint queueSet = s->QueueSet;
         QueueSetHeader* set = Region.QueueSet(queueSet);
-        if (!Produce(ref set->SendLock, Region.Ring(queueSet, RingKind.Send), elements, count))
+        RingHeader* ring = Region.Ring(queueSet, RingKind.Send);
+        if (!Region.Owns(s) || !Produce(ref set->SendLock, ring, elements, count))
         {
             return false;
         }

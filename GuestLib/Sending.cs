@@ -363,7 +363,7 @@ internal static unsafe partial class Sending
             TxPool.Submit(elements[i].DataPtr, id);
         }
 
-        if (!Rings.Send(s->QueueSet, elements, n))
+        if (!Rings.Send(s, elements, n))
         {
             return Libc.Fail(Region.IsOver(s) ? Abi.ECONNRESET : Abi.EAGAIN);
         }

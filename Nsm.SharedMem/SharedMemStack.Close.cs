@@ -55,7 +55,7 @@ public sealed unsafe partial class SharedMemStack
             {
                 if (s->Embryo == null)
                 {
-                    SetTime(s, CloseTime);
+                    SetTime(s, CloseTimeOf(s));
                 }
 
                 return;

@@ -128,7 +128,7 @@ public sealed unsafe partial class SharedMemStack
         }
 
         listener->LastWaiting = s;
-        SetTime(s, ConnectTime);
+        SetTime(s, ConnectTimeOf(s));
         return Libc.EINPROGRESS;
     }
 

@@ -179,6 +179,11 @@ public sealed unsafe partial class SharedMemStack
                 || !_host.TryReserve(d, PoolHalf.ClassFor(Waiting(c)), out RxBuffer buffer))
             {
                 p->Set(SharedFlags.Starved); // the host schedules the receiver as soon as it has room
+                if (s->Options.UserTimeout != 0)
+                {
+                    Stall(s, moved: left != BytesPerRun);
+                }
+
                 return;
             }
 
@@ -190,6 +195,11 @@ public sealed unsafe partial class SharedMemStack
             left = left > filled ? left - filled : 0;
         }
         while (c->SendCount != 0 && left != 0);
+
+        if (s->Has(SharedFlags.Stalled))
+        {
+            EndStall(s);
+        }
 
         if (c->SendCount != 0)
         {

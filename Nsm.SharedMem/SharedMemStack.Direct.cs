@@ -63,6 +63,7 @@ public sealed unsafe partial class SharedMemStack
         s->Region = DirectPlace.IndexOf(region.Place);
         s->Connection = connection;
         s->CountedSent = s->CountedReceived = 0;
+        s->StalledAt = 0;
         s->Ends[side].ReceiveLimit = _host.ReceiveLimitOf(s->Self);
         s->PreviousDirect = null;
         s->NextDirect = _firstDirect;
@@ -183,6 +184,11 @@ public sealed unsafe partial class SharedMemStack
             {
                 Withdraw(s);
                 Withdraw(s->Mate);
+            }
+
+            if (s->Options.UserTimeout != 0 && s->Peer != null && s->Error == 0)
+            {
+                LookForStall(s);
             }
 
             if (s->Ends[s->Side].Tail != s->CountedSent || s->Ends[s->Side].Head != s->CountedReceived)

@@ -4,16 +4,13 @@ using NetKernel.ServiceLib;
 
 namespace NetKernel.Nsm.SharedMem;
 
-/// <content>The few things that take time: a connect while the backlog is full, a connection that TCP_DEFER_ACCEPT keeps back, a close whose peer does not read, and the counts of the direct form. A timerfd in the host's epoll set ticks while there are any.</content>
+/// <content>The few things that take time: a connect while the backlog is full, a connection that TCP_DEFER_ACCEPT keeps back, a close whose peer does not read, TCP_USER_TIMEOUT, and the counts of the direct form. A timerfd in the host's epoll set ticks while there are any.</content>
 public sealed unsafe partial class SharedMemStack
 {
     private const long Second = 1_000_000_000;
 
     /// <summary>Often enough that no ring's index, which has 32 bits, goes once around in between: 17 GB/s.</summary>
     private const long Tick = Second / 4;
-
-    /// <summary>A SYN and its six repetitions (tcp(7), TCP_SYNCNT).</summary>
-    private const long ConnectTime = 127 * Second;
 
     /// <summary>As the kernel NSM's.</summary>
     private const long CloseTime = 60 * Second;
@@ -47,6 +44,10 @@ public sealed unsafe partial class SharedMemStack
             else if (IsDeferred(s))
             {
                 Release(s->Embryo);
+            }
+            else if (s->Has(SharedFlags.Stalled))
+            {
+                TimeOut(s);
             }
             else
             {

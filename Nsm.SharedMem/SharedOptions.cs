@@ -6,7 +6,7 @@ using NetKernel.ServiceLib;
 namespace NetKernel.Nsm.SharedMem;
 
 /// <summary>
-/// Options of one socket. Those that mean something here act (SO_LINGER, SO_RCVBUF, TCP_DEFER_ACCEPT); those that steer TCP's packets, timers and retransmissions are kept and given back,
+/// Options of one socket. Those that mean something here act (SO_LINGER, SO_RCVBUF, TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_SYNCNT); those that steer TCP's packets, timers and retransmissions are kept and given back,
 /// because without packets what they ask for is kept anyway (TCP_NODELAY: nothing is ever held back; keep-alives: a peer that is gone is told at once). What would have an
 /// effect that is missing here (congestion control by name, TCP_FASTOPEN, TCP_SAVE_SYN, SO_OOBINLINE) is refused.
 /// </summary>
@@ -16,7 +16,7 @@ internal unsafe struct SharedOptions
     public const int EADDRNOTAVAIL = 99, ENOPROTOOPT = 92, ENOENT = 2;
     public const int TcpInfo = 11, TcpMaxSegment = 2;
 
-    private const int Tcp = 6, Ip = 0, Ip6 = 41, SO_LINGER = 13, SO_ERROR = 4, SO_RCVBUF = 8, SO_SNDBUF = 7, SO_INCOMING_CPU = 49, TCP_CONGESTION = 13, TCP_DEFER_ACCEPT = 9;
+    private const int Tcp = 6, Ip = 0, Ip6 = 41, SO_LINGER = 13, SO_ERROR = 4, SO_RCVBUF = 8, SO_SNDBUF = 7, SO_INCOMING_CPU = 49, TCP_CONGESTION = 13, TCP_DEFER_ACCEPT = 9, TCP_SYNCNT = 7, TCP_USER_TIMEOUT = 18;
     private const int Count = 28;
 
     private ulong _set;
@@ -24,19 +24,19 @@ internal unsafe struct SharedOptions
     // The name that TCP_CONGESTION was set to; 0: none.
     private ulong _congestion;
     private fixed int _values[Count];
+    private uint _userTimeout; // asked for with every stall
 
     /// <summary>SO_LINGER.</summary>
     public int LingerOn, LingerSeconds;
 
     /// <summary>TCP_DEFER_ACCEPT, in seconds; 0: not set.</summary>
-    public readonly int DeferAccept
-    {
-        get
-        {
-            int rule = Find(Tcp, TCP_DEFER_ACCEPT);
-            return (_set & (1ul << rule)) != 0 ? _values[rule] : 0;
-        }
-    }
+    public readonly int DeferAccept => ValueOf(TCP_DEFER_ACCEPT);
+
+    /// <summary>TCP_SYNCNT.</summary>
+    public readonly int SynRetries => ValueOf(TCP_SYNCNT);
+
+    /// <summary>TCP_USER_TIMEOUT, in milliseconds; 0: none.</summary>
+    public readonly uint UserTimeout => _userTimeout;
 
     /// <summary>Level, name, value of a fresh socket, least, most.</summary>
     private static ReadOnlySpan<int> Rules =>
@@ -56,12 +56,12 @@ internal unsafe struct SharedOptions
         Tcp, 4, 7200, 1, 32767, // TCP_KEEPIDLE
         Tcp, 5, 75, 1, 32767, // TCP_KEEPINTVL
         Tcp, 6, 9, 1, 127, // TCP_KEEPCNT
-        Tcp, 7, 6, 1, 127, // TCP_SYNCNT
+        Tcp, TCP_SYNCNT, 6, 1, 127, // TCP_SYNCNT
         Tcp, 8, 60, int.MinValue, int.MaxValue, // TCP_LINGER2
         Tcp, TCP_DEFER_ACCEPT, 0, int.MinValue, int.MaxValue, // TCP_DEFER_ACCEPT
         Tcp, 10, 0, int.MinValue, int.MaxValue, // TCP_WINDOW_CLAMP
         Tcp, 12, 1, int.MinValue, int.MaxValue, // TCP_QUICKACK
-        Tcp, 18, 0, 0, int.MaxValue, // TCP_USER_TIMEOUT
+        Tcp, TCP_USER_TIMEOUT, 0, 0, int.MaxValue, // TCP_USER_TIMEOUT
         Tcp, 25, 0, int.MinValue, int.MaxValue, // TCP_NOTSENT_LOWAT
         Ip, 1, 0, 0, 255, // IP_TOS
         Ip, 2, 64, -1, 255, // IP_TTL
@@ -120,6 +120,11 @@ internal unsafe struct SharedOptions
 
         _values[rule] = first;
         _set |= 1ul << rule;
+        if (level == Tcp && name == TCP_USER_TIMEOUT)
+        {
+            _userTimeout = (uint)first;
+        }
+
         if (level == Libc.SOL_SOCKET && name is SO_RCVBUF or SO_SNDBUF)
         {
             _values[rule] = first > int.MaxValue / 2 ? int.MaxValue : first * 2; // socket(7): the kernel doubles what is set
@@ -186,6 +191,12 @@ internal unsafe struct SharedOptions
         int end = text.IndexOf((byte)0);
         text = end < 0 ? text : text[..end];
         return text.SequenceEqual("cubic"u8) || text.SequenceEqual("reno"u8) || text.SequenceEqual("bbr"u8) || text.SequenceEqual("dctcp"u8);
+    }
+
+    private readonly int ValueOf(int tcpOption)
+    {
+        int rule = Find(Tcp, tcpOption);
+        return (_set & (1ul << rule)) != 0 ? _values[rule] : Rules[(5 * rule) + 2];
     }
 
     private static int Find(int level, int name)

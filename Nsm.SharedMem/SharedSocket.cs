@@ -59,6 +59,11 @@ internal unsafe struct SharedSocket
 
     public long Deadline;
 
+    /// <summary>In the direct form: since when the peer has not read on, and where (monotonic ns; 0: not looked yet).</summary>
+    public long StalledAt;
+
+    public uint StalledHead;
+
     /// <summary>Bytes that the peer has taken, and that came from it.</summary>
     public ulong BytesSent, BytesReceived;
 
@@ -165,6 +170,9 @@ internal static class SharedFlags
 
     /// <summary>The connection has left the direct form, and whether that is still to be told.</summary>
     public const uint Withdrawn = 1 << 19, WithdrawnDue = 1 << 20;
+
+    /// <summary>Its peer has no room, and the socket has TCP_USER_TIMEOUT: what its time is for.</summary>
+    public const uint Stalled = 1 << 21;
 
     /// <summary>A datagram socket.</summary>
     public const uint Datagram = 1 << 17;

@@ -37,7 +37,7 @@ internal static unsafe class DatagramErrors
             credit.Socket = ask.Socket;
             credit.DataPtr = s->ControlPtr;
             credit.Size = length;
-            _ = Rings.Credit(s->QueueSet, &credit, 1, length);
+            _ = Rings.Credit(s, &credit, 1, length);
         }
 
         Locks.Leave(ref s->ControlLock);

@@ -200,7 +200,7 @@ internal static unsafe class DatagramOptions
 
         if ((Volatile.Read(ref s->Status) & SocketStatus.Known) != 0)
         {
-            _ = Rings.Send(s->QueueSet, &element, 1);
+            _ = Rings.Send(s, &element, 1);
         }
 
         return 0;

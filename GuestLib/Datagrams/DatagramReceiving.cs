@@ -250,8 +250,15 @@ internal static unsafe class DatagramReceiving
 
         uint head = s->RxHead;
         RxEntry* first = &((RxEntry*)s->Entries)[head % SocketSlot.RxRing];
+        byte* pool = Region.Pool;
+        if (!Region.Owns(s))
+        {
+            Locks.Leave(ref s->RxLock);
+            return -2; // lost with the CoreEngine before
+        }
+
         RxEntry* second = (first->Size & Datagrams.GoesOn) != 0 ? &((RxEntry*)s->Entries)[(head + 1) % SocketSlot.RxRing] : null;
-        int fault = Copy(s, first, second, message, flags, out nint got);
+        int fault = Copy(s, pool, first, second, message, flags, out nint got);
 
         bool lost = RxParts.IsVoid(s, first->Offset);
         if ((flags & Abi.MSG_PEEK) == 0 && !lost)
@@ -270,9 +277,9 @@ internal static unsafe class DatagramReceiving
     }
 
     /// <summary>Copies a datagram to the program. 0, or an errno.</summary>
-    private static int Copy(SocketSlot* s, RxEntry* first, RxEntry* second, MsgHdr* message, int flags, out nint got)
+    private static int Copy(SocketSlot* s, byte* pool, RxEntry* first, RxEntry* second, MsgHdr* message, int flags, out nint got)
     {
-        byte* start = Region.Pool + first->Offset;
+        byte* start = pool + first->Offset;
         DatagramHeader* header = (DatagramHeader*)start;
         uint inFirst = (first->Size & ~Datagrams.GoesOn) - DatagramHeader.Bytes;
         uint inSecond = second != null ? second->Size & ~Datagrams.GoesOn : 0;
@@ -280,7 +287,7 @@ internal static unsafe class DatagramReceiving
         uint total = (uint)Messages.Total(message->Iov, message->IovLength);
         got = total < length && (flags & Abi.MSG_TRUNC) == 0 ? (nint)total : (nint)length;
         if (!Receiving.Scatter(message->Iov, message->IovLength, 0, start + DatagramHeader.Bytes, inFirst)
-            || (second != null && !Receiving.Scatter(message->Iov, message->IovLength, inFirst, Region.Pool + second->Offset, inSecond)))
+            || (second != null && !Receiving.Scatter(message->Iov, message->IovLength, inFirst, pool + second->Offset, inSecond)))
         {
             return Abi.EFAULT;
         }

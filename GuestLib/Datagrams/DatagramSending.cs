@@ -83,7 +83,7 @@ internal static unsafe partial class DatagramSending
         Submit(ref box);
         uint count = box.Count;
         box.Count = 0;
-        return Rings.Send(s->QueueSet, box.Elements, count);
+        return Rings.Send(s, box.Elements, count);
     }
 
     /// <summary>Hands the chunks over, only now: a process killed while it still copies leaves chunks that say whose they are.</summary>

@@ -113,7 +113,7 @@ internal static unsafe partial class Direct
         nqe.Op = Op.Kick;
         nqe.Socket = IdOf(s);
         nqe.OpData = data ? 1u : 0;
-        _ = Rings.Send(s->QueueSet, &nqe, 1);
+        _ = Rings.Send(s, &nqe, 1);
     }
 
     /// <summary>The peer's kick has come.</summary>

@@ -42,7 +42,7 @@ internal static unsafe partial class Options
         Nqe element;
         Fill(&element, Abi.SOL_SOCKET, Abi.SO_LINGER, 1, sizeof(ulong));
         element.Socket = id;
-        _ = Rings.Send(s->QueueSet, &element, 1);
+        _ = Rings.Send(s, &element, 1);
     }
 
     /// <summary>Reads an option of the NSM's socket. No other control request may be under way on the socket, a connect among them.</summary>
@@ -81,7 +81,7 @@ internal static unsafe partial class Options
                 credit.Socket = id;
                 credit.DataPtr = s->ControlPtr;
                 credit.Size = got;
-                _ = Rings.Credit(s->QueueSet, &credit, 1, got);
+                _ = Rings.Credit(s, &credit, 1, got);
             }
             else
             {
@@ -123,7 +123,7 @@ internal static unsafe partial class Options
         }
         else if ((status & (SocketStatus.Known | SocketStatus.Reset)) == SocketStatus.Known)
         {
-            _ = Rings.Send(s->QueueSet, &element, 1);
+            _ = Rings.Send(s, &element, 1);
         }
 
         // While there is no NSM, or for a connection that just ended, there is nobody to ask: the next one is told when the socket is.

@@ -83,7 +83,7 @@ internal static unsafe partial class Options
         {
             Nqe* elements = stackalloc Nqe[Control.IntroduceMost];
             uint count = Control.Introduce(s, id, fd, elements);
-            _ = count != 0 && Rings.Job(s->QueueSet, elements, count);
+            _ = count != 0 && Rings.Job(s, elements, count);
             Locks.Leave(ref s->ControlLock);
         }
 

@@ -38,7 +38,7 @@ public sealed unsafe class DirectTests
         using SharedMemNsm nsm = new(directAfter: 0);
         foreach (bool read in new[] { true, false })
         {
-            using Two two = new(nsm, 122);
+            using DirectPair two = new(nsm, 122);
             two.Ends(client: true)->Tail = 1000;
             two.Ends(client: false)->Head = read ? 1000u : 999;
             two.Server.Close();
@@ -58,7 +58,7 @@ public sealed unsafe class DirectTests
     public void A_kick_reaches_the_peer_and_one_for_data_that_nobody_reads_resets()
     {
         using SharedMemNsm nsm = new(directAfter: 0);
-        using Two two = new(nsm, 123);
+        using DirectPair two = new(nsm, 123);
         two.Client.Request(RingKind.Send, Op.Kick, opData: 1);
         nsm.Engine.Until(() => two.Server.DirectNews == 1, "DirectNews");
         two.Server.Close();
@@ -76,7 +76,7 @@ public sealed unsafe class DirectTests
     public void Half_close_and_buffers_are_as_in_the_strict_form()
     {
         using SharedMemNsm nsm = new(directAfter: 0);
-        using Two two = new(nsm, 124);
+        using DirectPair two = new(nsm, 124);
         Assert.Equal(0, two.Server.SetOption(Libc.SOL_SOCKET, 8, 10_000));
         Assert.Equal(10_000u, two.Ends(client: false)->ReceiveLimit);
         two.Client.Shutdown(1);
@@ -96,13 +96,13 @@ public sealed unsafe class DirectTests
         using SharedMemNsm nsm = new(directAfter: 0);
         for (int i = 0; i < 3 * DirectLayout.Connections; i++)
         {
-            using Two two = new(nsm, 125);
+            using DirectPair two = new(nsm, 125);
             two.Client.Close(abort: i % 2 == 0);
             two.Server.Close();
         }
 
         uint region;
-        using (Two last = new(nsm, 126))
+        using (DirectPair last = new(nsm, 126))
         {
             region = (uint)last.Client.DirectPlaceTold;
             nsm.Engine.RemoveGuest(nsm.First);
@@ -122,7 +122,7 @@ public sealed unsafe class DirectTests
         Random random = new(1);
         for (int i = 0; i < 30; i++)
         {
-            using Two two = new(nsm, 128);
+            using DirectPair two = new(nsm, 128);
             random.NextBytes(new Span<byte>(two.Region.Start, (int)DirectLayout.RingOf(0, 0)));
             two.Client.Request(RingKind.Send, Op.Kick, opData: (uint)random.Next(2));
             random.NextBytes(new Span<byte>(two.Region.Start, (int)DirectLayout.RingOf(0, 0)));
@@ -140,7 +140,7 @@ public sealed unsafe class DirectTests
     public void A_limit_that_is_set_later_takes_the_direct_form_away_and_who_goes_on_in_the_ring_is_reset()
     {
         using SharedMemNsm nsm = new(directAfter: 0);
-        using Two two = new(nsm, 129);
+        using DirectPair two = new(nsm, 129);
         two.Ends(client: true)->Tail = 1000;
         nsm.Reach.SetLimited(2, true);
         nsm.Engine.Until(() => two.Client.DirectNews != 0 && two.Server.DirectNews != 0, "news for both");
@@ -177,30 +177,5 @@ public sealed unsafe class DirectTests
             client.Send("ping"u8);
             Assert.Equal(4, server.Receive(4).Length);
         }
-    }
-
-    /// <summary>A connection in the direct form, and its region mapped.</summary>
-    private sealed class Two : IDisposable
-    {
-        public Two(SharedMemNsm nsm, int port)
-        {
-            (Client, Server) = nsm.Pair(port, flags: NqeFlags.Direct);
-            nsm.Engine.Until(() => Client.DirectPlaceTold != 0 && Server.DirectPlaceTold != 0, "Direct");
-            Region = SharedRegion.Open(nsm.Regions.Open((uint)Client.DirectPlaceTold, 1), DirectLayout.Length);
-        }
-
-        public FakeSocket Client { get; }
-
-        public FakeSocket Server { get; }
-
-        public SharedRegion Region { get; }
-
-        public DirectEnd* Ends(bool client)
-        {
-            uint end = (uint)((client ? Client : Server).DirectPlaceTold >> 32);
-            return (DirectEnd*)(Region.Start + DirectLayout.EndsOf(DirectPlace.ConnectionOf(end))) + DirectPlace.SideOf(end);
-        }
-
-        public void Dispose() => Region.Dispose();
     }
 }

@@ -73,12 +73,17 @@ internal sealed class SharedMemNsm : IDisposable
         return (client, server);
     }
 
-    /// <summary>Everything is closed: no connection, every TX chunk back, nothing said to nobody.</summary>
+    /// <summary>Everything is closed: no connection, every TX and RX chunk back, nothing said to nobody.</summary>
     public void AssertEmpty()
     {
         Engine.Until(() => Count == 0, "the last connection's end");
         Assert.Equal(First.Layout.Tx.Total, (uint)First.FreeTx);
         Assert.Equal(Second.Layout.Tx.Total, (uint)Second.FreeTx);
+        foreach (Guest guest in new[] { _host!.FindGuest(1), _host.FindGuest(2) }.OfType<Guest>())
+        {
+            Assert.Equal(guest.Rx.TotalBytes, guest.Rx.FreeBytes);
+        }
+
         Assert.Equal(0, Engine.Strays);
     }
 

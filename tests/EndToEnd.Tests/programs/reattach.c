@@ -1,4 +1,5 @@
-/* reattach recv|accept ADDRESS PORT FILE: a thread waits in a call, and is held there by a signal's handler while CoreEngine dies and the process attaches to the next one. Then it goes on.
+/* reattach recv|data|accept ADDRESS PORT FILE: a thread waits in a call, and is held there by a signal's handler while CoreEngine dies and the process attaches to the next one. Then it goes on.
+ * With "data" a byte waits to be read by then, in memory that the process has no more.
  * FILE appears when CoreEngine has been killed. Prints "held", "again" when a connect to ADDRESS PORT works once more, and what the call returned at last. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -82,6 +84,10 @@ int main(int argc, char **argv)
     pthread_kill(t, SIGUSR1);
     char c;
     read(held[0], &c, 1);
+    if (!strcmp(argv[1], "data")) {
+        int waiting = 0;
+        for (send(s, "x", 1, 0); waiting < 1; usleep(1000)) ioctl(s, FIONREAD, &waiting);
+    }
     puts("held");
     while (access(argv[4], F_OK) != 0) usleep(1000);
     int again;
