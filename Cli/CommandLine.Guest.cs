@@ -19,7 +19,8 @@ internal static partial class CommandLine
 
     private static Option<string?> CongestionOption(string otherwise) => new("--congestion-control", "--congestion")
     {
-        Description = $"of its new connections whose program chooses none: cubic, bbr, reno, with kind mtcp also dctcp ({otherwise})", HelpName = "NAME",
+        Description = $"of its new connections whose program chooses none: cubic, bbr, reno, with kind mtcp also dctcp ({otherwise})",
+        HelpName = "NAME",
     };
 
     private static Option<string?> TimeoutOption(string description) => new("--timeout") { Description = description, HelpName = "TIME" };

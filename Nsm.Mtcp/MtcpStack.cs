@@ -63,6 +63,9 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     /// <inheritdoc/>
     public bool HasTcp => true;
 
+    /// <inheritdoc/>
+    public string[] DropReasons => StackCounters.DropNames();
+
     private static long Now => Stopwatch.GetTimestamp() / 1000; // nanoseconds on Linux
 
     public void Start(StackHost host)
@@ -75,6 +78,8 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
             throw new DeviceException($"epoll: {Libc.Describe(Libc.Errno)}");
         }
     }
+
+    public void CountDropsAt(ulong* counters) => _stack.Counters.CountDropsAt(counters);
 
     public void GuestAdded(Guest guest)
     {

@@ -20,6 +20,14 @@ public unsafe interface INetworkStack
     /// <summary>Whether <see cref="GetOption"/> answers TCP_INFO with real round-trip times and retransmissions.</summary>
     bool HasTcp => false;
 
+    /// <summary>Names of the reasons for which it drops packets, up to 31 of a-z, 0-9 and '_'; none: it does not count them.</summary>
+    string[] DropReasons => [];
+
+    /// <summary>From now on packets dropped are counted there, a number per reason; null: that memory goes, and the stack counts for itself again.</summary>
+    void CountDropsAt(ulong* counters)
+    {
+    }
+
     /// <summary>The host is attached; its epoll fd exists.</summary>
     void Start(StackHost host);
 

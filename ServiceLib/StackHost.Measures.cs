@@ -15,6 +15,15 @@ public sealed unsafe partial class StackHost
     private const uint InfoBytes = 104;
     private const int RttAt = 68, RetransmitsAt = 100;
 
+    /// <summary>The stack counts what it drops where others read it.</summary>
+    private void CountDrops()
+    {
+        if (_measures is { } measures && measures.Drops(_shard) is var counters && counters != null)
+        {
+            _stack.CountDropsAt(counters);
+        }
+    }
+
     private void MeasureIfDue(Connection* c)
     {
         if (_measures is not null && c->MeasuredRound != Volatile.Read(ref _measures.Header->Round))

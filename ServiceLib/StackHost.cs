@@ -69,7 +69,8 @@ public sealed unsafe partial class StackHost
         _connections = new ConnectionTable(sets, stack.StateBytes);
         _batch = (Nqe*)System.Runtime.InteropServices.NativeMemory.AlignedAlloc((Batch + 1) * Nqe.Length, 64);
         _ready = (Libc.EpollEvent*)System.Runtime.InteropServices.NativeMemory.Alloc(EpollEvents, (nuint)sizeof(Libc.EpollEvent));
-        _measures = stack.HasTcp && shard == 0 ? MeasuresFile.TryMake(channel.RunDirectory, channel.Id) : null;
+        _measures = stack.HasTcp && shard == 0 ? MeasuresFile.TryMake(channel.RunDirectory, channel.Id, stack.DropReasons, shards) : null;
+        CountDrops();
         _header = (ControlHeader*)channel.Region;
         Epoll = Libc.EpollCreate(Libc.EPOLL_CLOEXEC);
         if (shard == 0)

@@ -28,14 +28,30 @@ public struct MeasuresHeader
     /// <summary>Monotonic clock, ns, when the NSM started.</summary>
     [FieldOffset(16)] public ulong Started;
 
+    /// <summary>Offset of what the stack counts of packets that it dropped: <see cref="DropReasons"/> names of <see cref="DropNameBytes"/> each (the last 0), then a row of as many counters for each of
+    /// its threads.</summary>
+    [FieldOffset(24)] public ulong DropsAt;
+
+    /// <summary>Reasons for which the stack drops packets; 0: it does not count them.</summary>
+    [FieldOffset(32)] public uint DropReasons;
+
+    /// <summary>Threads of the stack.</summary>
+    [FieldOffset(36)] public uint DropRows;
+
+    /// <summary>Bytes of a reason's name.</summary>
+    public const uint DropNameBytes = 32;
+
     /// <summary>Raised by who wants fresh measures: each connection is measured once a round, when it next has something to do.</summary>
     [FieldOffset(64)] public uint Round;
 
     /// <summary>Offset of a guest's row.</summary>
     public readonly ulong GuestOf(uint guest) => Length + ((ulong)guest * GuestMeasures.Length);
 
+    /// <summary>Offset of a thread's counters of dropped packets; each row has cache lines of its own.</summary>
+    public readonly ulong DropsOf(uint row) => DropsAt + (DropReasons * DropNameBytes) + (row * (((DropReasons * 8ul) + 63) & ~63ul));
+
     /// <summary>Bytes of the file.</summary>
-    public readonly ulong TotalLength => GuestOf(Guests);
+    public readonly ulong TotalLength => DropReasons == 0 ? GuestOf(Guests) : DropsOf(DropRows);
 }
 
 /// <summary>What an NSM's stack has measured for one guest.</summary>

@@ -142,16 +142,29 @@ internal static class Lists
         var table = new Table(
             new("NSM"), new("ID", Right: true), new("KIND"), new("PID", Right: true), new("STATE"), new("RESTARTS", Right: true), new("CONGESTION"),
             new("SNDBUF", Right: true, Wide: true), new("RCVBUF", Right: true, Wide: true), new("GUESTS", Right: true), new("CONNS", Right: true),
-            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("CPU", Right: true, Wide: true), new("MEMORY", Right: true, Wide: true), new("LINK", Wide: true), new("NAMESPACE", Wide: true), new("QUOTA", Wide: true), new("REASON"));
+            new("SENT", Right: true), new("RECEIVED", Right: true), new("NQE", Right: true, Wide: true), new("CPU", Right: true, Wide: true), new("MEMORY", Right: true, Wide: true), new("DROPPED", Wide: true), new("LINK", Wide: true), new("NAMESPACE", Wide: true), new("QUOTA", Wide: true), new("REASON"));
         foreach (Nsm n in nsms)
         {
             table.Add(
                 n.Name, Number(n.Id), n.Kind, n.Pid == 0 ? "" : Number(n.Pid), State(n), Number(n.Restarts), n.CongestionControl, Buffer(n.SendBuffer), Buffer(n.ReceiveBuffer),
-                Number(n.Guests), Number(n.Connections), Units.Size(n.BytesSent), Units.Size(n.BytesReceived), Units.Count(n.Nqes), Units.Percent(n.CpuCores), n.MemoryInUse == 0 ? "" : Units.Size(n.MemoryInUse),
+                Number(n.Guests), Number(n.Connections), Units.Size(n.BytesSent), Units.Size(n.BytesReceived), Units.Count(n.Nqes), Units.Percent(n.CpuCores), n.MemoryInUse == 0 ? "" : Units.Size(n.MemoryInUse), Dropped(n),
                 Link(n), n.NamespacePath.Length > 0 ? Path.GetFileName(n.NamespacePath) : "host", Quota(n), n.Reason.Length > 0 ? n.Reason : Times.LastExit(n.LastExit, n.LastExitTime));
         }
 
         return table;
+    }
+
+    // All, and what most of them were dropped for.
+    private static string Dropped(Nsm nsm)
+    {
+        const int Most = 3;
+        if (nsm.DroppedPackets.Count == 0)
+        {
+            return "";
+        }
+
+        IEnumerable<string> reasons = nsm.DroppedPackets.OrderByDescending(one => one.Value).ThenBy(one => one.Key, StringComparer.Ordinal).Take(Most).Select(one => $"{one.Key} {Units.Count(one.Value)}");
+        return $"{Units.Count((ulong)nsm.DroppedPackets.Values.Sum(one => (decimal)one))} ({string.Join(", ", reasons)}{(nsm.DroppedPackets.Count > Most ? ", ..." : "")})";
     }
 
     internal static Table ConnectionTable(Connection[] connections)

@@ -54,6 +54,7 @@ internal sealed class Instruments : IDisposable
         _ = _meter.CreateObservableCounter("netkernel.nsm.cpu", NsmCpu, "s", "Processor time of NSMs, since their usage was first counted.");
         _ = _meter.CreateObservableGauge("netkernel.nsm.up", () => Nsms(nsm => nsm.Ready ? 1 : 0), null, "Whether an NSM is attached.");
         _ = _meter.CreateObservableCounter("netkernel.nsm.restarts", () => Nsms(nsm => _platform.ProcessOf(nsm)?.Restarts ?? 0), "{restart}", "Restarts of NSMs by this nkd.");
+        _ = _meter.CreateObservableCounter("netkernel.nsm.dropped.packets", NsmDrops, "{packet}", "Packets that the stacks of NSMs have dropped since their processes started, by reason.");
         _ = _meter.CreateObservableGauge("netkernel.nsm.guests", () => Nsms(nsm => _registry.Now.GuestsOf(nsm.Name).Count()), "{guest}", "Guests that are declared with an NSM.");
         _ = _meter.CreateObservableGauge("netkernel.guests", TenantGuests, "{guest}", "Guests that are declared, by tenant.");
         _ = _meter.CreateObservableGauge(
@@ -102,6 +103,18 @@ internal sealed class Instruments : IDisposable
     private IEnumerable<Measurement<double>> NsmCpu() => _usage.Now().Items.Values.Where(one => one.Total.Amounts[Amount.NsmCpu] > 0).GroupBy(one => one.Total.Key.Nsm)
         .Where(of => _registry.Now.Nsms.ContainsKey(of.Key))
         .Select(of => new Measurement<double>(of.Sum(one => one.Total.Amounts[Amount.NsmCpu]) / 1e9, new KeyValuePair<string, object?>("nsm", of.Key)));
+
+    private IEnumerable<Measurement<long>> NsmDrops()
+    {
+        foreach (NsmRecord nsm in _registry.Now.Nsms.Values)
+        {
+            using MeasuresFile? file = MeasuresFile.TryOpen(_platform.Directory.MeasuresPath(nsm.Id));
+            foreach ((string reason, ulong count) in file?.Drops() ?? [])
+            {
+                yield return new Measurement<long>((long)count, [new("nsm", nsm.Name), new("reason", reason)]);
+            }
+        }
+    }
 
     private IEnumerable<Measurement<long>> Nsms(Func<NsmRecord, long> value) =>
         _registry.Now.Nsms.Values.Select(nsm => new Measurement<long>(value(nsm), new KeyValuePair<string, object?>("nsm", nsm.Name)));

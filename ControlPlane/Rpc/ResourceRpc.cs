@@ -82,7 +82,12 @@ internal sealed class NsmRpc(Services.NsmService nsms, Registry registry, StatSe
     private Nsm Shown(NsmRecord nsm)
     {
         Nsm shown = nsms.DescribeFor(nsm, AuditLog.Caller);
-        shown.CpuCores = AuditLog.Caller.IsOperator ? stats.CoresOf(nsm.Name) : 0;
+        if (AuditLog.Caller.IsOperator)
+        {
+            shown.CpuCores = stats.CoresOf(nsm.Name);
+            shown.DroppedPackets.Add(stats.DroppedBy(nsm));
+        }
+
         return shown;
     }
 }

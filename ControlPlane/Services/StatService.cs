@@ -174,6 +174,13 @@ internal sealed class StatService(Platform platform, Registry registry, UsageMet
             : now.Items.Values.Where(one => one.Total.Key.Nsm == nsm).Sum(one => one.Last[Amount.NsmCpu]) / (now.Interval.TotalSeconds * 1e9);
     }
 
+    /// <summary>Packets that an NSM's stack has dropped since its process started, by reason; none of a stack that does not count them.</summary>
+    public SortedDictionary<string, ulong> DroppedBy(NsmRecord nsm)
+    {
+        using MeasuresFile? file = MeasuresFile.TryOpen(platform.Directory.MeasuresPath(nsm.Id));
+        return file?.Drops() ?? [];
+    }
+
     // What is not in CoreEngine's counters: processor time and what the stacks measure.
     private void AddUsage(Counters counters, Caller caller)
     {

@@ -9,7 +9,10 @@ namespace NetKernel.ControlPlane.Usage;
 /// </summary>
 internal sealed class MeasuresFile : IDisposable
 {
-    private const uint MostGuests = 1 << 16;
+    private const uint MostGuests = 1 << 16, MostReasons = 256, MostThreads = 256;
+    private const ulong MostOffset = 1 << 30;
+
+    private static readonly System.Buffers.SearchValues<byte> NameBytes = System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789_"u8);
 
     private readonly SafeFileHandle _file;
 
@@ -48,6 +51,40 @@ internal sealed class MeasuresFile : IDisposable
     {
         GuestMeasures row = default;
         return Read(_file, ref row, Header.GuestOf(id)) ? row : default;
+    }
+
+    /// <summary>Packets that the stack has dropped since the NSM started, by reason; those that happened.</summary>
+    public SortedDictionary<string, ulong> Drops()
+    {
+        var drops = new SortedDictionary<string, ulong>(StringComparer.Ordinal);
+        if (Header.DropReasons > MostReasons || Header.DropRows > MostThreads || Header.DropsAt > MostOffset)
+        {
+            return drops;
+        }
+
+        Span<byte> name = stackalloc byte[(int)MeasuresHeader.DropNameBytes];
+        for (uint reason = 0; reason < Header.DropReasons; reason++)
+        {
+            ulong sum = 0;
+            for (uint row = 0; row < Header.DropRows; row++)
+            {
+                ulong count = 0;
+                sum += Read(_file, ref count, Header.DropsOf(row) + (reason * sizeof(ulong))) ? count : 0;
+            }
+
+            if (sum == 0 || RandomAccess.Read(_file, name, (long)(Header.DropsAt + (reason * MeasuresHeader.DropNameBytes))) != name.Length)
+            {
+                continue;
+            }
+
+            int length = name.IndexOf((byte)0);
+            if (length > 0 && !name[..length].ContainsAnyExcept(NameBytes))
+            {
+                drops[System.Text.Encoding.ASCII.GetString(name[..length])] = sum;
+            }
+        }
+
+        return drops;
     }
 
     /// <summary>Every connection is to be measured again when it next has something to do.</summary>

@@ -57,9 +57,11 @@ internal abstract unsafe class VnetDevice : Device
         {
             byte* p = (byte*)_receiveVectors[i].Base;
             uint length = _receiveMessages[i].Length;
-            if (length <= VnetHeader.Length || (_receiveMessages[i].Header.Flags & 0x20) != 0)
+            bool cut = (_receiveMessages[i].Header.Flags & 0x20) != 0; // MSG_TRUNC: larger than an IP packet can be
+            if (length <= VnetHeader.Length || cut)
             {
-                continue; // MSG_TRUNC: larger than an IP packet can be.
+                stack.Counters.Drop(cut ? DropReason.Oversized : DropReason.EtherTruncated);
+                continue;
             }
 
             VnetHeader* header = (VnetHeader*)p;

@@ -22,7 +22,7 @@ internal sealed unsafe class MeasuresFile : IDisposable
     public MeasuresHeader* Header => (MeasuresHeader*)_region.Start;
 
     /// <summary>Makes the file anew; null, and a line on standard error, when it cannot be: then the NSM serves without.</summary>
-    public static MeasuresFile? TryMake(string runDirectory, uint nsm)
+    public static MeasuresFile? TryMake(string runDirectory, uint nsm, string[] dropReasons, uint threads)
     {
         string path = Path.Combine(runDirectory, $"nsm-{nsm}.measures");
         MeasuresHeader header = default;
@@ -30,6 +30,9 @@ internal sealed unsafe class MeasuresFile : IDisposable
         header.Guests = Guests;
         header.Pid = (uint)Environment.ProcessId;
         header.Started = Libc.Now;
+        header.DropsAt = header.GuestOf(Guests);
+        header.DropReasons = (uint)dropReasons.Length;
+        header.DropRows = threads;
         try
         {
             // Made under another name, so that a reader never sees half of it, and one that has the old file open keeps that.
@@ -45,6 +48,11 @@ internal sealed unsafe class MeasuresFile : IDisposable
             file.SetLength((long)header.TotalLength);
             SharedRegion region = SharedRegion.Open(Libc.Fcntl((int)file.SafeFileHandle.DangerousGetHandle(), 1030 /* F_DUPFD_CLOEXEC */, 0), header.TotalLength);
             *(MeasuresHeader*)region.Start = header;
+            for (int i = 0; i < dropReasons.Length; i++)
+            {
+                SeqPacket.Put(new Span<byte>(region.Start + header.DropsAt + (i * MeasuresHeader.DropNameBytes), (int)MeasuresHeader.DropNameBytes), dropReasons[i]);
+            }
+
             File.Move(fresh, path, overwrite: true);
             return new MeasuresFile(path, region);
         }
@@ -56,6 +64,9 @@ internal sealed unsafe class MeasuresFile : IDisposable
     }
 
     public GuestMeasures* Guest(uint id) => id < Guests ? (GuestMeasures*)(_region.Start + Header->GuestOf(id)) : null;
+
+    /// <summary>The counters of dropped packets of one of the stack's threads; null: it has none.</summary>
+    public ulong* Drops(uint thread) => Header->DropReasons == 0 ? null : (ulong*)(_region.Start + Header->DropsOf(thread));
 
     public void Dispose()
     {

@@ -114,6 +114,7 @@ public sealed unsafe partial class StackHost
             _ = RemoveGuest(id);
         }
 
+        _stack.CountDropsAt(null);
         EndShards();
         if (_shard == 0)
         {

@@ -24,6 +24,7 @@ public sealed unsafe partial class StackHost
         {
             other._lead = this;
             other._measures = _measures;
+            other.CountDrops();
         }
     }
 

@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace NetKernel.Stack;
 
 /// <summary>Why a packet was dropped.</summary>
@@ -5,6 +8,9 @@ public enum DropReason
 {
     /// <summary>Shorter than an Ethernet header.</summary>
     EtherTruncated,
+
+    /// <summary>Larger than an IP packet can be.</summary>
+    Oversized,
 
     /// <summary>To another station's address.</summary>
     NotForUs,
@@ -125,9 +131,18 @@ public enum DropReason
 }
 
 /// <summary>What the stack has counted.</summary>
-public sealed class StackCounters
+public sealed unsafe class StackCounters
 {
-    private readonly ulong[] _drops = new ulong[(int)DropReason.Count];
+    private const int Reasons = (int)DropReason.Count;
+
+    /// <summary>Pinned: <see cref="_drops"/> points at it, or at its owner's memory.</summary>
+    private readonly ulong[] _own = GC.AllocateArray<ulong>(Reasons, pinned: true);
+    private ulong* _drops;
+
+    /// <summary>All zero.</summary>
+    public StackCounters() => _drops = Own;
+
+    private ulong* Own => (ulong*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_own));
 
     /// <summary>Frames in and out.</summary>
     public ulong FramesIn, FramesOut;
@@ -156,5 +171,42 @@ public sealed class StackCounters
     /// <summary>Packets dropped for that reason.</summary>
     public ulong Dropped(DropReason reason) => _drops[(int)reason];
 
-    internal void Drop(DropReason reason) => _drops[(int)reason]++;
+    /// <summary>Names of the reasons by their numbers: tcp_checksum for <see cref="DropReason.TcpChecksum"/>.</summary>
+    public static string[] DropNames()
+    {
+        string[] names = new string[Reasons];
+        Span<char> text = stackalloc char[64];
+        for (int i = 0; i < Reasons; i++)
+        {
+            string name = Enum.GetName((DropReason)i)!;
+            int n = 0;
+            foreach (char c in name)
+            {
+                if (char.IsAsciiLetterUpper(c) && n != 0)
+                {
+                    text[n++] = '_';
+                }
+
+                text[n++] = char.ToLowerInvariant(c);
+            }
+
+            names[i] = new string(text[..n]);
+        }
+
+        return names;
+    }
+
+    /// <summary>Goes on counting drops in that memory, a number per reason; null: in its own again.</summary>
+    public void CountDropsAt(ulong* counters)
+    {
+        counters = counters == null ? Own : counters;
+        if (counters != _drops)
+        {
+            new Span<ulong>(_drops, Reasons).CopyTo(new Span<ulong>(counters, Reasons));
+            _drops = counters;
+        }
+    }
+
+    /// <summary>A packet was dropped.</summary>
+    public void Drop(DropReason reason) => _drops[(int)reason]++;
 }

@@ -58,6 +58,45 @@ public sealed partial class MetricsTests
         Assert.Equal(HttpStatusCode.NotFound, other.StatusCode);
     }
 
+    /// <summary>What an NSM's stack has dropped, out of its file of measures; nothing that an NSM writes there can do more than be left out.</summary>
+    [Fact]
+    public async Task Packets_dropped_are_told_by_reason()
+    {
+        int port = FreePort();
+        await using NkdHost host = await NkdHost.StartAsync("--metrics", $"127.0.0.1:{port}");
+        WriteMeasures(host, 2, ("tcp_checksum", [3, 4]), ("ip_malformed", [0, 0]), ("Not a name\"", [5, 5]), ("oversized", [1, 0]));
+        Nsm shown = await new NsmService.NsmServiceClient(host.Operator.CreateCallInvoker()).GetNsmAsync(new GetNsmRequest { Name = "kernel0" });
+        Assert.Equal([("oversized", 1ul), ("tcp_checksum", 7ul)], shown.DroppedPackets.Select(one => (one.Key, one.Value)).Order());
+        using var http = new HttpClient();
+        JsonElement family = (await ParseAsync(await http.GetStringAsync($"http://127.0.0.1:{port}/metrics")))["netkernel_nsm_dropped_packets"];
+        Assert.Equal("counter", family.GetProperty("type").GetString());
+        Assert.Equal(
+            [("netkernel_nsm_dropped_packets_total", """{"nsm":"kernel0","reason":"oversized"}""", 1.0), ("netkernel_nsm_dropped_packets_total", """{"nsm":"kernel0","reason":"tcp_checksum"}""", 7.0)],
+            family.GetProperty("samples").EnumerateArray().Select(one => (one[0].GetString()!, JsonSerializer.Serialize(one[1]), one[2].GetDouble())));
+
+        WriteMeasures(host, uint.MaxValue, ("tcp_checksum", [3, 4]));
+        Assert.Empty((await new NsmService.NsmServiceClient(host.Operator.CreateCallInvoker()).GetNsmAsync(new GetNsmRequest { Name = "kernel0" })).DroppedPackets);
+    }
+
+    // An NSM's file, with a number of threads that may be a lie.
+    private static void WriteMeasures(NkdHost host, uint threads, params (string Name, ulong[] Counts)[] drops)
+    {
+        var header = new NetKernel.Channel.MeasuresHeader { Magic = NetKernel.Channel.MeasuresHeader.MagicValue, Guests = 4, DropReasons = (uint)drops.Length, DropRows = threads };
+        header.DropsAt = header.GuestOf(header.Guests);
+        byte[] file = new byte[header.DropsOf((uint)drops[0].Counts.Length)];
+        System.Runtime.InteropServices.MemoryMarshal.Write(file, in header);
+        for (int i = 0; i < drops.Length; i++)
+        {
+            _ = System.Text.Encoding.ASCII.GetBytes(drops[i].Name, file.AsSpan((int)header.DropsAt + (i * (int)NetKernel.Channel.MeasuresHeader.DropNameBytes)));
+            for (uint row = 0; row < drops[i].Counts.Length; row++)
+            {
+                _ = BitConverter.TryWriteBytes(file.AsSpan((int)header.DropsOf(row) + (8 * i)), drops[i].Counts[row]);
+            }
+        }
+
+        File.WriteAllBytes(Path.Combine(host.RunDirectory, "nsm-1.measures"), file);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
