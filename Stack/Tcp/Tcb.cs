@@ -119,6 +119,19 @@ internal enum ForwardRto : byte
     NewFirst,
 }
 
+/// <summary>What holds up sending, for TCP_INFO (as Linux's TCP_CHRONO_*).</summary>
+internal enum SendPhase : byte
+{
+    /// <summary>Everything is acknowledged.</summary>
+    Idle,
+
+    /// <summary>Something is in flight, or waits for the congestion window, pacing, Nagle.</summary>
+    Busy,
+
+    /// <summary>Something waits for the peer's window.</summary>
+    Window,
+}
+
 /// <summary>Which timer fired.</summary>
 internal enum TcbTimer
 {
@@ -172,6 +185,9 @@ public unsafe struct Tcb
 
     /// <summary>What a path without ICMP seems to carry (RFC 4821); 0: no suspicion.</summary>
     internal ushort BlackHoleMtu;
+
+    /// <summary>The search upwards: the size that is out as a probe (0: none), the largest that may still be carried (0: not known yet); and when it goes on.</summary>
+    internal ushort ProbeMtu, SearchHigh;
     internal byte SndScale, RcvScale;
     internal byte DupAcks, SynRetries;
     internal TxSegment* TxFirst, TxLast;
@@ -188,6 +204,9 @@ public unsafe struct Tcb
     internal uint RackEnd, RackDsackRound, TlpEnd;
     internal byte RackWindowMult, RackPersist;
 
+    /// <summary>Segments by which something was late that was not lost; at least DupThresh.</summary>
+    internal ushort Reordering;
+
     /// <summary>Forward RTO-recovery (RFC 5682): which step follows.</summary>
     internal ForwardRto Forward;
 
@@ -203,7 +222,7 @@ public unsafe struct Tcb
     public ushort FastOpenMost;
 
     // --- delivery rate (for BBR, TCP_INFO, pacing) ---
-    internal ulong Delivered, DeliveredCe;
+    internal ulong Delivered;
     internal long DeliveredTime, FirstSentTime;
     internal ulong AppLimitedAt;
     internal ulong DeliveryRate;
@@ -276,7 +295,17 @@ public unsafe struct Tcb
 
     // --- counted for TCP_INFO ---
     internal ulong BytesSent, BytesRetransmitted, BytesReceived, BytesAcked;
-    internal uint SegmentsOut, SegmentsIn, DataSegmentsOut, DataSegmentsIn, TotalRetransmits, DsackDups, ReorderSeen, DeliveredSegments;
+    internal uint SegmentsOut, SegmentsIn, DataSegmentsOut, DataSegmentsIn, TotalRetransmits, DsackDups, ReorderSeen, DeliveredSegments, DeliveredCeSegments, OutOfOrderSegments;
+
+    /// <summary>What sending was doing since <see cref="PhaseSince"/>; before that, microseconds spent busy (but not held up) and held up by the peer's window.</summary>
+    internal SendPhase Phase;
+
+    /// <summary>A segment came that was marked as ECN-capable.</summary>
+    internal byte EctSeen;
+    internal ushort Timeouts, TimeoutRecoveries;
+    internal uint TimeoutRecoveryTime;
+    internal long NextSearch;
+    internal long PhaseSince, BusyTime, WindowTime, LossSince;
     internal long LastSent, LastDataReceived, LastAckReceived, Opened;
 
     /// <summary>State of the congestion control.</summary>
@@ -360,7 +389,7 @@ internal unsafe struct TcbQueue
 /// <summary>Bytes that were sent together and are not acknowledged.</summary>
 internal unsafe struct TxSegment
 {
-    public const ushort Sacked = 1, Lost = 2, Retransmitted = 4, EverRetransmitted = 8, Fin = 16, AppLimited = 32;
+    public const ushort Sacked = 1, Lost = 2, Retransmitted = 4, EverRetransmitted = 8, Fin = 16, AppLimited = 32, Probe = 64;
 
     public TxSegment* Next, Previous;
     public uint Start;

@@ -2,12 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace NetKernel.Stack;
 
-/// <summary>struct tcp_info (linux/tcp.h), as far as tcpi_snd_wnd.</summary>
+/// <summary>struct tcp_info (linux/tcp.h), as of Linux 6.7; docs/mtcp.md says of each field what it is here.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct TcpInfo
 {
     /// <summary>Bytes.</summary>
-    public const int Length = 232;
+    public const int Length = 248;
 
     /// <summary>The fields, with the names of the header file without their prefix.</summary>
     public byte State, CaState, Retransmits, Probes, Backoff, Options, WindowScale, AppLimited;
@@ -38,15 +38,24 @@ public struct TcpInfo
 
     /// <summary>Segments, bytes.</summary>
     public uint DsackDups, ReorderSeen, RcvOooPack, SndWnd;
+
+    /// <summary>Bytes, times.</summary>
+    public uint RcvWnd, Rehash;
+
+    /// <summary>Timeouts, recoveries after timeouts that have ended, milliseconds in them.</summary>
+    public ushort TotalRto, TotalRtoRecoveries;
+
+    /// <summary>See <see cref="TotalRto"/>.</summary>
+    public uint TotalRtoTime;
 }
 
 /// <content>TCP_INFO.</content>
 public sealed unsafe partial class TcpLayer
 {
-    /// <summary>The state of a connection as Linux tells it. What is not measured here (busy times, segments out of order) is 0.</summary>
+    /// <summary>The state of a connection as Linux tells it.</summary>
     public TcpInfo Info(Tcb* t)
     {
-        const byte Timestamps = 1, Sack = 2, Scale = 4, Ecn = 8, SynData = 32;
+        const byte Timestamps = 1, Sack = 2, Scale = 4, Ecn = 8, EcnSeen = 16, SynData = 32;
         uint mss = t->Mss == 0 ? 536u : t->Mss;
         long since(long time) => time == 0 ? 0 : (Now - time) / 1000;
         TcpInfo i = default;
@@ -56,7 +65,7 @@ public sealed unsafe partial class TcpLayer
         i.Probes = t->KeepProbes;
         i.Backoff = t->Backoff;
         i.Options = (byte)((t->IsFlag(TcbFlag.Timestamps) ? Timestamps : 0) | (t->IsFlag(TcbFlag.Sack) ? Sack : 0)
-            | (t->IsFlag(TcbFlag.WindowScale) ? Scale : 0) | (t->IsFlag(TcbFlag.Ecn) ? Ecn : 0) | (IsSynDataTaken(t) ? SynData : 0));
+            | (t->IsFlag(TcbFlag.WindowScale) ? Scale : 0) | (t->IsFlag(TcbFlag.Ecn) ? Ecn : 0) | (t->EctSeen != 0 ? EcnSeen : 0) | (IsSynDataTaken(t) ? SynData : 0));
         i.WindowScale = (byte)(t->SndScale | (t->RcvScale << 4));
         i.AppLimited = t->AppLimitedAt != 0 ? (byte)1 : (byte)0;
         i.Rto = (uint)(t->Rto << t->Backoff);
@@ -76,7 +85,7 @@ public sealed unsafe partial class TcpLayer
         i.SndSsthresh = t->Ssthresh >= int.MaxValue ? int.MaxValue : Segments(t->Ssthresh);
         i.SndCwnd = Segments(t->Cwnd);
         i.AdvMss = t->RemotePort == 0 ? 0 : OwnMss(t->Remote, t->UserMss);
-        i.Reordering = DupThresh;
+        i.Reordering = t->Reordering;
         i.RcvRtt = (uint)t->RcvRtt;
         i.RcvSpace = t->RcvBuf;
         i.RcvSsthresh = t->RcvAdv - t->RcvNxt;
@@ -92,14 +101,49 @@ public sealed unsafe partial class TcpLayer
         i.DataSegsIn = t->DataSegmentsIn;
         i.DataSegsOut = t->DataSegmentsOut;
         i.DeliveryRate = t->DeliveryRate;
+        long phase = t->PhaseSince == 0 ? 0 : Now - t->PhaseSince;
+        i.RwndLimited = (ulong)(t->WindowTime + (t->Phase == SendPhase.Window ? phase : 0));
+        i.BusyTime = i.RwndLimited + (ulong)(t->BusyTime + (t->Phase == SendPhase.Busy ? phase : 0));
         i.Delivered = t->DeliveredSegments;
+        i.DeliveredCe = t->DeliveredCeSegments;
         i.BytesSent = t->BytesSent + t->BytesRetransmitted;
         i.BytesRetransmitted = t->BytesRetransmitted;
         i.DsackDups = t->DsackDups;
         i.ReorderSeen = t->ReorderSeen;
+        i.RcvOooPack = t->OutOfOrderSegments;
         i.SndWnd = t->SndWnd;
+        i.RcvWnd = t->RcvAdv - t->RcvNxt;
+        i.TotalRto = t->Timeouts;
+        i.TotalRtoRecoveries = t->TimeoutRecoveries;
+        i.TotalRtoTime = t->TimeoutRecoveryTime + (uint)since(t->LossSince);
         return i;
 
         uint Segments(uint bytes) => (bytes + mss - 1) / mss;
+    }
+
+    /// <summary>From now on sending does that.</summary>
+    private void Turn(Tcb* t, SendPhase phase)
+    {
+        if (t->Phase == phase)
+        {
+            return;
+        }
+
+        long spent = Now - t->PhaseSince;
+        t->BusyTime += t->Phase == SendPhase.Busy ? spent : 0;
+        t->WindowTime += t->Phase == SendPhase.Window ? spent : 0;
+        t->Phase = phase;
+        t->PhaseSince = Now;
+    }
+
+    /// <summary>What was lost by timeouts has been recovered, or had not been lost.</summary>
+    private void EndTimeouts(Tcb* t)
+    {
+        if (t->LossSince != 0)
+        {
+            t->TimeoutRecoveries++;
+            t->TimeoutRecoveryTime += (uint)((Now - t->LossSince) / 1000);
+            t->LossSince = 0;
+        }
     }
 }

@@ -35,6 +35,9 @@ public struct AckSample
 
     internal long PriorTime, SendElapsed, NewestSent;
 
+    /// <summary>The end of the highest segment that was known to have arrived before it.</summary>
+    internal uint PriorFack;
+
     /// <summary>Something sent before the last timeout, and once only, has arrived (RFC 5682, 3.1, step 3 b).</summary>
     internal bool OriginalArrived;
 }
@@ -51,6 +54,8 @@ public sealed unsafe partial class TcpLayer
         sample.PriorDelivered = ulong.MaxValue;
         sample.NewestSent = -1;
         sample.PriorPipe = t->Pipe;
+        sample.PriorFack = t->FackSeq;
+        uint delivered = t->DeliveredSegments;
         sample.Ece = s.Has(TcpFlag.Ece) && t->IsFlag(TcbFlag.Ecn);
         bool dsack = false;
         uint before = t->SndUna;
@@ -72,6 +77,7 @@ public sealed unsafe partial class TcpLayer
         bool duplicate = s.Ack == before && s.Length == 0 && !opened && !s.Has(TcpFlag.Fin) && t->SndNxt != t->SndUna;
         if (t->TxFirst != null || sample.Acked != 0)
         {
+            t->DeliveredCeSegments += sample.Ece ? t->DeliveredSegments - delivered : 0;
             FinishRate(t, ref sample);
             Recover(t, ref s, ref sample, duplicate, dsack);
         }
@@ -141,9 +147,9 @@ public sealed unsafe partial class TcpLayer
                 {
                     onlyRetransmitted = false;
                     newest = x->Sent > newest ? x->Sent : newest;
-                    if (Seq.Before(x->End, t->FackSeq) && !x->Is(TxSegment.Lost))
+                    if (Seq.Before(x->End, sample.PriorFack) && !x->Is(TxSegment.Lost))
                     {
-                        SeeReordering(t);
+                        SeeReordering(t, x->Start, sample.PriorFack);
                     }
                 }
             }
@@ -190,6 +196,11 @@ public sealed unsafe partial class TcpLayer
         t->SndUna = ack;
         t->FackSeq = Seq.Max(t->FackSeq, ack);
         t->BytesAcked += data;
+        if (t->TxFirst == null && !Seq.After(t->WriteSeq, ack))
+        {
+            Turn(t, SendPhase.Idle);
+        }
+
         if (data != 0 && t->User != null)
         {
             _user.Acked(t, data);
@@ -199,9 +210,14 @@ public sealed unsafe partial class TcpLayer
     /// <summary>A segment is known to have arrived, by an ACK or by SACK.</summary>
     private void Arrived(Tcb* t, TxSegment* x, in TcpSegment s, ref AckSample sample)
     {
+        if (x->Is(TxSegment.Probe))
+        {
+            ProbeArrived(t, x);
+        }
+
         t->Delivered += x->Length;
         t->DeliveredTime = Now;
-        t->DeliveredSegments++;
+        t->DeliveredSegments += x->Length <= t->Mss ? 1 : (x->Length + t->Mss - 1) / t->Mss;
         sample.Delivered += x->Length;
         sample.OriginalArrived |= !x->Is(TxSegment.EverRetransmitted) && Seq.AtMost(x->End, t->HighSeq);
         RackSample(t, x, in s);

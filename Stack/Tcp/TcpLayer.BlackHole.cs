@@ -4,7 +4,7 @@ namespace NetKernel.Stack;
 /// Paths that swallow large packets and send no ICMP, or whose ICMP is lost (RFC 4821, 3 and 7.7; RFC 2923, 2.1): after timeouts in a row for a large segment, smaller ones are tried.
 /// </content>
 /// <remarks>
-/// The search upwards of RFC 4821, 7 is not done: what ICMP or this said holds for the connection; new ones begin with the link's MTU, or with what ICMP said in the last ten minutes.
+/// What is suspected holds for the connection, which searches upwards again (TcpLayer.PathSearch.cs); new ones begin with the link's MTU, or with what ICMP said in the last ten minutes.
 /// </remarks>
 public sealed unsafe partial class TcpLayer
 {
@@ -34,6 +34,8 @@ public sealed unsafe partial class TcpLayer
         }
 
         t->BlackHoleMtu = (ushort)mtu;
+        t->SearchHigh = 0;
+        t->NextSearch = Now;
         LowerMss(t);
     }
 }

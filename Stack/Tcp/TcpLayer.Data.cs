@@ -77,6 +77,7 @@ public sealed unsafe partial class TcpLayer
         }
         else
         {
+            t->OutOfOrderSegments += length == 0 ? 0 : s.GsoSize > 1 ? (s.Length + s.GsoSize - 1) / s.GsoSize : 1;
             OutOfOrder(t, seq, data, length);
         }
 

@@ -48,6 +48,21 @@ public sealed unsafe partial class TcpLayer
                 continue;
             }
 
+            if (t->BlackHoleMtu != 0)
+            {
+                bool roomSoon = false;
+                if (ProbePath(t, pipe, ref roomSoon))
+                {
+                    continue;
+                }
+
+                if (roomSoon)
+                {
+                    limited = true;
+                    break;
+                }
+            }
+
             if (!SendNew(t, pipe, ref limited))
             {
                 break;
@@ -58,6 +73,11 @@ public sealed unsafe partial class TcpLayer
         {
             _stack.Wheel.Set(&t->PaceTimer, Now); // The rest in the next turn.
         }
+
+        uint unsent = t->WriteSeq - t->SndNxt;
+        bool waits = Seq.After(t->WriteSeq, t->SndNxt);
+        Turn(t, waits && !limited && t->SndUna + t->SndWnd - t->SndNxt is var window && (window < Math.Min(unsent, t->Mss) || (int)window < 0) ? SendPhase.Window
+            : waits || t->TxFirst != null ? SendPhase.Busy : SendPhase.Idle);
 
         // RFC 7661 in spirit: a window that was not used is no measure of the path. In slow start half of it used is enough.
         bool used = limited || (t->Cwnd < t->Ssthresh && t->SndNxt - t->SndUna >= t->Cwnd / 2);
@@ -122,7 +142,7 @@ public sealed unsafe partial class TcpLayer
     }
 
     /// <summary>Sends one frame of new data, or the FIN. False: nothing more can be sent now.</summary>
-    private bool SendNew(Tcb* t, uint pipe, ref bool limited)
+    private bool SendNew(Tcb* t, uint pipe, ref bool limited, uint most = uint.MaxValue)
     {
         if (t->State is not (TcpState.Established or TcpState.CloseWait))
         {
@@ -161,6 +181,7 @@ public sealed unsafe partial class TcpLayer
             gso = Math.Max(quantum / t->Mss, 2) * t->Mss < gso ? Math.Max(quantum / t->Mss, 2) * t->Mss : gso;
         }
 
+        gso = gso < most ? gso : most;
         length = length < gso ? length : gso;
         if (length < unsent)
         {

@@ -19,6 +19,11 @@ public sealed unsafe partial class TcpLayer
 
         if (t->IsFlag(TcbFlag.Undo) && MayUndo(t, in s, in sample, dsack))
         {
+            if (sample.Acked != 0 && t->CaState == CaState.Recovery && Seq.Before(t->SndUna - sample.Acked, sample.PriorFack))
+            {
+                SeeReordering(t, t->SndUna - sample.Acked, sample.PriorFack); // What was sent again had been late only.
+            }
+
             Undo(t);
         }
 
@@ -39,6 +44,7 @@ public sealed unsafe partial class TcpLayer
         // The end of what was being recovered from.
         if (t->CaState is CaState.Recovery or CaState.Loss or CaState.Cwr && Seq.AtLeast(t->SndUna, t->HighSeq) && sample.Acked != 0)
         {
+            EndTimeouts(t);
             if (t->CaState != CaState.Loss && !control.OwnsWindow)
             {
                 t->Cwnd = t->Ssthresh; // RFC 6937; RFC 6582, 3.2, full acknowledgement.
@@ -98,11 +104,12 @@ public sealed unsafe partial class TcpLayer
                 ReduceProportionally(t, in sample);
             }
         }
-        else if (sample.Acked != 0 && t->IsFlag(TcbFlag.CwndLimited))
+        else if ((sample.Acked != 0 || (t->Reordering > DupThresh && sample.Delivered != 0)) && t->IsFlag(TcbFlag.CwndLimited))
         {
-            // What SACK told of before has made room already: the ACK that ends a recovery is no burst (RFC 5681, 3.1: a segment per round trip).
+            // What had arrived before counts once: a hole that is filled after a recovery is no burst (RFC 5681, 3.1: a segment per round trip). On a path that reorders much, what
+            // arrives behind a hole counts when it arrives, for by the time the hole is filled it would have been forgotten (Linux: tcp_may_raise_cwnd).
             AckSample growth = sample;
-            growth.Acked = Math.Min(sample.Acked, sample.Delivered);
+            growth.Acked = sample.Acked == 0 ? sample.Delivered : Math.Min(sample.Acked, sample.Delivered);
             control.Acked(t, in growth);
         }
 
@@ -250,7 +257,7 @@ public sealed unsafe partial class TcpLayer
     /// F-RTO (RFC 5682, 3.1, and 2.1 without SACK): after a timeout new data goes first, where there is any. What was sent only once and arrives shows that nothing was lost, and the
     /// timeout is undone; a duplicate, or SACK of the new data alone, shows that it was.
     /// </summary>
-    private static void JudgeTimeout(Tcb* t, in AckSample sample, bool duplicate)
+    private void JudgeTimeout(Tcb* t, in AckSample sample, bool duplicate)
     {
         if (sample.OriginalArrived && t->IsFlag(TcbFlag.Undo))
         {
@@ -271,8 +278,9 @@ public sealed unsafe partial class TcpLayer
         }
     }
 
-    private static void Undo(Tcb* t)
+    private void Undo(Tcb* t)
     {
+        EndTimeouts(t);
         t->Forward = ForwardRto.Idle;
         for (TxSegment* x = t->TxFirst; x != null; x = x->Next)
         {
@@ -289,6 +297,7 @@ public sealed unsafe partial class TcpLayer
         t->HighSeq = t->SndUna;
         t->Flags &= ~TcbFlag.Undo;
         CongestionControl.Of(t).StateChanged(t, CaState.Open);
+        CongestionControl.Of(t).Undone(t);
     }
 
     /// <summary>RFC 8985, 6.2, step 4: each round trip with a duplicate widens the window; 16 recoveries later it is narrow again.</summary>

@@ -11,6 +11,7 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
+        t->EctSeen |= s.Ecn != 0 ? (byte)1 : (byte)0;
         bool ce = s.Ecn == 3;
         if (CongestionControl.Of(t).EchoesExactly)
         {

@@ -5,6 +5,9 @@ public sealed unsafe partial class TcpLayer
 {
     private const uint DupThresh = 3;
 
+    /// <summary>Segments; as Linux's tcp_max_reordering.</summary>
+    private const uint MostReordering = 300;
+
     /// <summary>Marks what SACK says has arrived. True: the first block told of a duplicate (RFC 2883, 4).</summary>
     private bool TakeSacks(Tcb* t, ref TcpSegment s, ref AckSample sample)
     {
@@ -71,19 +74,25 @@ public sealed unsafe partial class TcpLayer
             Arrived(t, x, in s, ref sample);
 
             // RFC 8985, 6.2, step 3: an original that arrives behind later ones was reordered.
-            if (!x->Is(TxSegment.EverRetransmitted) && !wasLost && Seq.Before(x->End, t->FackSeq))
+            if (!x->Is(TxSegment.EverRetransmitted) && !wasLost && Seq.Before(x->End, sample.PriorFack))
             {
-                SeeReordering(t);
+                SeeReordering(t, x->Start, sample.PriorFack);
             }
 
             t->FackSeq = Seq.Max(t->FackSeq, x->End);
         }
     }
 
-    private static void SeeReordering(Tcb* t)
+    /// <summary>
+    /// What begins at <paramref name="low"/> was sent once and arrives only now, behind what had arrived before up to <paramref name="high"/>: how far behind is remembered, as Linux does. (What one
+    /// acknowledgement tells of together is no reordering, in whatever order it is told.)
+    /// </summary>
+    private static void SeeReordering(Tcb* t, uint low, uint high)
     {
         t->Flags |= TcbFlag.ReorderSeen;
         t->ReorderSeen++;
+        uint segments = (high - low + t->Mss - 1) / t->Mss;
+        t->Reordering = (ushort)Math.Clamp(segments, t->Reordering, MostReordering);
     }
 
     /// <summary>RFC 8985, 6.2, step 2: the most recently sent segment that has arrived.</summary>
@@ -159,8 +168,15 @@ public sealed unsafe partial class TcpLayer
             long remaining = x->Sent + t->RackRtt + window - Now;
             if (remaining <= 0)
             {
-                lost += x->Length;
                 MarkLost(t, x);
+                if (x->Is(TxSegment.Probe))
+                {
+                    ProbeLost(t, x); // No sign of congestion.
+                }
+                else
+                {
+                    lost += x->Length;
+                }
             }
             else
             {

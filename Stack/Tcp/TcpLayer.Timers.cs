@@ -179,6 +179,9 @@ public sealed unsafe partial class TcpLayer
         }
 
         _counters.Timeouts++;
+        t->Timeouts++;
+        t->LossSince = t->LossSince == 0 ? Now : t->LossSince;
+        GiveProbeUp(t);
         SuspectPath(t);
         EnterLoss(t);
         t->Backoff++;

@@ -144,6 +144,7 @@ public sealed unsafe partial class TcpLayer : IDisposable
         t->KeepIdle = 7200;
         t->KeepInterval = 75;
         t->KeepCount = 9;
+        t->Reordering = (ushort)DupThresh;
         t->RetransmitTimer.Owner = t->AckTimer.Owner = t->LifeTimer.Owner = t->PaceTimer.Owner = t;
         t->RetransmitTimer.Kind = (int)TcbTimer.Retransmit;
         t->AckTimer.Kind = (int)TcbTimer.DelayedAck;

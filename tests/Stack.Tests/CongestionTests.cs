@@ -127,7 +127,15 @@ public sealed unsafe class CongestionTests
     [InlineData("cubic", "reno", 0.75)]
     public void FlowsShareABottleneck(string first, string second, double least)
     {
-        using Simulation sim = new(11);
+        // Which flow loses packets when the queue is full is a matter of chance: the mean of several runs.
+        const int Runs = 3;
+        double[] jain = [.. Enumerable.Range(11, Runs).Select(seed => Share(first, second, seed))];
+        Assert.True(jain.Average() >= least, string.Join(' ', jain));
+    }
+
+    private static double Share(string first, string second, int seed)
+    {
+        using Simulation sim = new(seed);
         (Conn one, Func<bool> _) = Bulk(sim, first, host => host.Impairment = new Impairment { Delay = 20_000, Rate = 20_000_000, QueueBytes = 100_000 });
         sim.Pass(3 * Second);
         Conn two = Another(sim, one, second);
@@ -141,13 +149,13 @@ public sealed unsafe class CongestionTests
         double x0 = one.Tcb->BytesAcked, y0 = two.Tcb->BytesAcked;
         sim.Pass(60 * Second);
         double x = one.Tcb->BytesAcked - x0, y = two.Tcb->BytesAcked - y0;
-        double jain = (x + y) * (x + y) / (2 * ((x * x) + (y * y)));
-        Assert.True(jain >= least, string.Create(CultureInfo.InvariantCulture, $"{x:F0} and {y:F0} bytes: {jain:F3}"));
         Assert.InRange((x + y) * 8 / 60 / 20e6, 0.85, 1);
-        if (first == "cubic" && second == "cubic")
+        if (first == "cubic" && second == "cubic" && seed == 11)
         {
             Write("cwnd-two-cubic", "Two CUBIC flows: 20 Mbit/s, round trip 40 ms, queue 100,000 bytes", a, b);
         }
+
+        return (x + y) * (x + y) / (2 * ((x * x) + (y * y)));
     }
 
     /// <summary>A flow without end from a first host to a second.</summary>

@@ -13,6 +13,9 @@ internal sealed class Impairment
     /// <summary>Backlog from which on ECN-capable packets are marked; 0: never.</summary>
     public long MarkBytes { get; set; }
 
+    /// <summary>Frames that a test wants to come later, by <see cref="ReorderDelay"/>.</summary>
+    public Func<byte[], bool>? ReorderNow { get; set; }
+
     /// <summary>Frames that a test wants to be lost.</summary>
     public Func<byte[], bool>? Drop { get; set; }
 }

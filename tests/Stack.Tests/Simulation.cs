@@ -89,7 +89,7 @@ internal sealed unsafe class Simulation : IDisposable
         }
 
         at += i.Delay + (i.Jitter != 0 ? _random.NextInt64(i.Jitter) : 0);
-        at += _random.NextDouble() < i.Reorder ? i.ReorderDelay : 0;
+        at += _random.NextDouble() < i.Reorder || i.ReorderNow?.Invoke(frame) == true ? i.ReorderDelay : 0;
         _events.Enqueue((to, frame, gso, good), (at, _order++));
         if (_random.NextDouble() < i.Duplicate)
         {

@@ -81,6 +81,11 @@ public abstract unsafe class CongestionControl
     /// <summary>The window, after a reduction that proved needless.</summary>
     public virtual uint WindowToRestore(Tcb* t) => t->PriorCwnd;
 
+    /// <summary>A reduction that proved needless was undone; the window is restored.</summary>
+    public virtual void Undone(Tcb* t)
+    {
+    }
+
     /// <summary>RFC 5681, 3.1: slow start, one segment per segment acknowledged (with RFC 3465's L = 2 when ACKs stretch). Returns what is left for congestion avoidance.</summary>
     protected static uint SlowStart(Tcb* t, uint acked)
     {

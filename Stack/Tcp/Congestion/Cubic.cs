@@ -11,6 +11,10 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
         public long EpochStart;
         public double CwndPrior;
         public HyStart SlowStart;
+
+        // As before the last reduction (4.9.1); less exact will do.
+        public long UndoEpochStart;
+        public float UndoWMax, UndoK, UndoWEst, UndoOrigin, UndoCwndPrior;
     }
 
     public override string Name => "cubic";
@@ -20,6 +24,12 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
     {
         State* s = (State*)t->Control;
         double cwnd = (double)t->Cwnd / t->Mss;
+        s->UndoEpochStart = s->EpochStart;
+        s->UndoWMax = (float)s->WMax;
+        s->UndoK = (float)s->K;
+        s->UndoWEst = (float)s->WEst;
+        s->UndoOrigin = (float)s->Origin;
+        s->UndoCwndPrior = (float)s->CwndPrior;
         s->CwndPrior = cwnd;
         s->WMax = cwnd < s->WMax ? cwnd * (1 + Beta) / 2 : cwnd;
         s->EpochStart = 0;
@@ -82,6 +92,18 @@ internal sealed unsafe class Cubic(byte index) : CongestionControl(index)
         {
             t->Cwnd = (uint)(s->WEst * mss);
         }
+    }
+
+    /// <summary>4.9: after a needless reduction the curve goes on as if nothing had been.</summary>
+    public override void Undone(Tcb* t)
+    {
+        State* s = (State*)t->Control;
+        s->EpochStart = s->UndoEpochStart;
+        s->WMax = s->UndoWMax;
+        s->K = s->UndoK;
+        s->WEst = s->UndoWEst;
+        s->Origin = s->UndoOrigin;
+        s->CwndPrior = s->UndoCwndPrior;
     }
 
     public override void StateChanged(Tcb* t, CaState state)

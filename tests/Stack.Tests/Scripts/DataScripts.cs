@@ -132,16 +132,7 @@ public sealed class DataScripts
     [Fact]
     public void RackRecovery() => PacketScript.Run(ConnectionScripts.WithOptions + """
         +0 write 14480
-        +0 > . 1:1448
-        +0 > . 1449:1448
-        +0 > . 2897:1448
-        +0 > . 4345:1448
-        +0 > . 5793:1448
-        +0 > . 7241:1448
-        +0 > . 8689:1448
-        +0 > . 10137:1448
-        +0 > . 11585:1448
-        +0 > P. 13033:1448
+        """ + "\n" + LossScripts.TenLargest + """
         +0.1 < . 1:0 ack 1 win 512 ts 300 last sack 1449-5793
         +0 > . 1:1448
         +0.1 < . 1:0 ack 14481 win 512 ts 400 last

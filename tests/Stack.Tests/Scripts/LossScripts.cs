@@ -3,7 +3,8 @@ namespace NetKernel.Stack.Tests;
 /// <summary>Loss and marks, step by step: RFC 3042, 6937, 2018, 8257.</summary>
 public sealed class LossScripts
 {
-    private const string TenLargest = """
+    /// <summary>The first window, with timestamps.</summary>
+    internal const string TenLargest = """
         +0 > . 1:1448
         +0 > . 1449:1448
         +0 > . 2897:1448

@@ -25,6 +25,8 @@ public sealed class OracleTests
         ["DataScripts.Ecn"] = "Linux slows down twice when echoes go on in the acknowledgement of the whole window; we wait until CWR has arrived (RFC 3168, 6.1.2)",
         ["DataScripts.WindowClosesAndOpens"] = "Linux counts a segment's overhead in its buffer, and drops what is beyond",
         ["PathScripts.ABlackHoleIsFound"] = "Linux looks for black holes only when net.ipv4.tcp_mtu_probing says so",
+        ["PathScripts.AProbeThatArrivesEndsTheSearch"] = "Linux looks for black holes only when net.ipv4.tcp_mtu_probing says so",
+        ["PathScripts.AProbeThatIsLostIsNoCongestion"] = "Linux looks for black holes only when net.ipv4.tcp_mtu_probing says so",
         ["PathScripts.PathMtu"] = "Linux cuts what goes again across the borders of the first segments",
         ["FastOpenScripts.ServerTakesDataInASyn"] = "Linux tells of an open window before the handshake is over by the SYN-ACK once more",
         ["FastOpenScripts.ClientSendsDataInItsSyn"] = "Linux's send takes no more than the SYN does",
