@@ -140,25 +140,6 @@ public sealed class MtcpTests : IDisposable
             .Select(row => row.GetProperty("path").GetProperty("congestionControl").GetString()!).Order(StringComparer.Ordinal)];
     }
 
-    /// <summary>What the stack drops is shown, by reason, to the operator.</summary>
-    [Fact]
-    public void Bad_packets_are_counted_where_operators_look()
-    {
-        const string Send = "import socket\ns = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\ns.bind(('eth0', 0))\n"
-            + "for i in range(5): s.send(b'\\xff' * 6 + b'\\x02' * 6 + b'\\x08\\x00' + b'\\x43' + bytes(39))"; // to all on the bridge: an IPv4 header of 12 bytes
-        long before = Malformed();
-        CommandResult sent = _nk.Outside.Run(TimeSpan.FromSeconds(30), "python3", "-c", Send);
-        Assert.True(sent.Succeeded, sent.ToString());
-        Assert.True(NkInstance.WaitFor(() => Malformed() == before + 5, TimeSpan.FromSeconds(30)), $"{before}, then {Malformed()}");
-        Assert.Contains("ip_malformed", _nk.Nk("nsm", "list", "-o", "wide").Output, StringComparison.Ordinal);
-
-        long Malformed()
-        {
-            System.Text.Json.JsonElement nsm = _nk.List("nsm", "list").EnumerateArray().Single(one => one.GetProperty("name").GetString() == "m0");
-            return nsm.TryGetProperty("droppedPackets", out System.Text.Json.JsonElement drops) && drops.TryGetProperty("ip_malformed", out System.Text.Json.JsonElement count) ? long.Parse(count.ToString(), System.Globalization.CultureInfo.InvariantCulture) : 0;
-        }
-    }
-
     public void Dispose() => _nk.Dispose();
 
     private static string[] Server(string address, int port, string program = "semantics.py") => ["python3", Programs.Path(program), "server", address, $"{port}"];
