@@ -56,7 +56,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
     {
         _nk.CreateGuest("a");
         _nk.CreateGuest("b");
-        using GuestProcess nginx = StartNginx();
+        using GuestProcess nginx = Nginx.Start(_nk);
         using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7009");
         Programs.AwaitLine(echo, "ready");
         using GuestProcess client = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7009", "50");
@@ -66,7 +66,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
         Programs.AwaitLine(client, "again");
         Assert.Contains("ended ECONNRESET=50", client.Output, StringComparison.Ordinal);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"50 connections were reset {1000 * (EndTime(client) - killed):F1} ms after the kill"));
-        Assert.True(NkInstance.WaitFor(() => Fetches(), TimeSpan.FromSeconds(20)), "nginx does not answer after the NSM's restart");
+        Assert.True(NkInstance.WaitFor(() => Nginx.Answers(_nk), TimeSpan.FromSeconds(20)), "nginx does not answer after the NSM's restart");
         Assert.False(nginx.Ended);
         Assert.False(echo.Ended);
     }
@@ -76,7 +76,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
     {
         _nk.CreateGuest("a");
         _nk.CreateGuest("b");
-        using GuestProcess nginx = StartNginx();
+        using GuestProcess nginx = Nginx.Start(_nk);
         using GuestProcess echo = _nk.Start("b", "python3", Programs.Path("echo.py"), "0.0.0.0", "7010");
         Programs.AwaitLine(echo, "ready");
         using GuestProcess client = _nk.Start("a", "python3", Programs.Path("survivor.py"), _nk.Ipv4("b"), "7010", "50");
@@ -86,7 +86,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
         Assert.Contains("ended ECONNRESET=50", client.Output, StringComparison.Ordinal);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"50 connections failed {1000 * (EndTime(client) - killed):F1} ms after the kill"));
         Programs.AwaitLine(client, "again");
-        Assert.True(NkInstance.WaitFor(() => Fetches(), TimeSpan.FromSeconds(20)), "nginx does not answer after CoreEngine's restart");
+        Assert.True(NkInstance.WaitFor(() => Nginx.Answers(_nk), TimeSpan.FromSeconds(20)), "nginx does not answer after CoreEngine's restart");
         Assert.False(nginx.Ended);
         Assert.False(echo.Ended);
     }
@@ -152,25 +152,4 @@ public sealed class FaultTests(ITestOutputHelper output) : IDisposable
             () => InUse.Of(_nk.EnginePid, "a") == nothing && _nk.TrafficOf("a").Open == 0 && _nk.TrafficOf("a").Processes == 0, TimeSpan.FromSeconds(30));
         Assert.True(settled, $"still in use: {InUse.Of(_nk.EnginePid, "a")}, connections {_nk.TrafficOf("a").Open}, processes {_nk.TrafficOf("a").Processes}");
     }
-
-    private GuestProcess StartNginx()
-    {
-        string folder = Path.Combine(_nk.Folder, "www");
-        _ = Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "index.html"), "served");
-        string configuration = Path.Combine(_nk.Folder, "nginx.conf");
-        File.WriteAllText(
-            configuration,
-            $$"""
-            worker_processes 2; daemon off; pid {{_nk.Folder}}/nginx.pid; error_log {{_nk.Folder}}/nginx.log;
-            events { worker_connections 256; }
-            http { access_log off; server { listen 80; root {{folder}}; } }
-            """);
-        GuestProcess nginx = _nk.Start("a", "nginx", "-c", configuration);
-        Assert.True(NkInstance.WaitFor(() => Fetches(), TimeSpan.FromSeconds(20)), $"nginx does not answer: {nginx.Error}");
-        return nginx;
-    }
-
-    private bool Fetches() =>
-        _nk.Outside.Run(TimeSpan.FromSeconds(5), "curl", "-s", "-m", "2", $"http://{_nk.Ipv4("a")}/").Output == "served";
 }

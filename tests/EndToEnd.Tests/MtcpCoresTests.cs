@@ -32,14 +32,14 @@ public sealed class MtcpCoresTests : IDisposable
     [RootFact]
     public void Nginx_serves_with_both_cores_before_and_after_the_NSM_is_killed()
     {
-        using GuestProcess nginx = StartNginx();
+        using GuestProcess nginx = Nginx.Start(_nk);
         (double First, double Second) before = CoreTimes();
         Load();
         (double First, double Second) after = CoreTimes();
         Assert.True(after.First > before.First && after.Second > before.Second, $"ticks of the cores: {before} before, {after} after");
 
         Assert.Equal(0, GuestProcess.SendSignal(_nk.NsmPid("m0"), 9));
-        Assert.True(NkInstance.WaitFor(Fetches, Time), "nginx does not answer after the NSM's restart");
+        Assert.True(NkInstance.WaitFor(() => Nginx.Answers(_nk), Time), "nginx does not answer after the NSM's restart");
         Assert.False(nginx.Ended);
         Load();
     }
@@ -117,26 +117,6 @@ public sealed class MtcpCoresTests : IDisposable
     }
 
     public void Dispose() => _nk.Dispose();
-
-    private GuestProcess StartNginx()
-    {
-        string folder = Path.Combine(_nk.Folder, "www");
-        _ = Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "index.html"), "served");
-        string configuration = Path.Combine(_nk.Folder, "nginx.conf");
-        File.WriteAllText(
-            configuration,
-            $$"""
-            worker_processes 2; daemon off; pid {{_nk.Folder}}/nginx.pid; error_log {{_nk.Folder}}/nginx.log;
-            events { worker_connections 256; }
-            http { access_log off; server { listen 80; root {{folder}}; } }
-            """);
-        GuestProcess nginx = _nk.Start("a", "nginx", "-c", configuration);
-        Assert.True(NkInstance.WaitFor(Fetches, Time), $"nginx does not answer: {nginx.Error}");
-        return nginx;
-    }
-
-    private bool Fetches() => _nk.Outside.Run(TimeSpan.FromSeconds(5), "curl", "-s", "-m", "2", $"http://{_nk.Ipv4("a")}/").Output == "served";
 
     /// <summary>Connections with many requests, and with one each, from a guest and from outside.</summary>
     private void Load()

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using NetKernel.Channel;
@@ -19,15 +18,13 @@ internal sealed class KernelNsm : IDisposable
 
     private readonly Thread _thread;
     private readonly Probe _probe;
-    private readonly bool _bridge;
     private StackHost? _host;
-    private string _namespace = "";
+    private NetNamespace? _namespace;
     private Exception? _failure;
 
     public KernelNsm(uint loops = 1, bool bridge = false, PoolLayout? pool = null, string mode = "private", params string[] options)
     {
         Engine = new FakeEngine(loops);
-        _bridge = bridge;
         Settings settings = Settings.Parse(["--run-dir", Engine.RunDirectory, "--id", "1", "--mode", bridge ? "bridge" : mode, .. options]);
         _probe = new Probe(new KernelStack(settings));
         using ManualResetEventSlim started = new();
@@ -94,33 +91,7 @@ internal sealed class KernelNsm : IDisposable
     });
 
     /// <summary>Does something where the NSM's network is.</summary>
-    public T Outside<T>(Func<T> action)
-    {
-        if (!_bridge)
-        {
-            return action();
-        }
-
-        T result = default!;
-        Exception? failure = null;
-        Thread thread = new(() =>
-        {
-            try
-            {
-                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
-                const int Setns = 308;
-                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
-                result = action();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        return failure == null ? result : throw new InvalidOperationException(failure.Message, failure);
-    }
+    public T Outside<T>(Func<T> action) => _namespace == null ? action() : _namespace.Run(action);
 
     public void WaitExit() => Assert.True(_thread.Join(TimeSpan.FromSeconds(30)), "the loop did not end");
 
@@ -134,13 +105,11 @@ internal sealed class KernelNsm : IDisposable
 
     private void MakeNamespace()
     {
-        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
-        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
-        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
-        Ip("link set lo up");
+        _namespace = NetNamespace.Enter();
+        NetNamespace.Ip("link set lo up");
         foreach (string address in (string[])[Address4 + "/32", Other4 + "/32", Outside4 + "/32", Address6 + "/128", Other6 + "/128", Outside6 + "/128"])
         {
-            Ip($"addr add {address} dev lo");
+            NetNamespace.Ip($"addr add {address} dev lo");
         }
 
         // The kernel finishes with IPv6 addresses a little later.
@@ -168,14 +137,5 @@ internal sealed class KernelNsm : IDisposable
                 return false;
             }
         }
-    }
-
-    // Forked from this thread, so that it runs in this thread's namespace.
-    private static void Ip(string arguments)
-    {
-        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
-        string text = ip.StandardError.ReadToEnd();
-        ip.WaitForExit();
-        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
     }
 }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using NetKernel.Channel.Host;
+using NetKernel.ServiceLib.Testing;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp.Tests;
@@ -26,22 +27,8 @@ internal sealed unsafe class Bottleneck : ITcpUser
     /// <summary>Bytes of each of two flows, of ours or of Linux's, while that many crossed the link; those before are not counted.</summary>
     public static long[] Share(string congestion, bool firstIsOurs, bool secondIsOurs, long warmUp, long bytes)
     {
-        Exception? failure = null;
         long[] result = [];
-        Thread thread = new(() =>
-        {
-            try
-            {
-                result = new Bottleneck().Run(congestion, [firstIsOurs, secondIsOurs], warmUp, bytes);
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        Assert.True(failure == null, failure?.ToString());
+        NetNamespace.InThread(() => result = new Bottleneck().Run(congestion, [firstIsOurs, secondIsOurs], warmUp, bytes));
         return result;
     }
 
@@ -66,22 +53,6 @@ internal sealed unsafe class Bottleneck : ITcpUser
 
     private static long Now => Stopwatch.GetTimestamp() / 1000;
 
-    private static string EnterNamespace()
-    {
-        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
-        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
-        File.WriteAllText("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-        return $"/proc/{Environment.ProcessId}/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
-    }
-
-    private static void Tool(string name, string arguments)
-    {
-        using Process process = Process.Start(new ProcessStartInfo(name, arguments) { RedirectStandardError = true })!;
-        string text = process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{name} {arguments}: {text}");
-    }
-
     private static Socket NewSocket(string congestion)
     {
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -91,17 +62,17 @@ internal sealed unsafe class Bottleneck : ITcpUser
 
     private long[] Run(string congestion, bool[] ours, long warmUp, long bytes)
     {
-        _ = EnterNamespace();
-        Tool("ip", "link add nkbr type bridge");
-        Tool("ip", "link set nkbr up");
-        Tool("ip", "link add nka type veth peer name nkap");
-        Tool("ip", "link set nkap master nkbr up");
-        Tool("ip", "link set nka up");
+        _ = NetNamespace.Enter(ipv6: false);
+        NetNamespace.Tool("ip", "link add nkbr type bridge");
+        NetNamespace.Tool("ip", "link set nkbr up");
+        NetNamespace.Tool("ip", "link add nka type veth peer name nkap");
+        NetNamespace.Tool("ip", "link set nkap master nkbr up");
+        NetNamespace.Tool("ip", "link set nka up");
         List<Thread> threads = [];
         try
         {
             InNamespace(threads, "nkr", Receiver, () => Sink());
-            Tool("tc", "qdisc add dev nkrp root tbf rate 20mbit burst 16kb limit 100000");
+            NetNamespace.Tool("tc", "qdisc add dev nkrp root tbf rate 20mbit burst 16kb limit 100000");
             InNamespace(threads, "nks", Theirs, () =>
             {
                 for (int i = 0; i < ours.Length; i++)
@@ -180,11 +151,11 @@ internal sealed unsafe class Bottleneck : ITcpUser
         {
             try
             {
-                path = EnterNamespace();
+                path = NetNamespace.Enter(ipv6: false).Path;
                 made.Set();
                 moved.Wait();
-                Tool("ip", $"addr add {address}/16 dev {name}");
-                Tool("ip", $"link set {name} up");
+                NetNamespace.Tool("ip", $"addr add {address}/16 dev {name}");
+                NetNamespace.Tool("ip", $"link set {name} up");
                 ready.Set();
                 action();
             }
@@ -202,9 +173,9 @@ internal sealed unsafe class Bottleneck : ITcpUser
         thread.Start();
         threads.Add(thread);
         made.Wait();
-        Tool("ip", $"link add {name} type veth peer name {name}p");
-        Tool("ip", $"link set {name}p master nkbr up");
-        Tool("ip", $"link set {name} netns {path}");
+        NetNamespace.Tool("ip", $"link add {name} type veth peer name {name}p");
+        NetNamespace.Tool("ip", $"link set {name}p master nkbr up");
+        NetNamespace.Tool("ip", $"link set {name} netns {path}");
         moved.Set();
         ready.Wait();
         Assert.True(_failure == null, _failure?.ToString());

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using NetKernel.Channel.Host;
+using NetKernel.ServiceLib.Testing;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp.Tests;
@@ -28,7 +29,7 @@ internal sealed unsafe class KernelPeer : IDisposable
     private readonly Queue<Action> _work = new();
     private volatile bool _stop;
     private Exception? _failure;
-    private string _namespace = "";
+    private NetNamespace? _namespace;
 
     public KernelPeer(Link kind, Wire? wire = null, string congestion = "cubic")
     {
@@ -42,9 +43,9 @@ internal sealed unsafe class KernelPeer : IDisposable
                 using Device device = Open(kind, wire.Mtu);
                 if (tap)
                 {
-                    Ip($"link set nkt0 mtu {wire.Mtu} up");
-                    Ip($"addr add {Kernel4}/16 dev nkt0");
-                    Ip($"addr add {Kernel6}/64 dev nkt0 nodad");
+                    NetNamespace.Ip($"link set nkt0 mtu {wire.Mtu} up");
+                    NetNamespace.Ip($"addr add {Kernel4}/16 dev nkt0");
+                    NetNamespace.Ip($"addr add {Kernel6}/64 dev nkt0 nodad");
                 }
 
                 ImpairedLink link = new(device, wire);
@@ -140,25 +141,12 @@ internal sealed unsafe class KernelPeer : IDisposable
     /// <summary>Does something with the kernel's sockets of the namespace, in a thread of its own.</summary>
     public void Outside(Action action)
     {
-        Exception? failure = null;
-        Thread thread = new(() =>
+        _ = _namespace!.Run(() =>
         {
-            try
-            {
-                const int Setns = 308;
-                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
-                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
-                action();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
+            action();
+            return true;
         });
-        thread.Start();
-        thread.Join();
         Assert.True(_failure == null, _failure?.ToString());
-        Assert.True(failure == null, failure?.ToString());
     }
 
     /// <summary>Waits for what the stack's thread will bring about.</summary>
@@ -195,36 +183,22 @@ internal sealed unsafe class KernelPeer : IDisposable
         }
     }
 
-    // Forked from this thread, so that it runs in this thread's namespace.
-    private static void Ip(string arguments)
-    {
-        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
-        string text = ip.StandardError.ReadToEnd();
-        ip.WaitForExit();
-        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
-    }
-
     private void MakeNamespace(bool tap, uint mtu)
     {
-        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
-        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
-        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
-        foreach (string file in (string[])["ipv6/conf/all/disable_ipv6", "ipv6/conf/default/disable_ipv6", "ipv6/conf/default/accept_dad"])
+        _namespace = NetNamespace.Enter();
+        if (File.Exists("/proc/sys/net/ipv6/conf/default/accept_dad"))
         {
-            if (File.Exists("/proc/sys/net/" + file))
-            {
-                File.WriteAllText("/proc/sys/net/" + file, "0");
-            }
+            File.WriteAllText("/proc/sys/net/ipv6/conf/default/accept_dad", "0");
         }
 
-        Ip("link set lo up");
+        NetNamespace.Ip("link set lo up");
         if (!tap)
         {
-            Ip($"link add nka mtu {mtu} type veth peer name nkb mtu {mtu}");
-            Ip("link set nka up");
-            Ip("link set nkb up");
-            Ip($"addr add {Kernel4}/16 dev nkb");
-            Ip($"addr add {Kernel6}/64 dev nkb nodad");
+            NetNamespace.Ip($"link add nka mtu {mtu} type veth peer name nkb mtu {mtu}");
+            NetNamespace.Ip("link set nka up");
+            NetNamespace.Ip("link set nkb up");
+            NetNamespace.Ip($"addr add {Kernel4}/16 dev nkb");
+            NetNamespace.Ip($"addr add {Kernel6}/64 dev nkb nodad");
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -17,7 +16,7 @@ internal sealed class MtcpNsm : IDisposable
 
     private readonly Thread _thread;
     private Module? _module;
-    private string _namespace = "";
+    private NetNamespace? _namespace;
     private Exception? _failure;
 
     public MtcpNsm(uint loops = 1, PoolLayout? pool = null, params string[] options)
@@ -82,28 +81,7 @@ internal sealed class MtcpNsm : IDisposable
     }
 
     /// <summary>Does something where the kernel's end of the link is.</summary>
-    public T Outside<T>(Func<T> action)
-    {
-        T result = default!;
-        Exception? failure = null;
-        Thread thread = new(() =>
-        {
-            try
-            {
-                using Microsoft.Win32.SafeHandles.SafeFileHandle ns = File.OpenHandle(_namespace);
-                const int Setns = 308;
-                Assert.Equal(0, Libc.Syscall(Setns, (int)ns.DangerousGetHandle(), 0, 0, 0, 0, 0));
-                result = action();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        return failure == null ? result : throw new InvalidOperationException(failure.Message, failure);
-    }
+    public T Outside<T>(Func<T> action) => _namespace!.Run(action);
 
     /// <summary>What the NSM says of its connections, asked as nkd asks.</summary>
     public List<ConnectionReport> Reports()
@@ -139,21 +117,11 @@ internal sealed class MtcpNsm : IDisposable
         Assert.True(_failure == null, _failure?.ToString());
     }
 
-    private static void Ip(string arguments)
-    {
-        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
-        string text = ip.StandardError.ReadToEnd();
-        ip.WaitForExit();
-        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
-    }
-
     private void MakeNamespace(Settings settings)
     {
-        const int Unshare = 272, NewNet = 0x40000000, GetTid = 186;
-        Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
-        _namespace = $"/proc/self/task/{Libc.Syscall(GetTid, 0, 0, 0, 0, 0, 0)}/ns/net";
-        Ip("link set lo up");
-        Ip("link add nka type veth peer name nkb");
+        _namespace = NetNamespace.Enter();
+        NetNamespace.Ip("link set lo up");
+        NetNamespace.Ip("link add nka type veth peer name nkb");
         if (settings.Link == LinkKind.Xdp)
         {
             Ethtool.SetQueues("nka", settings.Cores);
@@ -161,14 +129,14 @@ internal sealed class MtcpNsm : IDisposable
             Ethtool.FinishFrames("nkb");
         }
 
-        Ip("link set nka up");
-        Ip("link set nkb up");
+        NetNamespace.Ip("link set nka up");
+        NetNamespace.Ip("link set nkb up");
 
         // As the control plane does it: the NSM takes them away again.
-        Ip($"addr add {Address4}/16 dev nka");
-        Ip($"addr add {Address6}/64 dev nka nodad");
-        Ip($"addr add {Outside4}/16 dev nkb");
-        Ip($"addr add {Outside6}/64 dev nkb nodad");
+        NetNamespace.Ip($"addr add {Address4}/16 dev nka");
+        NetNamespace.Ip($"addr add {Address6}/64 dev nka nodad");
+        NetNamespace.Ip($"addr add {Outside4}/16 dev nkb");
+        NetNamespace.Ip($"addr add {Outside6}/64 dev nkb nodad");
     }
 
     private Thread Start(string[] options)

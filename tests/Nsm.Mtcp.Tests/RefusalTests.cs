@@ -1,3 +1,5 @@
+using NetKernel.ServiceLib.Testing;
+
 namespace NetKernel.Nsm.Mtcp.Tests;
 
 /// <summary>What cannot work is refused at the start, with a message that names the option and its value.</summary>
@@ -41,7 +43,7 @@ public sealed class RefusalTests
         {
             Assert.StartsWith("interface nkx: ", Assert.Throws<DeviceException>(() => PacketDevice.Open("nkx")).Message);
             Assert.StartsWith("an interface's name has 1 to 15 characters", Assert.Throws<DeviceException>(() => PacketDevice.Open("averylonginterface")).Message);
-            TwoStacks.Ip("link set nka mtu 300");
+            NetNamespace.Ip("link set nka mtu 300");
             Assert.Equal("interface nka: its MTU of 300 bytes is not between 552 and 65535", Assert.Throws<DeviceException>(() => PacketDevice.Open("nka")).Message);
         });
     }

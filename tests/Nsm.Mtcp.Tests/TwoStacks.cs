@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using NetKernel.Channel.Host;
+using NetKernel.ServiceLib.Testing;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp.Tests;
@@ -16,40 +17,15 @@ internal sealed unsafe class TwoStacks : IDisposable
     private static long Now => Stopwatch.GetTimestamp() / 1000;
 
     /// <summary>Does something in a thread in a new network namespace, with a veth nka - nkb.</summary>
-    public static void Run(Action<TwoStacks> action)
+    public static void Run(Action<TwoStacks> action) => NetNamespace.InThread(() =>
     {
-        Exception? failure = null;
-        Thread thread = new(() =>
-        {
-            try
-            {
-                const int Unshare = 272, NewNet = 0x40000000;
-                Assert.Equal(0, Libc.Syscall(Unshare, NewNet, 0, 0, 0, 0, 0));
-                File.WriteAllText("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"); // The kernel has nothing to say here.
-                Ip("link add nka type veth peer name nkb");
-                Ip("link set nka up");
-                Ip("link set nkb up");
-                using TwoStacks stacks = new();
-                action(stacks);
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        });
-        thread.Start();
-        thread.Join();
-        Assert.True(failure == null, failure?.ToString());
-    }
-
-    // Forked from this thread, so that it runs in this thread's namespace.
-    public static void Ip(string arguments)
-    {
-        using Process ip = Process.Start(new ProcessStartInfo("ip", arguments) { RedirectStandardError = true })!;
-        string text = ip.StandardError.ReadToEnd();
-        ip.WaitForExit();
-        Assert.True(ip.ExitCode == 0, $"ip {arguments}: {text}");
-    }
+        _ = NetNamespace.Enter(ipv6: false); // The kernel has nothing to say here.
+        NetNamespace.Ip("link add nka type veth peer name nkb");
+        NetNamespace.Ip("link set nka up");
+        NetNamespace.Ip("link set nkb up");
+        using TwoStacks stacks = new();
+        action(stacks);
+    });
 
     /// <summary>Adds a stack; it is freed with the others.</summary>
     public (NetworkStack Stack, EchoUser User) Add(Device device, string address4, string address6, ushort vlan = 0, byte priority = 0)

@@ -1,3 +1,4 @@
+using NetKernel.ServiceLib.Testing;
 using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp.Tests;
@@ -24,7 +25,7 @@ public sealed class VlanLinkTests
             Device first = tap ? TapDevice.Open("nkt0", 0x0606_0606_0602) : PacketDevice.Open("nka", (ushort)vlan);
             if (tap)
             {
-                TwoStacks.Ip("link set nkt0 up");
+                NetNamespace.Ip("link set nkt0 up");
             }
 
             (_, EchoUser client) = stacks.Add(first, A4, A6, (ushort)vlan, 3);
@@ -62,7 +63,7 @@ public sealed class VlanLinkTests
             Device device = tap ? TapDevice.Open("nkt0", 0x0606_0606_0602) : PacketDevice.Open("nkb", (ushort)ours);
             if (tap)
             {
-                TwoStacks.Ip("link set nkt0 up");
+                NetNamespace.Ip("link set nkt0 up");
             }
 
             (NetworkStack server, EchoUser echo) = stacks.Add(device, B4, B6, (ushort)ours);
