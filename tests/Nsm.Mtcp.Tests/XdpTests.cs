@@ -142,7 +142,7 @@ public sealed class XdpTests
             Ethtool.SetQueues("nka", 2);
             Assert.StartsWith("interface nka has 2 receive queues", Assert.Throws<DeviceException>(() => XdpDevice.Open("nka", 1)).Message);
             Assert.Contains("at most", Assert.Throws<InvalidOperationException>(() => Ethtool.SetQueues("nka", 5000)).Message, StringComparison.Ordinal);
-            TwoStacks.Ip("link set nka mtu 9000");
+            NetNamespace.Ip("link set nka mtu 9000");
             Assert.StartsWith("interface nka: its MTU of 9000 bytes is more than the 3822", Assert.Throws<DeviceException>(() => XdpDevice.Open("nka", 2)).Message);
             Assert.Equal(0, ProgramMode("nka"));
         });
@@ -168,7 +168,7 @@ public sealed class XdpTests
 
             (NetworkStack stack, EchoUser echo) = stacks.Add(XdpDevice.Open("nka", 1)[0], Ours, Ours6);
             echo.Listen(Ours, 7000);
-            TwoStacks.Ip($"addr add {Theirs}/16 dev nkb");
+            NetNamespace.Ip($"addr add {Theirs}/16 dev nkb");
             using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
             _ = Assert.Throws<SocketException>(() => client.Connect(IPAddress.Parse(Ours), 7000));
             stacks.Until(() => client.Poll(0, SelectMode.SelectWrite) || stack.Counters.Dropped(DropReason.TcpChecksum) != 0, "the SYN");
@@ -191,7 +191,7 @@ public sealed class XdpTests
             byte* bytes = stackalloc byte[60];
             new Span<byte>(bytes, 60).Fill(0xFF);
             OutFrame frame = new() { Header = bytes, HeaderLength = 60 };
-            TwoStacks.Ip("link set nka down");
+            NetNamespace.Ip("link set nka down");
             uint taken = 0;
             while (device.Transmit(in frame))
             {
@@ -201,7 +201,7 @@ public sealed class XdpTests
             Assert.Equal((XdpSocket.Entries, 1ul), (taken, device.Refused));
             device.Flush();
             Assert.True(device.HasUnsent);
-            TwoStacks.Ip("link set nka up");
+            NetNamespace.Ip("link set nka up");
             long allocated = GC.GetAllocatedBytesForCurrentThread();
             device.Flush();
             bool unsent = device.HasUnsent, again = device.Transmit(in frame);

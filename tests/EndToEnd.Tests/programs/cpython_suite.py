@@ -7,7 +7,7 @@ long, goes to standard error.
 """
 import os, select, shutil, signal, subprocess, sys, tempfile, time
 
-PATIENCE = 60                                   # seconds for one test, the fixtures before it included
+PATIENCE = 180                                  # seconds for one test, the fixtures before it included; some take ten by themselves, and a busy machine ten times as long
 MAX_WORKERS = 20
 
 

@@ -36,7 +36,7 @@ internal sealed class GuestNet : INet, IDisposable
         }
 
         using GuestProcess ss = Start(machine, ["ss", "-Hltn", string.Create(CultureInfo.InvariantCulture, $"sport = :{port}")]);
-        return ss.Wait(TimeSpan.FromSeconds(5)).Output.Length > 0;
+        return ss.Wait(Patience.Short).Output.Length > 0;
     }
 
     public Traffic Traffic() => _nk.TrafficOf(Machines.Guests);
@@ -55,7 +55,7 @@ internal sealed class GuestNet : INet, IDisposable
         foreach (string guest in Machines.Guests)
         {
             using GuestProcess ip = _nk.StartRaw(["ip", "-n", NamespaceOf(guest), "-o", "link"]);
-            string line = Assert.Single(ip.Wait(TimeSpan.FromSeconds(5)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+            string line = Assert.Single(ip.Wait(Patience.Short).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
             Assert.StartsWith("1: lo:", line, StringComparison.Ordinal);
         }
     }

@@ -19,7 +19,7 @@ internal sealed class Load
     {
         File.Delete(_world.At("load.more"));
         Assert.True(
-            Cli.Testbed.NkInstance.WaitFor(() => File.Exists(_world.At("load.more")) || _program.Process.Ended, TimeSpan.FromSeconds(20)) && !_program.Process.Ended,
+            Cli.Testbed.NkInstance.WaitFor(() => File.Exists(_world.At("load.more")) || _program.Process.Ended, Patience.Long) && !_program.Process.Ended,
             $"the load does not go on: {_program}");
     }
 

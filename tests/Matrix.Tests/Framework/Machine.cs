@@ -5,8 +5,6 @@ namespace NetKernel.Matrix.Tests.Framework;
 /// <summary>A machine of a world, where programs are started.</summary>
 internal sealed class Machine(World world, string name)
 {
-    private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(20);
-
     public string Name => name;
 
     /// <summary>Starts a program that goes on; it must have ended at the end of the scenario. It runs in the scenario's folder.</summary>
@@ -31,10 +29,10 @@ internal sealed class Machine(World world, string name)
 
     /// <summary>Waits until the machine listens on a TCP port.</summary>
     public void Listening(int port, RunningProgram? program = null) => Assert.True(
-        NkInstance.WaitFor(() => world.Listens(name, port) || program?.FailedToStart == true, StartTime) && world.Listens(name, port), $"{name} does not listen on port {port}");
+        NkInstance.WaitFor(() => world.Listens(name, port) || program?.FailedToStart == true, Patience.Long) && world.Listens(name, port), $"{name} does not listen on port {port}");
 
     /// <summary>Runs a shell script (bash) to its end and writes down what it printed and its exit code. $SERVER, $SERVER6, $CLIENT ... are addresses.</summary>
-    public void Shows(string script, int seconds = 30)
+    public void Shows(string script, int seconds = 120)
     {
         CommandResult result = Run(script, seconds);
         world.Transcript.Add($"{name}$ {script}\n{result.Output}{(result.Output.Length > 0 && result.Output[^1] != '\n' ? "(no newline)\n" : "")}{result.Error}");
@@ -42,7 +40,7 @@ internal sealed class Machine(World world, string name)
     }
 
     /// <summary>Runs a shell script that must succeed; what it prints is returned and not compared.</summary>
-    public string Must(string script, int seconds = 30)
+    public string Must(string script, int seconds = 120)
     {
         CommandResult result = Run(script, seconds);
         return result.ExitCode == 0 ? result.Output : throw new InvalidOperationException($"{name}: {script}: {result}");
@@ -50,7 +48,7 @@ internal sealed class Machine(World world, string name)
 
     /// <summary>Repeats a shell script until it succeeds.</summary>
     public void Until(string script) => Assert.True(
-        NkInstance.WaitFor(() => world.Shell(name, script, TimeSpan.FromSeconds(10)).Succeeded, StartTime), $"{name}: this did not come true: {script}");
+        NkInstance.WaitFor(() => world.Shell(name, script, Patience.Short).Succeeded, Patience.Long), $"{name}: this did not come true: {script}");
 
     private CommandResult Run(string script, int seconds)
     {

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using NetKernel.Cli.Testbed;
+using NetKernel.Testing;
 
 // Each test uses real programs and both cores: one at a time.
 [assembly: CollectionBehavior(DisableTestParallelization = true)]
@@ -14,12 +16,22 @@ public sealed class MatrixFixture : IDisposable
 {
     public const string Name = "matrix";
 
-    private static readonly TimeSpan SettleTime = TimeSpan.FromSeconds(10);
-
     // Short, because programs put Unix sockets below it: haproxy takes paths of 97 bytes.
     private readonly string _folder = Path.Combine(Path.GetTempPath(), $"m{Environment.ProcessId}");
     private readonly Dictionary<string, GuestNet> _guests = [];
     private readonly Dictionary<string, string> _native = [];
+    private readonly ResultTable _results = new(
+        "programs-matrix.md",
+        """
+        # The program matrix, row by row
+
+        Every test of `tests/Matrix.Tests` over every kind of NSM ([programs.md](programs.md) says what they do). "equal": all that the programs printed and logged is what they print and log in ordinary
+        namespaces; behind it, what the guests' connections were and carried by CoreEngine's counters. To make this table anew, in half an hour:
+
+            NK_LONG=1 NK_WRITE_DOCS=$PWD/docs ./nk test Matrix
+        """,
+        NsmKinds.Kernel, NsmKinds.Mtcp, NsmKinds.Shared);
+
     private NativeNet? _nativeNet;
 
     public MatrixFixture() => _ = Directory.CreateDirectory(_folder, (UnixFileMode)0x1ED /* 0755 */);
@@ -30,7 +42,8 @@ public sealed class MatrixFixture : IDisposable
     /// </summary>
     internal void Same(string nsm, int connections, long bytes, Action<World> scenario, [CallerMemberName] string test = "", [CallerFilePath] string file = "")
     {
-        string name = $"{Path.GetFileNameWithoutExtension(file)}.{test}";
+        string name = $"{Path.GetFileNameWithoutExtension(file)}.{test}", row = $"{Path.GetFileNameWithoutExtension(file)[..^"Tests".Length]}: {test.Replace('_', ' ')}";
+        _results.Add(row, nsm, "**not equal**"); // unless it comes to its end
         if (!_native.TryGetValue(name, out string? expected))
         {
             _nativeNet ??= new NativeNet(_folder);
@@ -55,12 +68,14 @@ public sealed class MatrixFixture : IDisposable
         Assert.True(nsm == NsmKinds.Shared ? shared > 10_000 : shared == 0, $"{shared} bytes went by shared memory");
         net.AssertOnlyLoopback();
         Assert.True(
-            NkInstance.WaitFor(() => net.Traffic() is { Open: 0, Processes: 0 }, SettleTime),
+            NkInstance.WaitFor(() => net.Traffic() is { Open: 0, Processes: 0 }, Patience.Long),
             $"all programs have ended, but CoreEngine has {net.Traffic()}\n{net.Connections()}");
+        _results.Add(row, nsm, string.Create(CultureInfo.InvariantCulture, $"equal; {used.Connections} connections, {used.Bytes / 1e6:N1} MB"));
     }
 
     public void Dispose()
     {
+        _results.Write();
         foreach (GuestNet net in _guests.Values)
         {
             net.Dispose();

@@ -32,7 +32,7 @@ internal sealed class NativeNet : INet, IDisposable
     public bool Listens(string machine, int port)
     {
         using GuestProcess ss = Start(machine, ["ss", "-Hltn", string.Create(CultureInfo.InvariantCulture, $"sport = :{port}")]);
-        return ss.Wait(TimeSpan.FromSeconds(5)).Output.Length > 0;
+        return ss.Wait(Patience.Short).Output.Length > 0;
     }
 
     public void Dispose()

@@ -6,8 +6,6 @@ namespace NetKernel.Matrix.Tests.Framework;
 /// <summary>A program that was started on a machine, or the daemon that it became.</summary>
 internal sealed class RunningProgram(World world, string command, GuestProcess process)
 {
-    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(20);
-
     private int _daemon;
 
     /// <summary>The process that was started.</summary>
@@ -32,14 +30,14 @@ internal sealed class RunningProgram(World world, string command, GuestProcess p
             return;
         }
 
-        Assert.True(NkInstance.WaitFor(() => !IsAlive(_daemon), EndTime), $"{Name} does not end on signal {signal}");
+        Assert.True(NkInstance.WaitFor(() => !IsAlive(_daemon), Patience.Long), $"{Name} does not end on signal {signal}");
         world.Transcript.Add($"{Name} ended");
     }
 
     /// <summary>Waits for its end and writes down its exit code.</summary>
     public void Ends()
     {
-        CommandResult result = process.Wait(EndTime);
+        CommandResult result = process.Wait(Patience.Long);
         world.Transcript.Add(result.TimedOut ? throw new InvalidOperationException($"{Name} does not end") : $"{Name} ended: {result.ExitCode}");
     }
 
@@ -52,13 +50,13 @@ internal sealed class RunningProgram(World world, string command, GuestProcess p
 
     /// <summary>Waits until its output, or what it wrote to standard error, has a text.</summary>
     public void Says(string text) => Assert.True(
-        NkInstance.WaitFor(() => process.Output.Contains(text, StringComparison.Ordinal) || process.Error.Contains(text, StringComparison.Ordinal), EndTime), $"{Name} does not say: {text}");
+        NkInstance.WaitFor(() => process.Output.Contains(text, StringComparison.Ordinal) || process.Error.Contains(text, StringComparison.Ordinal), Patience.Long), $"{Name} does not say: {text}");
 
     /// <summary>From now on this is the process that a pid file names.</summary>
     public RunningProgram Becomes(string pidFile)
     {
         string path = world.At(pidFile);
-        Assert.True(NkInstance.WaitFor(() => int.TryParse(Read(path), CultureInfo.InvariantCulture, out _daemon) && IsAlive(_daemon), EndTime), $"{Name} wrote no process id to {pidFile}");
+        Assert.True(NkInstance.WaitFor(() => int.TryParse(Read(path), CultureInfo.InvariantCulture, out _daemon) && IsAlive(_daemon), Patience.Long), $"{Name} wrote no process id to {pidFile}");
         return this;
     }
 

@@ -65,7 +65,7 @@ internal sealed class World
     public void AssertNothingRuns()
     {
         string left = "";
-        Assert.True(NkInstance.WaitFor(() => (left = Running()).Length == 0, TimeSpan.FromSeconds(10)), $"still running at the end:\n{left}");
+        Assert.True(NkInstance.WaitFor(() => (left = Running()).Length == 0, Patience.Short), $"still running at the end:\n{left}");
     }
 
     /// <summary>SIGKILL to everything in the machines' namespaces.</summary>
@@ -77,7 +77,7 @@ internal sealed class World
         }
 
         _programs.ForEach(program => program.Process.Dispose());
-        _ = NkInstance.WaitFor(() => !Machines.All.SelectMany(Pids).Any(), TimeSpan.FromSeconds(5));
+        _ = NkInstance.WaitFor(() => !Machines.All.SelectMany(Pids).Any(), Patience.Short);
     }
 
     /// <summary>What the programs that were started wrote, and their logs, for a message.</summary>

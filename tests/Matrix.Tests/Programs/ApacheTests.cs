@@ -83,7 +83,7 @@ public sealed class ApacheTests(MatrixFixture matrix)
             int[] before = Processes.Children(apache.Pid);
             apache.Signal(Signals.User1);
             Assert.True(
-                NkInstance.WaitFor(() => Processes.Children(apache.Pid) is { Length: > 1 } now && !now.Intersect(before).Any(), TimeSpan.FromSeconds(30)),
+                NkInstance.WaitFor(() => Processes.Children(apache.Pid) is { Length: > 1 } now && !now.Intersect(before).Any(), Patience.Long),
                 "the old children stay");
             load.AwaitMore();
         }

@@ -22,7 +22,7 @@ public sealed class GunicornTests(MatrixFixture matrix)
         world.Client.Shows("curl -sS http://$SERVER:8000/a; curl -sS --data-binary @post http://[$SERVER6]:8000/b");
         // All workers are there before their number changes.
         int count = int.Parse(workers[1], System.Globalization.CultureInfo.InvariantCulture);
-        Assert.True(NkInstance.WaitFor(() => Processes.Children(gunicorn.Pid).Length == count, TimeSpan.FromSeconds(40)), world.Tail("gunicorn.log"));
+        Assert.True(NkInstance.WaitFor(() => Processes.Children(gunicorn.Pid).Length == count, Patience.Long), world.Tail("gunicorn.log"));
         var load = new Load(world, 8000, "/page");
         Change(world, gunicorn, 22 /* SIGTTOU: one worker less */, now => now.Length == 1 || now.Length == 2);
         load.AwaitMore();
@@ -38,6 +38,6 @@ public sealed class GunicornTests(MatrixFixture matrix)
         int[] before = Processes.Children(gunicorn.Pid);
         gunicorn.Signal(signal);
         bool Changed(int[] now) => signal == Signals.Hangup ? !now.Intersect(before).Any() : now.Length < before.Length;
-        Assert.True(NkInstance.WaitFor(() => Processes.Children(gunicorn.Pid) is var now && done(now) && Changed(now), TimeSpan.FromSeconds(40)), world.Tail("gunicorn.log"));
+        Assert.True(NkInstance.WaitFor(() => Processes.Children(gunicorn.Pid) is var now && done(now) && Changed(now), Patience.Long), world.Tail("gunicorn.log"));
     }
 }

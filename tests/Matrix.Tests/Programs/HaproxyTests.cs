@@ -93,7 +93,7 @@ public sealed class HaproxyTests(MatrixFixture matrix)
             int[] before = Processes.Children(haproxy.Pid);
             haproxy.Signal(Signals.User2);
             Assert.True(
-                NkInstance.WaitFor(() => Processes.Children(haproxy.Pid) is { Length: > 0 } now && !now.Intersect(before).Any(), TimeSpan.FromSeconds(30)),
+                NkInstance.WaitFor(() => Processes.Children(haproxy.Pid) is { Length: > 0 } now && !now.Intersect(before).Any(), Patience.Long),
                 $"the old workers {string.Join(' ', before)} stay: {string.Join(' ', Processes.Children(haproxy.Pid))}");
             load.AwaitMore();
         }

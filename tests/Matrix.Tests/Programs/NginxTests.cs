@@ -57,7 +57,7 @@ public sealed class NginxTests(MatrixFixture matrix)
             int[] before = Processes.Children(nginx.Pid);
             nginx.Signal(Signals.Hangup);
             Assert.True(
-                NkInstance.WaitFor(() => Processes.Children(nginx.Pid) is { Length: 3 } now && !now.Intersect(before).Any(), TimeSpan.FromSeconds(20)),
+                NkInstance.WaitFor(() => Processes.Children(nginx.Pid) is { Length: 3 } now && !now.Intersect(before).Any(), Patience.Long),
                 "nginx did not replace its workers");
             load.AwaitMore();
         }

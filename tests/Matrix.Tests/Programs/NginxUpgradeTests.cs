@@ -23,10 +23,10 @@ public sealed class NginxUpgradeTests(MatrixFixture matrix)
         old.Signal(Signals.User2);
         int master = 0; // the pid file is there, and empty, before the number is
         Assert.True(
-            NkInstance.WaitFor(() => File.Exists(world.At("nginx.pid.oldbin")) && int.TryParse(world.Tail("nginx.pid"), CultureInfo.InvariantCulture, out master), TimeSpan.FromSeconds(20)),
+            NkInstance.WaitFor(() => File.Exists(world.At("nginx.pid.oldbin")) && int.TryParse(world.Tail("nginx.pid"), CultureInfo.InvariantCulture, out master), Patience.Long),
             "no new master");
         Assert.NotEqual(old.Pid, master);
-        Assert.True(NkInstance.WaitFor(() => Processes.Children(master).Length == 3, TimeSpan.FromSeconds(20)), "the new master has not its workers");
+        Assert.True(NkInstance.WaitFor(() => Processes.Children(master).Length == 3, Patience.Long), "the new master has not its workers");
         load.AwaitMore();
         old.Stop(Signals.Quit);
         load.AwaitMore();
