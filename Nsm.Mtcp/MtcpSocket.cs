@@ -121,4 +121,7 @@ internal enum MtcpFlags : ushort
 
     /// <summary>SO_OOBINLINE.</summary>
     UrgentInLine = 1024,
+
+    /// <summary>SO_BROADCAST of a datagram socket.</summary>
+    Broadcasts = 2048,
 }

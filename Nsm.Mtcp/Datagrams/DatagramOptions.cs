@@ -8,7 +8,7 @@ namespace NetKernel.Nsm.Mtcp;
 /// <content>Options of datagram sockets, by level and name. Everything else is ENOPROTOOPT.</content>
 internal sealed unsafe partial class MtcpStack
 {
-    private const int SO_TIMESTAMPNS = 35, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_RECVTTL = 12, IP_RECVTOS = 13;
+    private const int SO_BROADCAST = 6, SO_TIMESTAMPNS = 35, IP_PKTINFO = 8, IP_MTU_DISCOVER = 10, IP_RECVERR = 11, IP_RECVTTL = 12, IP_RECVTOS = 13;
     private const int IPV6_MTU_DISCOVER = 23, IPV6_RECVERR = 25, IPV6_RECVPKTINFO = 49, IPV6_RECVHOPLIMIT = 51, IPV6_DONTFRAG = 62, IPV6_RECVTCLASS = 66;
 
     private const int IP_MTU = 14, IPV6_MTU = 24, ENOTCONN = 107;
@@ -44,6 +44,9 @@ internal sealed unsafe partial class MtcpStack
                     s->U6->ReceiveLimit = s->ReceiveBytes;
                 }
 
+                return 0;
+            case (Libc.SOL_SOCKET, SO_BROADCAST):
+                s->Flags = number != 0 ? s->Flags | MtcpFlags.Broadcasts : s->Flags & ~MtcpFlags.Broadcasts;
                 return 0;
             case (Libc.SOL_SOCKET, SO_TIMESTAMPNS):
                 s->U4->Timestamps = number != 0;
@@ -128,6 +131,7 @@ internal sealed unsafe partial class MtcpStack
             (Libc.SOL_SOCKET, SO_ERROR) => 0, // The pending error is told by Error.
             (Libc.SOL_SOCKET, SO_SNDBUF) => s->SendBuffer != 0 ? s->SendBuffer : (int)UdpLayer.DefaultReceiveLimit,
             (Libc.SOL_SOCKET, SO_RCVBUF) => (int)s->U4->ReceiveLimit,
+            (Libc.SOL_SOCKET, SO_BROADCAST) => s->Has(MtcpFlags.Broadcasts) ? 1 : 0,
             (Libc.SOL_SOCKET, SO_TIMESTAMPNS) => s->U4->Timestamps ? 1 : 0,
             (IPPROTO_IP, IP_TOS) or (IPPROTO_IPV6, IPV6_TCLASS) => u->Tos,
             (IPPROTO_IP, IP_TTL) or (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => u->Ttl,

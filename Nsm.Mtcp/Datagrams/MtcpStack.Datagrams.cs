@@ -201,7 +201,7 @@ internal sealed unsafe partial class MtcpStack : IUdpUser
 
         if (peer.IsBroadcast)
         {
-            return EACCES; // There is no SO_BROADCAST here.
+            return s->Has(MtcpFlags.Broadcasts) ? Libc.ENETUNREACH : EACCES; // ip(7): EACCES without SO_BROADCAST; with it, this stack has no route for broadcasts.
         }
 
         if ((peer.IsLoopback && !_carriesLoopback) || peer.IsAny || (v4 ? !Has4(guest) : !Has6(guest)))

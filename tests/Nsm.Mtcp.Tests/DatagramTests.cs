@@ -162,7 +162,12 @@ public sealed class DatagramTests
         // From an address that is not its own.
         Send(b, [1], MtcpNsm.Outside4, 80, h => h with { Fields = (ushort)(h.Fields | DatagramFields.Local), LocalHigh = 5 });
         Assert.Equal(Libc.EINVAL, SendResult(b));
-        Assert.Equal(92, b.SetOption(1, 6, 1)); // SO_BROADCAST
+        Assert.Equal(0, b.SetOption(1, 6, 1)); // SO_BROADCAST: allowed now, but nothing carries it
+        Assert.Equal(0, b.GetOption(1, 6, 4, out byte[] broadcasts));
+        Assert.Equal(1, BitConverter.ToInt32(broadcasts));
+        Send(b, [1], "255.255.255.255", 80);
+        Assert.Equal(Libc.ENETUNREACH, SendResult(b));
+        Assert.Equal(92, b.SetOption(1, 11, 1)); // SO_NO_CHECK
         Assert.Equal(92, b.SetOption(6, 1, 1)); // TCP_NODELAY
         Assert.Equal(0, b.SetOption(ProtocolIp, 2, 9)); // IP_TTL
         Assert.Equal(0, b.GetOption(ProtocolIp, 2, 4, out byte[] value));
