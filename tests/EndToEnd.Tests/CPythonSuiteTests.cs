@@ -92,7 +92,7 @@ public sealed class CPythonResults : IDisposable
         # CPython's own tests, module by module
 
         The modules of Python 3.11's test package that use sockets, with their 127.0.0.1 and ::1 carried by NetKernel (`CPythonSuiteTests`), over the NSMs of both kinds. A cell says how many of the tests that
-        pass natively pass through NetKernel; the native run is made at the same time. To make this table anew, in about an hour on an idle machine:
+        pass natively pass through NetKernel; the native run is made at the same time. To make this table anew, in an hour or less:
 
             NK_LONG=1 NK_WRITE_DOCS=$PWD/docs ./nk test CPythonSuite
         """,
