@@ -25,13 +25,14 @@ internal static partial class CommandLine
             var cores = new Option<uint?>("--cores") { Description = "with mtcp: threads, each with a stack of its own (1); at most as many as CoreEngine has loops", HelpName = "N" };
             var link = new Option<string?>("--link") { Description = "with mtcp: packet, xdp or tap (packet)", HelpName = "KIND" };
             var vlan = new Option<uint?>("--vlan") { Description = "with mtcp: 802.1Q tag of what it sends and takes, 1 to 4094 (none)", HelpName = "ID" };
+            var mode = new Option<string?>("--network-mode") { Description = "host: with kind kernel in bridge mode, use the host's own network (as the instance)", HelpName = "MODE" };
             var cpu = new Option<uint?>("--cpu") { Description = "quota of processor time, in thousandths of a core (none)", HelpName = "N" };
             var memory = new Option<string?>("--memory") { Description = "quota of memory, as 512M (none)", HelpName = "BYTES" };
             var restart = new Option<bool>("--restart") { Description = "start it again where the change needs it: its connections end" };
             Option<string[]> labels = LabelOption();
             Command command = Command(
                 update ? "update" : "create", update ? "change an NSM" : "make an NSM",
-                [.. update ? new Option[] { restart } : [kind, link], congestion, send, receive, window, cores, vlan, cpu, memory, labels],
+                [.. update ? new Option[] { restart } : [kind, link, mode], congestion, send, receive, window, cores, vlan, cpu, memory, labels],
                 parse =>
                 {
                     var nsm = new Nsm
@@ -44,6 +45,7 @@ internal static partial class CommandLine
                         InitialWindow = parse.GetValue(window) ?? 0,
                         Cores = parse.GetValue(cores) ?? 0,
                         Link = update ? "" : parse.GetValue(link) ?? "",
+                        NetworkMode = update ? "" : parse.GetValue(mode) ?? "",
                         Vlan = parse.GetValue(vlan) ?? 0,
                         CpuMillicores = parse.GetValue(cpu) ?? 0,
                         MemoryBytes = (ulong)Changes.Bytes("--memory", parse.GetValue(memory)),

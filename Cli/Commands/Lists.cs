@@ -213,7 +213,7 @@ internal static class Lists
     private static string Labels(IDictionary<string, string> labels) =>
         string.Join(',', labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}"));
 
-    private static string Link(Nsm n) => string.Join(',', new[] { n.Link, n.Vlan == 0 ? "" : $"vlan {n.Vlan}" }.Where(one => one.Length > 0));
+    private static string Link(Nsm n) => string.Join(',', new[] { n.Link, n.Vlan == 0 ? "" : $"vlan {n.Vlan}", n.NetworkMode }.Where(one => one.Length > 0));
 
     private static string Quota(Nsm n) => n.QuotaProblem.Length > 0 ? n.QuotaProblem
         : string.Join(',', new[] { n.CpuMillicores > 0 ? $"cpu {n.CpuMillicores}m" : "", n.MemoryBytes > 0 ? "memory " + Units.Size(n.MemoryBytes) : "" }.Where(one => one.Length > 0));

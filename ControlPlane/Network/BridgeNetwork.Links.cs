@@ -10,7 +10,7 @@ internal sealed partial class BridgeNetwork
 {
     public IReadOnlyList<string> ArgumentsOf(NsmRecord nsm)
     {
-        List<string> arguments = ["--mode", Mode];
+        List<string> arguments = ["--mode", NetworkModes.IsHost(nsm.Declared) ? "host" : Mode];
         string link = LinkRules.Of(nsm.Declared);
         if (link is LinkRules.Xdp or LinkRules.Tap)
         {
@@ -38,12 +38,14 @@ internal sealed partial class BridgeNetwork
     private static string PortOf(NsmRecord nsm) => $"nsm{nsm.Id}";
 
     /// <summary>Whether there is an eth0 in its namespace.</summary>
-    private static bool HasInterface(NsmRecord nsm) => LinkRules.Of(nsm.Declared) != LinkRules.Tap;
+    private static bool HasInterface(NsmRecord nsm) => !IsTap(nsm) && !NetworkModes.IsHost(nsm.Declared);
+
+    private static bool IsTap(NsmRecord nsm) => LinkRules.Of(nsm.Declared) == LinkRules.Tap;
 
     private void MakeLink(NsmRecord nsm)
     {
         string port = PortOf(nsm), space = NamedSpaces.OfNsm(instance, nsm.Name);
-        if (!HasInterface(nsm))
+        if (IsTap(nsm))
         {
             bool there = NetworkNamespace.Inside(NetworkNamespace.PathOf(BridgeSpace), () => IpTool.Devices().Contains(port));
             IpTool.Batch(BridgeSpace, [.. there ? [] : new[] { $"tuntap add dev {port} mode tap multi_queue vnet_hdr" }, $"link set {port} master br0", $"link set {port} up"]);
@@ -73,7 +75,7 @@ internal sealed partial class BridgeNetwork
 
     private void RemoveLink(NsmRecord nsm)
     {
-        if (!HasInterface(nsm))
+        if (IsTap(nsm))
         {
             IpTool.BatchQuietly(BridgeSpace, $"link del {PortOf(nsm)}"); // a veth goes with the NSM's namespace
         }
@@ -90,7 +92,7 @@ internal sealed partial class BridgeNetwork
     /// <summary>The station address of an NSM's stack.</summary>
     private byte[] StationOf(NsmRecord nsm)
     {
-        bool taps = !HasInterface(nsm);
+        bool taps = IsTap(nsm);
         string address = Link(taps ? BridgeSpace : NamedSpaces.OfNsm(instance, nsm.Name), taps ? PortOf(nsm) : "eth0").GetProperty("address").GetString()!;
         byte[] station = Convert.FromHexString(address.Replace(":", "", StringComparison.Ordinal));
         station[0] ^= (byte)(taps ? 4 : 0); // the stack's end of a TAP: TapDevice.StationOf

@@ -63,6 +63,12 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
 
     public void AddNsm(NsmRecord nsm)
     {
+        if (NetworkModes.IsHost(nsm.Declared))
+        {
+            nsm.NamespacePath = null;
+            return;
+        }
+
         string space = NamedSpaces.OfNsm(instance, nsm.Name);
         NamedSpaces.Make(space);
         nsm.NamespacePath = NetworkNamespace.PathOf(space);
@@ -75,6 +81,11 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
 
     public void RemoveNsm(NsmRecord nsm)
     {
+        if (NetworkModes.IsHost(nsm.Declared))
+        {
+            return;
+        }
+
         NamedSpaces.Delete(NamedSpaces.OfNsm(instance, nsm.Name));
         RemoveLink(nsm);
     }
@@ -85,7 +96,9 @@ internal sealed partial class BridgeNetwork(string instance, AddressPlan plan) :
         NamedSpaces.Make(space);
         NamedSpaces.Find(instance, guest);
         EnableIpv6(NetworkNamespace.PathOf(space));
-        IpTool.Batch(space, "link set lo up", $"addr replace {guest.Ipv4}/32 dev lo", $"addr replace {guest.Ipv6}/128 dev lo nodad");
+        IpTool.Batch(
+            space,
+            ["link set lo up", .. NetworkModes.IsHost(nsm.Declared) ? [] : new[] { $"addr replace {guest.Ipv4}/32 dev lo", $"addr replace {guest.Ipv6}/128 dev lo nodad" }]);
         GiveAddresses(guest, nsm);
     }
 

@@ -72,7 +72,7 @@ internal sealed partial class Platform
             network.AddGuest(guest, nsm);
             _ = guest.ChangeCongestionProblems(all => all.Clear());
             uint tenant = registry.Now.Tenants.GetValueOrDefault(guest.Declared.Tenant)?.Id ?? 0;
-            engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses, SharedMemoryOf(guest));
+            engine.AddGuest(guest, nsm.Id, tenant, !network.GuestsHaveAddresses || NetworkModes.IsHost(nsm.Declared), SharedMemoryOf(guest));
             guest.IsMade = true;
             guest.Uses = ImmutableDictionary<uint, bool>.Empty.Add(nsm.Id, true);
             guest.RulesTold = "";

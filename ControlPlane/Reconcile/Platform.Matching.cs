@@ -48,7 +48,7 @@ internal sealed partial class Platform
         for (uint at = 0; engine.NextGuest(at) is { } there; at = there.Guest)
         {
             if (declared.GuestIds.TryGetValue(there.Guest, out GuestRecord? guest) && (CanMove || declared.NsmOf(there.Nsm)?.Name == guest.Nsm)
-                && EngineClient.Matches(there, guest, !network.GuestsHaveAddresses))
+                && EngineClient.Matches(there, guest, !network.GuestsHaveAddresses || NetworkModes.IsHost(guest.Declared, declared)))
             {
                 _ = guests.Add(there.Guest);
                 string detached = EngineClient.Text(there);

@@ -54,6 +54,12 @@ internal sealed partial class Platform
         }
 
         FlowTable table = FlowTable.For(guest.Declared, registry.Now);
+        if (NetworkModes.IsHost(guest.Declared, registry.Now))
+        {
+            guest.RuleProblem = table.Problem; // It has one NSM, for good.
+            return;
+        }
+
         bool plain = table.IsPlain(guest.Nsm) && guest.RulesTold.Length == 0;
         bool asIs = (plain || guest.RulesTold == table.Signature) && guest.Uses.Count(use => use.Value) == table.Nsms.Count
             && table.Nsms.All(nsm => guest.Uses.GetValueOrDefault(nsm.Id));

@@ -31,7 +31,18 @@ internal sealed class FlowTable
         table.Nsms.AddRange(own);
         foreach (Policy policy in PolicyRules.For(guest, now))
         {
-            IEnumerable<NsmRecord> named = policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>().Where(nsm => !nsm.Declared.Drained);
+            NsmRecord[] there = [.. policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>()];
+            NsmRecord[] may = [.. there.Where(nsm => NetworkModes.MayServe(guest, nsm, now))];
+            if (may.Length < there.Length)
+            {
+                table.Problem = $"NSM {there.Except(may).First().Name} of policy {policy.Name} is left out: guests of NSMs in host mode have no addresses, and others' addresses are not there";
+                if (may.Length == 0)
+                {
+                    continue;
+                }
+            }
+
+            IEnumerable<NsmRecord> named = may.Where(nsm => !nsm.Declared.Drained);
             if (!PolicyRules.IsForFlows(policy.Match))
             {
                 own = [.. own.Concat(named).Distinct()];

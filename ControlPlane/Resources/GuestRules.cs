@@ -97,7 +97,7 @@ internal static class GuestRules
         Policy? policy = PolicyRules.WholeGuest(guest, now);
         NsmRecord[] choice = policy is not null
             ? [.. policy.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>()]
-            : [.. now.Nsms.Values.OrderBy(nsm => nsm.Declared.Drained).ThenBy(nsm => nsm.Id)];
+            : [.. now.Nsms.Values.OrderBy(nsm => NetworkModes.IsHost(nsm.Declared)).ThenBy(nsm => nsm.Declared.Drained).ThenBy(nsm => nsm.Id)];
         return (policy is null ? choice.FirstOrDefault() : choice.FirstOrDefault(nsm => nsm.Ready && !nsm.Declared.Drained) ?? choice.FirstOrDefault())
             ?? throw new ServiceException(
                 FailureCode.FailedPrecondition,
@@ -110,7 +110,7 @@ internal static class GuestRules
         foreach (GuestRecord guest in now.Guests.Values.Where(guest => guest.Declared.FollowPolicy))
         {
             NsmRecord? first = PolicyRules.WholeGuest(guest.Declared, now)?.Nsms.Select(name => now.Nsms.GetValueOrDefault(name)).OfType<NsmRecord>().FirstOrDefault();
-            if (first is not null && first.Name != guest.Nsm)
+            if (first is not null && first.Name != guest.Nsm && NetworkModes.MayServe(guest.Declared, first, now))
             {
                 Guest moved = guest.Declared.Clone();
                 moved.Nsm = first.Name;

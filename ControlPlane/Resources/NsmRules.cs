@@ -95,6 +95,7 @@ internal static class NsmRules
             Cores = wanted.Cores,
             Link = wanted.Link.Length > 0 ? wanted.Link : before?.Link ?? "",
             Vlan = wanted.Vlan,
+            NetworkMode = NetworkModes.Declared(kind, wanted, before, mode),
             CpuMillicores = wanted.CpuMillicores,
             MemoryBytes = wanted.MemoryBytes,
             Labels = { wanted.Labels },

@@ -119,6 +119,6 @@ internal sealed class CaptureRpc(Registry registry, INetwork network, IHostAppli
         NsmRecord? nsm = registry.Now.Nsms.GetValueOrDefault(guest.Nsm);
         return nsm is not null && network.CapturePlace(nsm) is { } place
             ? (place.Space, place.Device, nsm.Name, PacketFilter.Make(IPAddress.Parse(guest.Ipv4), IPAddress.Parse(guest.Ipv6), (ushort)request.Port))
-            : throw new ServiceException(FailureCode.FailedPrecondition, $"guest {guest.Name} is at NSM {guest.Nsm}, which has no network interface");
+            : throw new ServiceException(FailureCode.FailedPrecondition, $"guest {guest.Name} is at NSM {guest.Nsm}, which has no network interface of its own");
     }
 }

@@ -53,7 +53,7 @@ internal sealed partial class ApplyService
                     FailureCode.FailedPrecondition, $"NSM {one.Name} must start again for that, which ends its connections: force (--force) does it", about: "nsm/" + one.Name);
             }
 
-            if (after.Drained && before?.Declared.Drained != true && !platform.CanMove)
+            if (after.Drained && before?.Declared.Drained != true && (!platform.CanMove || NetworkModes.IsHost(after)))
             {
                 throw nsms.CannotDrain(one.Name);
             }
@@ -127,6 +127,7 @@ internal sealed partial class ApplyService
         if (after.Nsm != before.Nsm)
         {
             caller.MustBeOperator("moving a guest to another NSM");
+            NetworkModes.CheckMove(before, after, now);
             after.FollowPolicy = one.FollowPolicy;
             if (platform.CanMove)
             {

@@ -100,6 +100,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
                         FailureCode.FailedPrecondition, $"NSM {after.Nsm} is drained: `nk nsm undrain {after.Nsm}` lets it have connections", "guest.nsm", "nsm/" + after.Nsm);
                 }
 
+                NetworkModes.CheckMove(before, after, registry.Now);
                 after.FollowPolicy = false;
                 if (!platform.CanMove)
                 {
@@ -223,7 +224,7 @@ internal sealed class GuestService(Platform platform, Registry registry, StatSer
     {
         Guest shown = guest.Declared.Clone();
         NsmRecord? nsm = registry.Now.Nsms.GetValueOrDefault(guest.Nsm);
-        if (!platform.Network.GuestsHaveAddresses)
+        if (!platform.Network.GuestsHaveAddresses || NetworkModes.IsHost(nsm?.Declared))
         {
             shown.Ipv4 = shown.Ipv6 = "";
         }

@@ -13,7 +13,7 @@ namespace NetKernel.ControlPlane.Services;
 internal sealed class NsmService(Platform platform, Registry registry, StatService stats)
 {
     public static readonly string[] Changeable =
-        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cores", "link", "vlan", "cpu_millicores", "memory_bytes", "labels", "drained"];
+        ["congestion_control", "send_buffer", "receive_buffer", "initial_window", "cores", "link", "vlan", "network_mode", "cpu_millicores", "memory_bytes", "labels", "drained"];
 
     private const int MaxAttempts = 6;
 
@@ -115,7 +115,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
                     about: "nsm/" + before.Name);
             }
 
-            if (after.Drained && !before.Drained && !platform.CanMove)
+            if (after.Drained && !before.Drained && (!platform.CanMove || NetworkModes.IsHost(after)))
             {
                 throw CannotDrain(before.Name);
             }
@@ -143,7 +143,7 @@ internal sealed class NsmService(Platform platform, Registry registry, StatServi
     /// <summary>Draining is refused where guests cannot leave their NSM, with what can be done instead.</summary>
     public ServiceException CannotDrain(string name) => new(
         FailureCode.FailedPrecondition,
-        $"{platform.Network.OneNsmBecause} a guest has one NSM, and cannot leave {name} while programs run in it: end the programs, then `nk guest update GUEST --nsm OTHER` for each guest and "
+        $"{platform.Network.OneNsmBecause ?? "in host mode"} a guest has one NSM, and cannot leave {name} while programs run in it: end the programs, then `nk guest update GUEST --nsm OTHER` for each guest and "
         + $"`nk nsm delete {name}`; in bridge mode (root, Linux 6.6 or later) running guests move",
         "nsm.drained", "nsm/" + name);
 
