@@ -88,7 +88,7 @@ internal sealed unsafe partial class SwitchLoop : IDisposable
                     break;
                 default:
                     Sleep();
-                    _idle.Reset();
+                    _idle.Woke(Stopwatch.GetTimestamp());
                     break;
             }
         }

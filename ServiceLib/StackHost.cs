@@ -150,7 +150,7 @@ public sealed unsafe partial class StackHost
                 default:
                     Sleep();
                     idle.Beside = Volatile.Read(ref ((ProcessSlot*)(_channel.Region + _channel.Layout.ProcessOf(_shard)))->RungOn) == Libc.CpuPlusOne();
-                    idle.Reset();
+                    idle.Woke(System.Diagnostics.Stopwatch.GetTimestamp());
                     break;
             }
         }

@@ -20,6 +20,10 @@ public enum IdleAction
 /// <see cref="Penalty"/> times there is none. When the other side is on this very core and does not run although this one yields, because they are in
 /// different scheduling groups (sched_yield(2) is heard in the caller's own only: cgroups, and sessions with autogroup, sched(7)), it can go on only when this one sleeps.
 /// </summary>
+/// <remarks>
+/// How long to poll is the ski rental problem: sleeping and being woken costs about as much as <see cref="Few"/> yields, so polling for longer pays only when the work comes soon. Whether it
+/// does is seen from the last sleep, as the kernel's haltpoll governor has it: after a <see cref="Brief"/> one all yields are spent, after a longer one a few.
+/// </remarks>
 public struct IdleStrategy
 {
     /// <summary>A yield of more nanoseconds than this went to a stranger: more than a batch of any part takes, less than a time slice.</summary>
@@ -31,56 +35,83 @@ public struct IdleStrategy
     /// <summary>Times without polling after a long yield.</summary>
     public const uint Penalty = 64;
 
+    /// <summary>Yields before a sleep when the one before was not brief.</summary>
+    public const uint Few = 3;
+
+    /// <summary>A sleep of fewer nanoseconds, waking included, would have been saved by polling for longer.</summary>
+    public const long Brief = 50_000;
+
     private readonly uint _spins;
     private readonly uint _yields;
+    private uint _budget;
     private uint _turns;
     private uint _penalty;
     private long _yielded;
+    private long _asleep;
 
-    /// <summary>Spins and yields that many turns before sleeping.</summary>
+    /// <summary>Spins and yields that many turns before sleeping; yields fewer times when it is of no use.</summary>
     public IdleStrategy(uint spins, uint yields)
     {
         _spins = spins;
         _yields = yields;
+        _budget = yields;
         _turns = 0;
         _penalty = 0;
         _yielded = 0;
+        _asleep = 0;
     }
 
     /// <summary>Whether whoever woke the loop last did so from the core on which the loop runs.</summary>
     public bool Beside { get; set; }
 
-    /// <summary>Work was found, or the sleep is over: start over.</summary>
+    /// <summary>Work was found: start over.</summary>
     public void Reset() => _turns = 0;
+
+    /// <summary>The sleep that <see cref="Next"/> asked for is over: start over, with as many yields as it has shown to be of use.</summary>
+    public void Woke(long now)
+    {
+        _turns = 0;
+        _budget = BudgetAfter(now - _asleep, _yields);
+    }
+
+    /// <summary>Of so many yields, those worth spending after a sleep of that many nanoseconds.</summary>
+    public static uint BudgetAfter(long slept, uint yields) => slept < Brief || yields < Few ? yields : Few;
 
     /// <summary>No work was found: what to do now. <paramref name="now"/> is a monotonic clock in nanoseconds.</summary>
     public IdleAction Next(long now)
     {
         uint turn = _turns;
-        if (turn > _spins && turn < _spins + _yields && now - _yielded > Long)
+        uint most = _spins + _budget;
+        if (turn > _spins && turn < most && now - _yielded > Long)
         {
             _penalty = Penalty;
-            return IdleAction.Sleep;
+            return Sleep(now);
         }
 
         if (Beside && turn > _spins && now - _yielded < Short)
         {
-            return IdleAction.Sleep;
+            return Sleep(now);
         }
 
         if (turn == 0 && _penalty != 0)
         {
             _penalty--;
-            return IdleAction.Sleep;
+            return Sleep(now);
         }
 
-        if (turn >= _spins + _yields)
+        if (turn >= most)
         {
-            return IdleAction.Sleep;
+            return Sleep(now);
         }
 
         _turns = turn + 1;
         _yielded = now;
         return turn < _spins ? IdleAction.Spin : IdleAction.Yield;
+    }
+
+    private IdleAction Sleep(long now)
+    {
+        _asleep = now;
+        return IdleAction.Sleep;
     }
 }

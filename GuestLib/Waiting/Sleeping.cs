@@ -108,7 +108,8 @@ internal static unsafe partial class Waiting
 
         bool beside = Region.Process(Region.Slot)->RungOn == (uint)(Libc.sched_getcpu() + 1);
         long before = Libc.Now();
-        for (int i = 0; i < Yields; i++)
+        uint yields = s_sleepsLong ? IdleStrategy.Few : Yields;
+        for (uint i = 0; i < yields; i++)
         {
             _ = Libc.sched_yield();
             if (HasNews(ticket))

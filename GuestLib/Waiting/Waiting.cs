@@ -10,13 +10,16 @@ namespace NetKernel.GuestLib;
 internal static unsafe partial class Waiting
 {
     /// <summary>Turns of sched_yield before sleeping (docs/performance.md: 8 to 50).</summary>
-    private const int Yields = 16;
+    private const uint Yields = 16;
 
     /// <summary>A thread that can neither lead nor be woken (out of fds, in a signal handler in the middle of the library) looks again after so long.</summary>
     private const long Nap = 1_000_000;
 
     /// <summary>Waits that do not poll, because a yield went to a stranger. Racy between threads, and harmless.</summary>
     private static uint s_penalty;
+
+    /// <summary>The last sleep was not brief, so that few yields are enough (<see cref="IdleStrategy"/>). As racy.</summary>
+    private static bool s_sleepsLong;
 
     private static ulong s_leader;
 
@@ -125,7 +128,15 @@ internal static unsafe partial class Waiting
             return 0;
         }
 
-        return Poll(wish->Ticket) ? 0 : Enter(wish);
+        if (Poll(wish->Ticket))
+        {
+            return 0;
+        }
+
+        long asleep = Libc.Now();
+        int result = Enter(wish);
+        s_sleepsLong = Libc.Now() - asleep >= IdleStrategy.Brief;
+        return result;
     }
 
     private static int Enter(Wish* wish)

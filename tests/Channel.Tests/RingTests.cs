@@ -236,4 +236,30 @@ public sealed unsafe class RingTests : IDisposable
         Assert.Equal(IdleAction.Yield, idle.Next(0));
         Assert.Equal(IdleAction.Yield, idle.Next(IdleStrategy.Short - 1)); // on another core it may be about to publish
     }
+
+    [Fact]
+    public void After_a_sleep_that_was_not_brief_a_few_yields_are_enough()
+    {
+        const uint Yields = 20;
+        var idle = new IdleStrategy(0, Yields);
+        Assert.Equal(Yields, YieldsBeforeSleep(ref idle));
+        idle.Woke(IdleStrategy.Brief);
+        Assert.Equal(IdleStrategy.Few, YieldsBeforeSleep(ref idle));
+        idle.Reset(); // work that was found says nothing of it
+        Assert.Equal(IdleStrategy.Few, YieldsBeforeSleep(ref idle));
+        idle.Woke(IdleStrategy.Brief - 1);
+        Assert.Equal(Yields, YieldsBeforeSleep(ref idle));
+        Assert.Equal(0u, IdleStrategy.BudgetAfter(long.MaxValue, 0));
+    }
+
+    private static uint YieldsBeforeSleep(ref IdleStrategy idle)
+    {
+        uint yields = 0;
+        while (idle.Next(0) == IdleAction.Yield)
+        {
+            yields++;
+        }
+
+        return yields;
+    }
 }
