@@ -31,9 +31,6 @@ internal static unsafe class Sys
     [DllImport("libc", EntryPoint = "open", SetLastError = true)]
     public static extern int Open(byte* path, int flags);
 
-    [DllImport("libc", EntryPoint = "recvmmsg"), SuppressGCTransition]
-    public static extern int ReceiveMMsg(int fd, MMsgHdr* messages, uint count, int flags, void* timeout);
-
     [DllImport("libc", EntryPoint = "sendmmsg"), SuppressGCTransition]
     public static extern int SendMMsg(int fd, MMsgHdr* messages, uint count, int flags);
 

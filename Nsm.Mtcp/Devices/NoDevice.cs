@@ -1,4 +1,5 @@
 using NetKernel.Channel.Host;
+using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp;
 
@@ -20,7 +21,8 @@ internal sealed unsafe class NoDevice : VnetDevice
         return fd >= 0 ? new NoDevice(fd) : throw new DeviceException($"eventfd: {Libc.Describe(Libc.Errno)}");
     }
 
-    protected override uint ReceiveBatch(MMsgHdr* messages, uint count) => 0;
+    /// <inheritdoc/>
+    public override uint Receive(NetworkStack stack) => 0;
 
     protected override uint SendBatch(MMsgHdr* messages, Libc.IoVec* vectors, uint count) => 0;
 }

@@ -1,4 +1,5 @@
 using NetKernel.Channel.Host;
+using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp;
 
@@ -6,11 +7,11 @@ namespace NetKernel.Nsm.Mtcp;
 internal sealed unsafe class PacketDevice : VnetDevice
 {
     private const int BufferBytes = 8 << 20;
+    private const uint Batch = 64;
+    private readonly PacketRing _ring;
 
-    private PacketDevice(int fd, uint mtu, ulong mac)
-        : base(fd, mtu, mac)
-    {
-    }
+    private PacketDevice(int fd, uint mtu, ulong mac, PacketRing ring)
+        : base(fd, mtu, mac) => _ring = ring;
 
     /// <summary>The kernel keeps tags beside the frame; <see cref="VlanFilter"/> has looked at them.</summary>
     protected override bool TakesTags => true;
@@ -45,6 +46,7 @@ internal sealed unsafe class PacketDevice : VnetDevice
             throw new DeviceException($"AF_PACKET: {Libc.Describe(Sys.Errno)}");
         }
 
+        PacketRing? ring = null;
         try
         {
             (int index, uint mtu, ulong mac) = Interface.Query(fd, name);
@@ -54,6 +56,8 @@ internal sealed unsafe class PacketDevice : VnetDevice
             int bytes = BufferBytes;
             _ = Sys.SetSockOpt(fd, Libc.SOL_SOCKET, Sys.SO_SNDBUFFORCE, &bytes, sizeof(int)); // More is better; less works.
             _ = Sys.SetSockOpt(fd, Libc.SOL_SOCKET, Sys.SO_RCVBUFFORCE, &bytes, sizeof(int));
+
+            ring = PacketRing.Open(fd);
 
             // struct sockaddr_ll: family, protocol (network order), interface.
             byte* address = stackalloc byte[20];
@@ -67,19 +71,48 @@ internal sealed unsafe class PacketDevice : VnetDevice
             }
 
             JoinAllGroups(fd, index);
-            return new PacketDevice(fd, mtu, mac);
+            return new PacketDevice(fd, mtu, mac, ring);
         }
         catch
         {
+            ring?.Dispose();
             _ = Libc.Close(fd);
             throw;
         }
     }
 
-    protected override uint ReceiveBatch(MMsgHdr* messages, uint count)
+    /// <inheritdoc/>
+    public override uint Receive(NetworkStack stack)
     {
-        int got = Sys.ReceiveMMsg(Fd, messages, count, Libc.MSG_DONTWAIT, null);
-        return got > 0 ? (uint)got : 0;
+        uint got = 0;
+        for (; got < Batch; got++)
+        {
+            byte* p = _ring.Peek(out uint length, out bool waits);
+            if (p == null)
+            {
+                break;
+            }
+
+            if (!waits)
+            {
+                Give(stack, p, length);
+            }
+            else if (!ReceiveOne(stack))
+            {
+                _ = ReceiveOne(stack); // The first call may have told of an error of the interface. Were the frame left, all behind it would be one too late.
+            }
+
+            _ring.Advance();
+        }
+
+        return got;
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        _ring.Dispose();
+        base.Dispose();
     }
 
     protected override uint SendBatch(MMsgHdr* messages, Libc.IoVec* vectors, uint count)

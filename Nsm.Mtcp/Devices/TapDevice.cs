@@ -1,4 +1,5 @@
 using NetKernel.Channel.Host;
+using NetKernel.Stack;
 
 namespace NetKernel.Nsm.Mtcp;
 
@@ -7,6 +8,8 @@ internal sealed unsafe class TapDevice : VnetDevice
 {
     private const ushort IFF_TAP = 2, IFF_MULTI_QUEUE = 0x0100, IFF_NO_PI = 0x1000, IFF_VNET_HDR = 0x4000;
     private const nint TUN_F_CSUM = 1, TUN_F_TSO4 = 2, TUN_F_TSO6 = 4, TUN_F_TSO_ECN = 8;
+
+    private const uint Batch = 32;
 
     private TapDevice(int fd, uint mtu, ulong mac)
         : base(fd, mtu, mac)
@@ -95,19 +98,12 @@ internal sealed unsafe class TapDevice : VnetDevice
         }
     }
 
-    protected override uint ReceiveBatch(MMsgHdr* messages, uint count)
+    /// <inheritdoc/>
+    public override uint Receive(NetworkStack stack)
     {
         uint got = 0;
-        while (got < count)
+        while (got < Batch && ReceiveOne(stack))
         {
-            nint n = Sys.ReadV(Fd, messages[got].Header.Iov, 1);
-            if (n <= 0)
-            {
-                break;
-            }
-
-            messages[got].Length = (uint)n;
-            messages[got].Header.Flags = 0;
             got++;
         }
 

@@ -12,11 +12,9 @@ internal abstract unsafe class VnetDevice : Device
 {
     private const int Batch = 64, SmallBytes = 2048, ReceiveBytes = 65536 + 128, MaxVectors = 72;
     private readonly byte* _small = (byte*)NativeMemory.Alloc(Batch * SmallBytes);
-    private readonly byte* _receive = (byte*)NativeMemory.Alloc(Batch / 2 * ReceiveBytes);
+    private readonly byte* _receive = (byte*)NativeMemory.Alloc(ReceiveBytes);
     private readonly Libc.IoVec* _smallVectors = (Libc.IoVec*)NativeMemory.AllocZeroed(Batch, (nuint)sizeof(Libc.IoVec));
-    private readonly Libc.IoVec* _receiveVectors = (Libc.IoVec*)NativeMemory.AllocZeroed(Batch / 2, (nuint)sizeof(Libc.IoVec));
     private readonly MMsgHdr* _smallMessages = (MMsgHdr*)NativeMemory.AllocZeroed(Batch, (nuint)sizeof(MMsgHdr));
-    private readonly MMsgHdr* _receiveMessages = (MMsgHdr*)NativeMemory.AllocZeroed(Batch / 2, (nuint)sizeof(MMsgHdr));
     private readonly Libc.IoVec* _vectors = (Libc.IoVec*)NativeMemory.Alloc(MaxVectors, (nuint)sizeof(Libc.IoVec));
     private readonly VnetHeader* _header = (VnetHeader*)NativeMemory.AllocZeroed(VnetHeader.Length);
     private uint _queued;
@@ -30,14 +28,6 @@ internal abstract unsafe class VnetDevice : Device
             _smallMessages[i].Header.Iov = &_smallVectors[i];
             _smallMessages[i].Header.IovLength = 1;
         }
-
-        for (int i = 0; i < Batch / 2; i++)
-        {
-            _receiveVectors[i].Base = _receive + (i * ReceiveBytes);
-            _receiveVectors[i].Length = ReceiveBytes;
-            _receiveMessages[i].Header.Iov = &_receiveVectors[i];
-            _receiveMessages[i].Header.IovLength = 1;
-        }
     }
 
     /// <inheritdoc/>
@@ -48,32 +38,6 @@ internal abstract unsafe class VnetDevice : Device
 
     /// <summary>Whether what arrives has no VLAN tag any more, and of other VLANs one byte comes (<see cref="InFrame.TagTaken"/>).</summary>
     protected virtual bool TakesTags => false;
-
-    /// <inheritdoc/>
-    public sealed override uint Receive(NetworkStack stack)
-    {
-        uint count = ReceiveBatch(_receiveMessages, Batch / 2);
-        for (uint i = 0; i < count; i++)
-        {
-            byte* p = (byte*)_receiveVectors[i].Base;
-            uint length = _receiveMessages[i].Length;
-            bool cut = (_receiveMessages[i].Header.Flags & 0x20) != 0; // MSG_TRUNC: larger than an IP packet can be
-            if (length <= VnetHeader.Length || cut)
-            {
-                stack.Counters.Drop(cut ? DropReason.Oversized : DropReason.EtherTruncated);
-                continue;
-            }
-
-            VnetHeader* header = (VnetHeader*)p;
-            InFrame info = default;
-            info.ChecksumGood = (header->Flags & (VnetHeader.NeedsChecksum | VnetHeader.DataValid)) != 0;
-            info.TagTaken = TakesTags;
-            info.GsoSize = header->GsoType == VnetHeader.GsoNone ? 0u : header->GsoSize;
-            stack.Receive(p + VnetHeader.Length, length - VnetHeader.Length, in info);
-        }
-
-        return count;
-    }
 
     /// <inheritdoc/>
     public sealed override bool Transmit(in OutFrame frame)
@@ -132,21 +96,55 @@ internal abstract unsafe class VnetDevice : Device
     }
 
     /// <inheritdoc/>
-    public sealed override void Dispose()
+    public override void Dispose()
     {
         base.Dispose();
         NativeMemory.Free(_small);
         NativeMemory.Free(_receive);
         NativeMemory.Free(_smallVectors);
-        NativeMemory.Free(_receiveVectors);
         NativeMemory.Free(_smallMessages);
-        NativeMemory.Free(_receiveMessages);
         NativeMemory.Free(_vectors);
         NativeMemory.Free(_header);
     }
 
-    /// <summary>Receives up to that many frames without waiting; their lengths go into the messages.</summary>
-    protected abstract uint ReceiveBatch(MMsgHdr* messages, uint count);
+    /// <summary>
+    /// Reads one frame from the fd and takes it to the stack; false when there is none. Always into the same memory, which stays in the cache for the copy that follows.
+    /// </summary>
+    protected bool ReceiveOne(NetworkStack stack)
+    {
+        Libc.IoVec whole = new() { Base = _receive, Length = ReceiveBytes };
+        nint length = Sys.ReadV(Fd, &whole, 1);
+        if (length <= 0)
+        {
+            return false;
+        }
+
+        if (length == ReceiveBytes)
+        {
+            stack.Counters.Drop(DropReason.Oversized); // larger than an IP packet can be, and cut
+            return true;
+        }
+
+        Give(stack, _receive, (uint)length);
+        return true;
+    }
+
+    /// <summary>Takes a frame, which begins with its header, to the stack.</summary>
+    protected void Give(NetworkStack stack, byte* p, uint length)
+    {
+        if (length <= VnetHeader.Length)
+        {
+            stack.Counters.Drop(DropReason.EtherTruncated);
+            return;
+        }
+
+        VnetHeader* header = (VnetHeader*)p;
+        InFrame info = default;
+        info.ChecksumGood = (header->Flags & (VnetHeader.NeedsChecksum | VnetHeader.DataValid)) != 0;
+        info.TagTaken = TakesTags;
+        info.GsoSize = header->GsoType == VnetHeader.GsoNone ? 0u : header->GsoSize;
+        stack.Receive(p + VnetHeader.Length, length - VnetHeader.Length, in info);
+    }
 
     /// <summary>Sends frames; returns how many the kernel took.</summary>
     protected abstract uint SendBatch(MMsgHdr* messages, Libc.IoVec* vectors, uint count);
