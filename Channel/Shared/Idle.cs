@@ -38,8 +38,8 @@ public struct IdleStrategy
     /// <summary>Yields before a sleep when the one before was not brief.</summary>
     public const uint Few = 3;
 
-    /// <summary>A sleep of fewer nanoseconds, waking included, would have been saved by polling for longer.</summary>
-    public const long Brief = 50_000;
+    /// <summary>A sleep of fewer nanoseconds, waking included, would have been saved by polling for longer: about what 20 yields to nobody take, and a wake-up.</summary>
+    public const long Brief = 20_000;
 
     private readonly uint _spins;
     private readonly uint _yields;

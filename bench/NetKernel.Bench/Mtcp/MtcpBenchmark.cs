@@ -14,11 +14,11 @@ internal sealed class MtcpBenchmark : Benchmark
 
     public override string Name => "mtcp";
 
-    public override string Summary => "the user-space stack beside the kernel NSM and native TCP (root; --runs N --seconds S --only PARTS --out FILE)";
+    public override string Summary => "the user-space stack beside the kernel NSM and native TCP (root; --runs N --seconds S --only PARTS --cores N --out FILE)";
 
     public override int Run(Options options)
     {
-        int runs = options.Number("runs", 5), seconds = options.Number("seconds", 2);
+        int runs = options.Number("runs", 5), seconds = options.Number("seconds", 2), cores = options.Number("cores", 1);
         string[] parts = options.Text("only", string.Join(',', AllParts)).Split(',');
         if (parts.Except(AllParts).FirstOrDefault() is { } wrong)
         {
@@ -28,10 +28,11 @@ internal sealed class MtcpBenchmark : Benchmark
 
         DateTime began = DateTime.UtcNow;
         string load = Load();
-        using NkInstance nk = NkInstance.Up("mtcp", "--shared-memory", "off");
-        if (!nk.Nk("nsm", "create", "m0", "--kind", "mtcp").Succeeded)
+        using NkInstance nk = NkInstance.Up("mtcp", "--shared-memory", "off", "--loops", Text.Invariant($"{cores}"));
+        CommandResult made = nk.Nk("nsm", "create", "m0", "--kind", "mtcp", "--cores", Text.Invariant($"{cores}"));
+        if (!made.Succeeded)
         {
-            throw new RunFailure("the NSM cannot be made");
+            throw new RunFailure($"the NSM cannot be made: {made.Tail()}");
         }
 
         _ = nk.Outside.Run(TimeSpan.FromSeconds(2), "bash", "-c", "echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range");
@@ -80,7 +81,7 @@ internal sealed class MtcpBenchmark : Benchmark
             }
         }
 
-        string text = report.Write(began, runs, seconds, load, Load(), options.Text("out", ""));
+        string text = report.Write(began, runs, seconds, cores, load, Load(), options.Text("out", ""));
         Console.Out.Write(text);
         return failed ? 1 : 0;
     }

@@ -31,11 +31,11 @@ internal sealed class MtcpReport(string[] sides)
     }
 
     /// <summary>The whole; also between the markers of a file, unless its name is empty.</summary>
-    public string Write(DateTime began, int runs, int seconds, string before, string after, string file)
+    public string Write(DateTime began, int runs, int seconds, int cores, string before, string after, string file)
     {
-        string heads = $"| case | {string.Join(" | ", sides)} | mtcp to native | mtcp to kernel NSM | both: mtcp to kernel NSM |\n|{string.Concat(Enumerable.Repeat("---|", sides.Length + 4))}\n";
+        string heads = $"| case | {string.Join(" | ", sides)} | mtcp to native | mtcp to kernel NSM | both: mtcp to native | both: mtcp to kernel NSM |\n|{string.Concat(Enumerable.Repeat("---|", sides.Length + 5))}\n";
         string text = Text.Invariant($"""
-            Measured {began:yyyy-MM-dd HH:mm} UTC, {Environment.ProcessorCount} cores, kernel {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, {runs} runs of {seconds} s, sides taking turns; load average before {before}, after {after}. Medians (least - most).
+            Measured {began:yyyy-MM-dd HH:mm} UTC, {Environment.ProcessorCount} cores, kernel {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, {runs} runs of {seconds} s, sides taking turns; mtcp on {cores} core{(cores == 1 ? "" : "s")}; load average before {before}, after {after}. Medians (least - most).
 
             ### Rates
 
@@ -69,6 +69,6 @@ internal sealed class MtcpReport(string[] sides)
     {
         string Cell(SideResult side) => value(side) is { } known ? show(known) + (spread?.Invoke(side) ?? "") : "failed";
         string Ratio(int over, int under) => value(results[over]) / value(results[under]) is { } ratio ? Text.Invariant($"{ratio:F2}") : "-";
-        _ = table.Append($"| {name} | {string.Join(" | ", results.Select(Cell))} | {Ratio(Mtcp, Native)} | {Ratio(Mtcp, Mtcp - 1)} | {Ratio(Mtcp + 2, Mtcp + 1)} |\n");
+        _ = table.Append($"| {name} | {string.Join(" | ", results.Select(Cell))} | {Ratio(Mtcp, Native)} | {Ratio(Mtcp, Mtcp - 1)} | {Ratio(Mtcp + 2, Native)} | {Ratio(Mtcp + 2, Mtcp + 1)} |\n");
     }
 }
