@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.RegularExpressions;
+using Microsoft.Win32.SafeHandles;
 using NetKernel.Api;
 using NetKernel.Api.V1;
 using NetKernel.Channel.Host;
@@ -168,7 +170,7 @@ internal static partial class DoctorChecks
         var found = new List<Finding>();
         foreach (string folder in Directory.Exists("/run") ? Directory.EnumerateDirectories("/run", "netkernel*") : [])
         {
-            string[] words = Read(Path.Combine(folder, "nkd.pid")).Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+            string[] words = ReadLocked(Path.Combine(folder, "nkd.pid")).Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
             if (words.Length < 2)
             {
                 continue;
@@ -193,6 +195,14 @@ internal static partial class DoctorChecks
         }
 
         return found.Count > 0 ? found : [Finding.Ok("leftovers", "none")];
+    }
+
+    // nkd holds a lock on this one (flock), and .NET's own ways of reading want one, too.
+    private static string ReadLocked(string path)
+    {
+        using var file = new SafeFileHandle(Open(path, Libc.O_CLOEXEC), ownsHandle: true);
+        Span<byte> text = stackalloc byte[64 + 256]; // a process id and an instance's name
+        return file.IsInvalid ? "" : Encoding.UTF8.GetString(text[..RandomAccess.Read(file, text, 0)]);
     }
 
     // Instances come and go meanwhile.
@@ -237,6 +247,9 @@ internal static partial class DoctorChecks
 
     [GeneratedRegex("^(.+)-nsm-.+$")]
     private static partial Regex NsmSpace();
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int Open([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int flags);
 
     [DllImport("libc", EntryPoint = "access", SetLastError = true)]
     private static extern int Access([MarshalAs(UnmanagedType.LPUTF8Str)] string path, int mode);

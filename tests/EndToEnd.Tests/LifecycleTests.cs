@@ -26,6 +26,16 @@ public sealed class LifecycleTests
         Assert.Empty(ProcessesNaming(directory));
     }
 
+    /// <summary>nkd holds a lock on its pid file.</summary>
+    [RootFact]
+    public void Doctor_does_not_take_an_instance_that_is_up_for_left_over()
+    {
+        using NkInstance instance = NkInstance.Up();
+        CommandResult doctor = instance.Nk("doctor", "-o", "json");
+        Assert.Contains("leftovers", doctor.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain($"instance {instance.Name},", doctor.Output, StringComparison.Ordinal);
+    }
+
     [RootFact]
     public void A_failed_up_leaves_nothing_but_its_log()
     {
