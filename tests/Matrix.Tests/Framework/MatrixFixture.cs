@@ -26,7 +26,7 @@ public sealed class MatrixFixture : IDisposable
         # The program matrix, row by row
 
         Every test of `tests/Matrix.Tests` over every kind of NSM ([programs.md](programs.md) says what they do). "equal": all that the programs printed and logged is what they print and log in ordinary
-        namespaces; behind it, what the guests' connections were and carried by CoreEngine's counters. To make this table anew, in half an hour:
+        namespaces; behind it, what the guests' connections were and carried by CoreEngine's counters. To make this table anew, in a quarter of an hour:
 
             NK_LONG=1 NK_WRITE_DOCS=$PWD/docs ./nk test Matrix
         """,
@@ -65,7 +65,7 @@ public sealed class MatrixFixture : IDisposable
         Assert.True(used.Connections >= (ulong)connections, $"only {used.Connections} connections went through NetKernel");
         Assert.True(used.Bytes >= (ulong)bytes, $"only {used.Bytes} bytes went through NetKernel");
         ulong shared = net.SharedBytes() - sharedBefore;
-        Assert.True(nsm == NsmKinds.Shared ? shared > 10_000 : shared == 0, $"{shared} bytes went by shared memory");
+        Assert.True(nsm == NsmKinds.Shared ? shared > 0 : shared == 0, $"{shared} bytes went by shared memory");
         net.AssertOnlyLoopback();
         Assert.True(
             NkInstance.WaitFor(() => net.Traffic() is { Open: 0, Processes: 0 }, Patience.Long),
