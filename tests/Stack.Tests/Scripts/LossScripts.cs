@@ -32,7 +32,7 @@ public sealed class LossScripts
     public void LimitedTransmit() => PacketScript.Run(ConnectionScripts.Established + """
         +0 write 20440
         """ + "\n" + SpuriousScripts.TenSegments + """
-        +0.1 < . 1:0 ack 1
+        +0.02 < . 1:0 ack 1
         +0 > . 14601:1460
         +0 none
         +0 < . 1:0 ack 1
