@@ -96,6 +96,9 @@ public sealed unsafe class FakeControlPlane : IDisposable
         }
     }
 
+    /// <summary>Waits for the next message that was not asked for, of whatever kind.</summary>
+    public AttachMessage News() => _news.Count > 0 ? _news.Dequeue() : Next();
+
     /// <summary>Whether something lies there unread.</summary>
     public bool HasNews => _news.Count > 0 || Waiting.Readable(_fd, 0);
 
