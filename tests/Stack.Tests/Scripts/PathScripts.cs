@@ -5,17 +5,8 @@ public sealed class PathScripts
 {
     private const string Established = ConnectionScripts.Established;
 
-    /// <summary>A black hole was suspected, what was lost has arrived in pieces of 710, and the window is 3,630; ten thousand bytes more: a probe of the old size, and three small segments behind it.</summary>
-    private const string Searching = """
-        +0 listen 80
-        +0 < S 0:0 win 65535 mss 1460 sackok
-        +0 > SA 0:0 ack 1 mss 1460 sackok
-        +0.1 < . 1:0 ack 1 win 65535
-        +0 accept
-        +0 write 2920
-        +0 > . 1:1460
-        +0 > P. 1461:1460
-        +0.202 > P. 1461:1460
+    /// <summary>Two segments of 1,460 vanish; the third timeout in a row tries smaller ones, and they arrive.</summary>
+    private const string Smaller = """
         +0.3 > . 1:1460
         +0.6 > . 1:1460
         +1.2 > . 1:710
@@ -27,6 +18,22 @@ public sealed class PathScripts
         +0 > . 2171:710
         +0 > P. 2881:40
         +0.1 < . 1:0 ack 2921
+
+        """;
+
+    /// <summary>A black hole was suspected, what was lost has arrived in pieces of 710, and the window is 3,630; ten thousand bytes more: a probe of the old size, and three small segments behind it.</summary>
+    private const string Searching = """
+        +0 listen 80
+        +0 < S 0:0 win 65535 mss 1460 sackok
+        +0 > SA 0:0 ack 1 mss 1460 sackok
+        +0.1 < . 1:0 ack 1 win 65535
+        +0 accept
+        +0 write 2920
+        +0 > . 1:1460
+        +0 > P. 1461:1460
+        +0.202 > P. 1461:1460
+
+        """ + Smaller + """
         +0 write 10000
         +0 > . 2921:1460
         +0 > . 4381:710
@@ -66,17 +73,7 @@ public sealed class PathScripts
         +0 write 2920
         +0 > . 1:1460
         +0 > P. 1461:1460
-        +0.3 > . 1:1460
-        +0.6 > . 1:1460
-        +1.2 > . 1:710
-        +0.1 < . 1:0 ack 711
-        +0 > . 711:710
-        +0 > . 1421:40
-        +0 > . 1461:710
-        +0.1 < . 1:0 ack 1461
-        +0 > . 2171:710
-        +0 > P. 2881:40
-        +0.1 < . 1:0 ack 2921
+        """ + "\n" + Smaller + """
         +0 write 1420
         +0 > . 2921:710
         +0 > P. 3631:710
