@@ -9,6 +9,7 @@ public static unsafe class Ethtool
     private const uint SetTransmitChecksums = 0x17, GetFlags = 0x25, SetFlags = 0x26, GetChannels = 0x3C, SetChannels = 0x3D;
     private const uint TransmitVlanFlag = 1 << 7;
     private const int NameBytes = 16, RequestBytes = 40;
+    private const ulong Patience = 5_000_000_000; // ns
 
     /// <summary>
     /// Has the kernel finish what it sends on an interface: checksums are computed, segments cut, VLAN tags put into the frame. For a veth whose other end cannot see what is unfinished (XDP).
@@ -35,8 +36,11 @@ public static unsafe class Ethtool
         return Channels(name, channels) ? (int)(channels[5] + channels[8]) : null;
     }
 
-    /// <summary>Sets the queues of a driver that has them in both directions separately, as veth.</summary>
-    /// <exception cref="InvalidOperationException">It has no room for so many, or is not there.</exception>
+    /// <summary>
+    /// Sets the queues of a driver that has them in both directions separately, as veth. A queue that goes may still be an AF_XDP socket's whose process has just ended: the kernel lets go of it
+    /// some time later (xp_put_pool) and refuses until then (ethtool_set_channels), so this waits for seconds at most.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It has no room for so many, is not there, or somebody keeps what is to go.</exception>
     public static void SetQueues(string name, uint count)
     {
         uint* channels = stackalloc uint[9];
@@ -45,9 +49,18 @@ public static unsafe class Ethtool
             throw new InvalidOperationException($"interface {name}: its queues cannot be asked for: {Libc.Describe(Libc.Errno)}");
         }
 
+        uint most = channels[1];
         channels[0] = SetChannels;
         channels[5] = channels[6] = count;
-        Check(Ask(name, channels), name, $"{count} queues cannot be had, at most {channels[1]}");
+        ulong end = Libc.Now + Patience;
+        int error = Ask(name, channels);
+        while (error == Libc.EINVAL && count <= most && Libc.Now < end)
+        {
+            Thread.Sleep(1);
+            error = Ask(name, channels);
+        }
+
+        Check(error, name, $"{count} queues cannot be had, at most {most}");
     }
 
     // struct ethtool_channels: command, most of rx, tx, other and combined, then those in use.

@@ -164,6 +164,7 @@ public sealed class MtcpLinkTests : IDisposable
         Create("m0", "--link", "xdp", "--cores", "2");
         _nk.CreateGuest("a", "m0");
         using GuestProcess nginx = StartNginx();
+        Assert.True(NkInstance.WaitFor(Fetches, Time), "nginx does not answer");
         foreach (string cores in (string[])["1", "2"])
         {
             CommandResult changed = _nk.Nk("nsm", "update", "m0", "--cores", cores, "--restart");
