@@ -105,6 +105,9 @@ public enum DropReason
     /// <summary>Timestamp from the past (PAWS).</summary>
     TcpPaws,
 
+    /// <summary>A segment with a signature (RFC 2385): no socket here has a key, and an answer without one would be dropped over there.</summary>
+    TcpSigned,
+
     /// <summary>A segment that its state has no use for.</summary>
     TcpUnexpected,
 

@@ -156,6 +156,9 @@ public sealed unsafe partial class NetworkStack
                 };
                 ReceiveError(p + 8, size - 8, errno, 0, in packet);
                 break;
+            case Icmpv6Type.TooBig when Wire.U32(p + 4) < PathMtuCache.MinV6:
+                Counters.Drop(DropReason.IcmpMalformed); // RFC 8201, 4: no IPv6 link is that narrow.
+                break;
             case Icmpv6Type.TooBig:
                 ReceiveError(p + 8, size - 8, Errno.MessageSize, Wire.U32(p + 4), in packet);
                 break;

@@ -33,6 +33,9 @@ internal unsafe struct TcpSegment
 
     public bool HasTimestamp, SackPermitted, HasFastOpen;
 
+    /// <summary>Carries a signature (RFC 2385).</summary>
+    public bool IsSigned;
+
     /// <summary>MSS option; 0: none.</summary>
     public ushort Mss;
 
@@ -82,7 +85,7 @@ internal unsafe struct TcpSegment
         s.Data = p + header;
         s.Length = length - header;
         s.WindowScale = -1;
-        s.HasTimestamp = s.SackPermitted = s.HasFastOpen = false;
+        s.HasTimestamp = s.SackPermitted = s.HasFastOpen = s.IsSigned = false;
         s.Mss = 0;
         s.SackCount = 0;
         if (header == Field.TcpLength + 12 && *(uint*)(p + Field.TcpLength) == TimestampPrefix)
@@ -155,6 +158,9 @@ internal unsafe struct TcpSegment
                         s.SackCount++;
                     }
 
+                    break;
+                case TcpOption.Md5:
+                    s.IsSigned = true;
                     break;
                 case TcpOption.FastOpen when s.Has(TcpFlag.Syn) && (length == 2 || (length >= 6 && length <= 18 && length % 2 == 0)):
                     s.HasFastOpen = true;

@@ -26,6 +26,12 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
+        if (s.IsSigned)
+        {
+            _counters.Drop(DropReason.TcpSigned); // As Linux does for sockets without a key.
+            return;
+        }
+
         Dispatch(ref s, in packet);
     }
 

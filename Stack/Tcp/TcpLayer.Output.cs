@@ -247,6 +247,10 @@ public sealed unsafe partial class TcpLayer
         if (t->TxFirst == null)
         {
             t->FirstSentTime = t->DeliveredTime = Now;
+            if (t->AppLimitedAt != 0)
+            {
+                CongestionControl.Of(t).Restarted(t);
+            }
         }
 
         Stamp(t, x);

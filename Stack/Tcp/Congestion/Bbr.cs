@@ -27,7 +27,7 @@ internal sealed unsafe class Bbr(byte index) : CongestionControl(index)
         public uint PriorCwnd;
         public byte Cycle, FullRounds;
         public Mode Mode;
-        public bool Full, RoundStart;
+        public bool Full, RoundStart, IdleRestart, ProbeRttRound;
     }
 
     public override string Name => "bbr";
@@ -51,6 +51,17 @@ internal sealed unsafe class Bbr(byte index) : CongestionControl(index)
 
     public override void Acked(Tcb* t, in AckSample sample)
     {
+    }
+
+    /// <summary>4.3.4.4: after a pause the best rate known is taken up at once, without probing, and a least round trip that is old by then was not measured because nothing was sent.</summary>
+    public override void Restarted(Tcb* t)
+    {
+        State* s = (State*)t->Control;
+        s->IdleRestart = true;
+        if (s->Mode == Mode.ProbeBandwidth && s->Bw0 != 0)
+        {
+            t->PacingRate = t->MaxPacingRate != 0 && s->Bw0 > t->MaxPacingRate ? t->MaxPacingRate : s->Bw0;
+        }
     }
 
     public override void StateChanged(Tcb* t, CaState state)
@@ -205,23 +216,27 @@ internal sealed unsafe class Bbr(byte index) : CongestionControl(index)
             s->MinRttTime = now;
         }
 
-        if (expired && s->Mode != Mode.ProbeRtt)
+        if (expired && s->Mode != Mode.ProbeRtt && !s->IdleRestart)
         {
             s->Mode = Mode.ProbeRtt;
             s->PriorCwnd = t->Cwnd;
             s->ProbeRttDone = 0;
         }
 
+        s->IdleRestart &= sample.Delivered == 0;
         if (s->Mode != Mode.ProbeRtt)
         {
             return;
         }
 
+        // 4.3.5: for 200 ms and a round trip.
         if (s->ProbeRttDone == 0 && t->Pipe <= 4u * t->Mss)
         {
             s->ProbeRttDone = now + ProbeRttTime;
+            s->ProbeRttRound = false;
+            s->NextRound = t->Delivered;
         }
-        else if (s->ProbeRttDone != 0 && now >= s->ProbeRttDone)
+        else if (s->ProbeRttDone != 0 && (s->ProbeRttRound |= s->RoundStart) && now >= s->ProbeRttDone)
         {
             s->MinRttTime = now;
             t->Cwnd = Math.Max(t->Cwnd, s->PriorCwnd);

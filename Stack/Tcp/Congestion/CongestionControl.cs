@@ -78,6 +78,11 @@ public abstract unsafe class CongestionControl
     {
     }
 
+    /// <summary>Something is sent after a pause in which there was nothing to send.</summary>
+    public virtual void Restarted(Tcb* t)
+    {
+    }
+
     /// <summary>The window, after a reduction that proved needless.</summary>
     public virtual uint WindowToRestore(Tcb* t) => t->PriorCwnd;
 

@@ -13,8 +13,8 @@ namespace NetKernel.Stack.Tests;
 internal sealed unsafe class KernelScript : IDisposable
 {
     private const int Patience = 3_000, SolTcp = 6, TcpInfo = 11;
-    private static readonly IPAddress Local = IPAddress.Parse(KernelTap.Kernel), Peer = IPAddress.Parse(KernelTap.Peer);
-    private readonly KernelTap _tap = new();
+    private readonly IPAddress _local, _peer;
+    private readonly KernelTap _tap;
     private readonly ScriptSegments _segments;
     private readonly string _congestion;
     private readonly List<Socket> _sockets = [];
@@ -22,10 +22,13 @@ internal sealed unsafe class KernelScript : IDisposable
     private Socket? _listener, _conn;
     private int _pulled;
 
-    private KernelScript(string congestion)
+    private KernelScript(string congestion, bool v6)
     {
         _congestion = congestion;
-        _segments = new ScriptSegments(_tap.Mac, Host.Parse(KernelTap.Kernel), Host.Parse(KernelTap.Peer)) { ChecksWindows = false };
+        _tap = new KernelTap(v6);
+        _local = IPAddress.Parse(_tap.Kernel);
+        _peer = IPAddress.Parse(_tap.Peer);
+        _segments = new ScriptSegments(_tap.Mac, Host.Parse(_tap.Kernel), Host.Parse(_tap.Peer)) { ChecksWindows = false };
     }
 
     /// <summary>What went otherwise than the script says; null: nothing.</summary>
@@ -36,7 +39,7 @@ internal sealed unsafe class KernelScript : IDisposable
         {
             try
             {
-                using KernelScript run = new(options?.Congestion.Name ?? "cubic");
+                using KernelScript run = new(options?.Congestion.Name ?? "cubic", PacketScript.IsIpv6(ref script));
                 result = run.Play(script);
             }
             catch (Exception e)
@@ -103,7 +106,7 @@ internal sealed unsafe class KernelScript : IDisposable
                 _tap.Inject(_segments.Build(words[1..]));
                 break;
             case "toobig":
-                _tap.Inject(_segments.TooBig(ushort.Parse(words[1], CultureInfo.InvariantCulture), Number(words[2])));
+                _tap.Inject(_segments.TooBig(uint.Parse(words[1], CultureInfo.InvariantCulture), Number(words[2])));
                 break;
             case "peer":
                 _segments.PeerPort = (ushort)Number(words[1]);
@@ -127,7 +130,7 @@ internal sealed unsafe class KernelScript : IDisposable
                 _segments.Port = (ushort)Number(words[1]);
                 _listener = Make();
                 _listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-                _listener.Bind(new IPEndPoint(Local, _segments.Port));
+                _listener.Bind(new IPEndPoint(_local, _segments.Port));
                 _listener.Listen(words.Length > 2 ? Number(words[2]) : 128);
                 break;
             case "defer":
@@ -141,7 +144,7 @@ internal sealed unsafe class KernelScript : IDisposable
                 break;
             case "connect" or "connectfast":
                 _conn = Make();
-                _conn.Bind(new IPEndPoint(Local, 0));
+                _conn.Bind(new IPEndPoint(_local, 0));
                 _segments.Port = (ushort)((IPEndPoint)_conn.LocalEndPoint!).Port;
                 _conn.Blocking = false;
                 if (words[0] == "connectfast")
@@ -151,7 +154,7 @@ internal sealed unsafe class KernelScript : IDisposable
 
                 try
                 {
-                    _conn.Connect(Peer, _segments.PeerPort);
+                    _conn.Connect(_peer, _segments.PeerPort);
                 }
                 catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
                 {
@@ -159,8 +162,21 @@ internal sealed unsafe class KernelScript : IDisposable
                 }
 
                 break;
-            case "early" or "count":
+            case "early" or "count" or "dropped":
                 break; // The kernel does not tell.
+            case "iss":
+                _segments.Initial(words[1..]);
+                break;
+            case "quickack":
+                Set(_conn!, 12, 1);
+                break;
+            case "pace":
+                _conn!.SetRawSocketOption(1, 47, BitConverter.GetBytes(Number(words[1])));
+                break;
+            case "buffer":
+                Settle(() => Buffer() >= Number(words[1]));
+                Assert.InRange(Buffer(), Number(words[1]), int.MaxValue);
+                break;
             case "accept":
                 Assert.True(_listener!.Poll(Patience * 1000, SelectMode.SelectRead), "nobody to accept");
                 _conn = _listener.Accept();
@@ -243,7 +259,7 @@ internal sealed unsafe class KernelScript : IDisposable
 
     private Socket Make()
     {
-        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        Socket socket = new(_local.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         socket.SetRawSocketOption(SolTcp, 13, Encoding.ASCII.GetBytes(_congestion));
         _sockets.Add(socket);
         return socket;
@@ -257,6 +273,13 @@ internal sealed unsafe class KernelScript : IDisposable
     }
 
     private int Window() => BitConverter.ToInt32(Info(), 80); // tcpi_snd_cwnd
+
+    private int Buffer()
+    {
+        byte[] bytes = new byte[4];
+        _ = _conn!.GetRawSocketOption(1, 8, bytes);
+        return BitConverter.ToInt32(bytes);
+    }
 
     private int Error()
     {

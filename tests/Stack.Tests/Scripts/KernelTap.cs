@@ -9,13 +9,15 @@ namespace NetKernel.Stack.Tests;
 /// </summary>
 internal sealed unsafe class KernelTap : IDisposable
 {
-    public const string Kernel = "198.18.0.1", Peer = "198.18.0.2";
+    private const string Kernel4 = "198.18.0.1", Peer4 = "198.18.0.2", Kernel6 = "2001:2::1", Peer6 = "2001:2::2";
     private const int NewNet = 0x40000000, ReadWriteNonBlocking = 0x802, PollIn = 1;
     private const nuint TunSetIff = 0x400454ca;
     private readonly int _fd;
+    private readonly bool _v6;
 
-    public KernelTap()
+    public KernelTap(bool v6)
     {
+        _v6 = v6;
         Check(Unshare(NewNet), "unshare");
         _fd = Check(Open("/dev/net/tun", ReadWriteNonBlocking), "/dev/net/tun");
         byte* request = stackalloc byte[40];
@@ -27,11 +29,17 @@ internal sealed unsafe class KernelTap : IDisposable
         File.WriteAllText("/proc/sys/net/ipv4/tcp_no_metrics_save", "1");
         File.WriteAllText("/proc/sys/net/ipv4/tcp_invalid_ratelimit", "0"); // Else the second challenge ACK of a script is held back for half a second.
         Ip("link set lo up");
-        Ip($"addr add {Kernel}/16 dev nko0");
+        Ip($"addr add {Kernel4}/16 dev nko0");
+        Ip($"-6 addr add {Kernel6}/64 dev nko0 nodad");
         Ip("link set nko0 address 02:00:00:00:00:01 up");
-        Ip($"neigh replace {Peer} lladdr 02:00:00:00:00:02 dev nko0 nud permanent");
+        Ip($"neigh replace {Peer4} lladdr 02:00:00:00:00:02 dev nko0 nud permanent");
+        Ip($"-6 neigh replace {Peer6} lladdr 02:00:00:00:00:02 dev nko0 nud permanent");
         Mac = 0x010000000002;
     }
+
+    public string Kernel => _v6 ? Kernel6 : Kernel4;
+
+    public string Peer => _v6 ? Peer6 : Peer4;
 
     /// <summary>Station address of the kernel's end, first byte lowest.</summary>
     public ulong Mac { get; }
@@ -44,7 +52,7 @@ internal sealed unsafe class KernelTap : IDisposable
         }
     }
 
-    /// <summary>The next IPv4 frame that the kernel sends to the peer; null when none comes in that time.</summary>
+    /// <summary>The next segment that the kernel sends to the peer; null when none comes in that time.</summary>
     public byte[]? Next(int milliseconds)
     {
         byte[] buffer = new byte[65_600];
@@ -54,7 +62,7 @@ internal sealed unsafe class KernelTap : IDisposable
             fixed (byte* p = buffer)
             {
                 nint got = Read(_fd, p, (nuint)buffer.Length);
-                if (got >= 34 && buffer[12] == 8 && buffer[13] == 0 && buffer[23] == Protocol.Tcp)
+                if (got > 0 && PacketScript.IsSegment(buffer.AsSpan(0, (int)got), _v6))
                 {
                     return buffer[..(int)got];
                 }

@@ -11,7 +11,8 @@ namespace NetKernel.Stack.Tests;
 /// TIME none                                                                                                  nothing was sent since
 /// </code>
 /// TIME fastopen N | connectfast | early N | peer PORT | keepts | toobig MTU SEQ                                 Fast Open; the peer's port; a timestamp for later; a router speaks
-/// TIME is +seconds since the line before. Numbers are relative to each side's initial one. FLAGS are letters of FSRPAEC ("." alone: ACK). P is ignored in what is expected.
+/// TIME iss keep|later|clock MICROSECONDS|another | pace BYTES | buffer N | dropped REASON N                     initial numbers; bytes per second; the receive buffer's least size; a counter
+/// The first line may be "ipv6". TIME is +seconds since the line before. Numbers are relative to each side's initial one. FLAGS are letters of FSRPAEC ("." alone: ACK). P is ignored in what is expected.
 /// </summary>
 internal sealed unsafe class PacketScript : IDisposable
 {
@@ -23,25 +24,27 @@ internal sealed unsafe class PacketScript : IDisposable
     private readonly Simulation _sim = new(1);
     private readonly Host _host;
     private readonly Queue<(long Time, byte[] Frame)> _sent = new();
-    private readonly Address _peer = Host.Parse("198.18.0.2");
+    private readonly bool _v6;
+    private readonly Address _local, _peer;
     private readonly ScriptSegments _segments;
     private Conn? _listener, _conn;
     private long _at;
     private bool _asked;
 
-    private PacketScript(StackOptions? options)
+    private PacketScript(StackOptions? options, bool v6)
     {
+        _v6 = v6;
         _host = _sim.Add("198.18.0.1", "2001:2::1", options);
         _host.Impairment = new Impairment
         {
             Drop = f =>
             {
-                if (f[12] == 8 && f[13] == 0)
+                if (IsSegment(f, v6))
                 {
                     _sent.Enqueue((_sim.Now, f));
                 }
 
-                _asked |= f[12] == 8 && f[13] == 6;
+                _asked |= v6 ? f[12] == 0x86 && f[20] == Protocol.Icmpv6 && f[54] == Icmpv6Type.Solicitation : f[12] == 8 && f[13] == 6;
                 return true;
             },
         };
@@ -54,7 +57,9 @@ internal sealed unsafe class PacketScript : IDisposable
             }
         };
         _ = _sim.Add("198.18.0.2", "2001:2::2");
-        _segments = new ScriptSegments(_host.Mac, _host.Address4, _peer);
+        _local = v6 ? _host.Address6 : _host.Address4;
+        _peer = Host.Parse(v6 ? "2001:2::2" : "198.18.0.2");
+        _segments = new ScriptSegments(_host.Mac, _local, _peer);
         Introduce();
         _at = _sim.Now;
     }
@@ -75,7 +80,7 @@ internal sealed unsafe class PacketScript : IDisposable
             return;
         }
 
-        using PacketScript run = new(options);
+        using PacketScript run = new(options, IsIpv6(ref script));
         int number = 0;
         foreach (string raw in script.Split('\n'))
         {
@@ -101,8 +106,27 @@ internal sealed unsafe class PacketScript : IDisposable
 
     public void Dispose() => _sim.Dispose();
 
+    /// <summary>Whether a script's first line says so; that line is made empty.</summary>
+    public static bool IsIpv6(ref string script)
+    {
+        const string First = "ipv6";
+        bool v6 = script.StartsWith(First, StringComparison.Ordinal);
+        script = v6 ? script[First.Length..] : script;
+        return v6;
+    }
+
+    /// <summary>A TCP segment of that family.</summary>
+    public static bool IsSegment(ReadOnlySpan<byte> f, bool v6) =>
+        f.Length >= 54 && (v6 ? f[12] == 0x86 && f[13] == 0xDD && f[20] == Protocol.Tcp : f[12] == 8 && f[13] == 0 && f[23] == Protocol.Tcp);
+
     private void Introduce()
     {
+        if (_v6)
+        {
+            _sim.Inject(_host, _segments.Solicitation(), good: true);
+            return;
+        }
+
         byte[] arp = new byte[42];
         Convert.FromHexString("020000000001").CopyTo(arp, 0);
         Convert.FromHexString("0200000000020806000108000604000102000000000200000000").CopyTo(arp, 6);
@@ -110,7 +134,7 @@ internal sealed unsafe class PacketScript : IDisposable
         {
             NetworkStack.PutMac(p, _host.Mac);
             _ = Wire.Put(p + 14 + Field.ArpSenderIp, _peer);
-            _ = Wire.Put(p + 14 + Field.ArpTargetIp, _host.Address4);
+            _ = Wire.Put(p + 14 + Field.ArpTargetIp, _local);
         }
 
         _sim.Inject(_host, arp);
@@ -136,16 +160,16 @@ internal sealed unsafe class PacketScript : IDisposable
                 return;
             case "listen":
                 _segments.Port = ushort.Parse(words[1], CultureInfo.InvariantCulture);
-                _listener = _host.Listen(_segments.Port, backlog: words.Length > 2 ? uint.Parse(words[2], CultureInfo.InvariantCulture) : 128);
+                _listener = _host.Listen(_segments.Port, _v6, backlog: words.Length > 2 ? uint.Parse(words[2], CultureInfo.InvariantCulture) : 128);
                 return;
             case "connect":
                 _conn = _host.NewSocket();
-                Assert.Equal(0, _host.Tcp.Connect(_conn.Tcb, _host.Address4, _peer, _segments.PeerPort));
+                Assert.Equal(0, _host.Tcp.Connect(_conn.Tcb, _local, _peer, _segments.PeerPort));
                 _segments.Port = _conn.Tcb->LocalPort;
                 break;
             case "connectfast":
                 _conn = _host.NewSocket();
-                Assert.Equal(0, _host.Tcp.ConnectFast(_conn.Tcb, _host.Address4, _peer, _segments.PeerPort));
+                Assert.Equal(0, _host.Tcp.ConnectFast(_conn.Tcb, _local, _peer, _segments.PeerPort));
                 _segments.Port = _conn.Tcb->LocalPort;
                 break;
             case "fastopen":
@@ -161,7 +185,7 @@ internal sealed unsafe class PacketScript : IDisposable
                 _segments.KeepTimestamp();
                 return;
             case "toobig":
-                _sim.Inject(_host, _segments.TooBig(ushort.Parse(words[1], CultureInfo.InvariantCulture), int.Parse(words[2], CultureInfo.InvariantCulture)), good: true);
+                _sim.Inject(_host, _segments.TooBig(uint.Parse(words[1], CultureInfo.InvariantCulture), int.Parse(words[2], CultureInfo.InvariantCulture)), good: true);
                 return;
             case "accept":
                 _conn = _host.Accept(_listener!);
@@ -214,6 +238,21 @@ internal sealed unsafe class PacketScript : IDisposable
             case "uncork":
                 _host.Tcp.SetCork(_conn!.Tcb, false);
                 break;
+            case "quickack":
+                _host.Tcp.SetQuickAck(_conn!.Tcb, true);
+                break;
+            case "pace":
+                _conn!.Tcb->MaxPacingRate = ulong.Parse(words[1], CultureInfo.InvariantCulture);
+                break;
+            case "iss":
+                _segments.Initial(words[1..]);
+                return;
+            case "buffer":
+                Assert.InRange(_host.Tcp.ReceiveBufferOf(_conn!.Tcb), uint.Parse(words[1], CultureInfo.InvariantCulture), uint.MaxValue);
+                return;
+            case "dropped":
+                Assert.Equal(ulong.Parse(words[2], CultureInfo.InvariantCulture), _host.Stack.Counters.Dropped(Enum.Parse<DropReason>(words[1])));
+                return;
             case "keepalive":
                 _conn!.Tcb->KeepIdle = 10;
                 _conn.Tcb->KeepInterval = 5;

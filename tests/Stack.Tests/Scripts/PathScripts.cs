@@ -1,6 +1,6 @@
 namespace NetKernel.Stack.Tests;
 
-/// <summary>Paths that carry less than the link: RFC 1191, RFC 4821.</summary>
+/// <summary>Paths that carry less than the link: RFC 1191, RFC 8201, RFC 4821.</summary>
 public sealed class PathScripts
 {
     private const string Established = ConnectionScripts.Established;
@@ -65,6 +65,48 @@ public sealed class PathScripts
         +600 write 1460
         +0 > . 4841:960                    # the connection keeps what it learnt; new ones try again
         +0 > P. 5801:500
+        """, Scripted.Reno);
+
+    /// <summary>RFC 8201, 4 and 5.4: as over IPv4; nothing below 1,280 is believed, nor what quotes a segment that is not in flight.</summary>
+    [Fact]
+    public void PathMtuOverIpv6() => PacketScript.Run("ipv6\n" + """
+        +0 listen 80
+        +0 < S 0:0 win 65535 mss 1440
+        +0 > SA 0:0 ack 1 mss 1440
+        +0.1 < . 1:0 ack 1 win 65535
+        +0 accept
+        +0 write 2880
+        +0 > . 1:1440
+        +0 > P. 1441:1440
+        +0.01 toobig 1300 90000
+        +0 none
+        +0 toobig 1000 1
+        +0 none
+        +0 toobig 1300 1
+        +0 > . 1:1240
+        +0 > . 1241:200
+        +0 > . 1441:1240
+        +0 > P. 2681:200
+        +0 none
+        +0 atleast 10
+        +0.1 < . 1:0 ack 2881
+        +0 write 2480
+        +0 > . 2881:1240
+        +0 > P. 4121:1240
+        """, Scripted.Reno);
+
+    /// <summary>RFC 8201, 4: an IPv6 link of 1,280 is as narrow as one can be.</summary>
+    [Fact]
+    public void TheLeastPathOverIpv6() => PacketScript.Run("ipv6\n" + """
+        +0 connect
+        +0 > S 0:0 mss 1440 sackok ts 0 ws 7
+        +0.05 < SA 0:0 ack 1 mss 1440 win 65535
+        +0 > . 1:0 ack 1 nots
+        +0 write 1440
+        +0 > P. 1:1440
+        +0.01 toobig 1280 1
+        +0 > . 1:1220
+        +0 > P. 1221:220
         """, Scripted.Reno);
 
     /// <summary>RFC 4821, 7.7: large segments vanish and nobody says why: the third timeout in a row tries smaller ones.</summary>

@@ -10,7 +10,9 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
     public const ulong PeerMac = 0x020000000002;
 
     private const uint PeerIss = 1_000_000;
+    private readonly uint _ip = subject.IsV4 ? (uint)Field.V4Length : Field.V6Length;
     private uint? _iss;
+    private uint _keptIss;
     private uint _lastTs, _keptTs;
     private byte[] _cookie = [];
 
@@ -22,6 +24,32 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
     public bool ChecksWindows { get; init; } = true;
 
     public void KeepTimestamp() => _keptTs = _lastTs;
+
+    /// <summary>
+    /// What is asked of the subject's last initial number: <c>keep</c> it, whether it comes <c>later</c> than the kept one in sequence space, follows it at RFC 6528's <c>clock</c> of 4 microseconds
+    /// after that many of them, or is that of <c>another</c> hash.
+    /// </summary>
+    public void Initial(string[] words)
+    {
+        uint beyond = (_iss ?? throw new InvalidOperationException("no SYN yet")) - _keptIss;
+        switch (words[0])
+        {
+            case "keep":
+                _keptIss = _iss.Value;
+                break;
+            case "later":
+                Assert.InRange((int)beyond, 1, int.MaxValue);
+                break;
+            case "clock":
+                Assert.Equal(uint.Parse(words[1], CultureInfo.InvariantCulture) / 4, beyond);
+                break;
+            case "another":
+                Assert.True(beyond > 1 << 20 && beyond < uint.MaxValue - (1 << 20), $"{beyond} beyond the other");
+                break;
+            default:
+                throw new FormatException($"unknown: {words[0]}");
+        }
+    }
 
     private static byte FlagsOf(string text)
     {
@@ -87,6 +115,9 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
                     Option([1, 1, 8, 10, .. Big(Number(words[i + 1])), .. Big(words[i + 2] == "last" ? _lastTs : words[i + 2] == "kept" ? _keptTs : Number(words[i + 2]))]);
                     i += 2;
                     break;
+                case "md5":
+                    Option([1, 1, 19, 18, .. new byte[16]]);
+                    break;
                 case "ce":
                     tos = 3;
                     break;
@@ -110,22 +141,10 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
             }
         }
 
-        int header = 20 + options.Count;
+        uint header = 20 + (uint)options.Count;
         fixed (byte* p = f)
         {
-            NetworkStack.PutMac(p, mac);
-            NetworkStack.PutMac(p + 6, PeerMac);
-            Wire.U16(p + 12, 0x0800);
-            byte* ip = p + 14;
-            ip[0] = 0x45;
-            ip[1] = tos;
-            Wire.U16(ip + 2, (uint)(20 + header + length));
-            ip[8] = 64;
-            ip[9] = 6;
-            _ = Wire.Put(ip + 12, peer);
-            _ = Wire.Put(ip + 16, subject);
-            *(ushort*)(ip + 10) = Checksum.Finish(Checksum.Sum(ip, 20));
-            byte* tcp = ip + 20;
+            byte* tcp = PutIp(p, peer, Protocol.Tcp, header + (uint)length, tos);
             Wire.U16(tcp, PeerPort);
             Wire.U16(tcp + 2, Port);
             Wire.U32(tcp + 4, PeerIss + (uint)seq);
@@ -137,45 +156,100 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
             {
                 tcp[20 + i] = options[i];
             }
-        }
 
-        fixed (byte* p = f)
-        {
-            byte* tcp = p + 34;
-            uint size = (uint)(header + length);
+            uint size = header + (uint)length;
             *(ushort*)(tcp + Field.TcpChecksum) = Checksum.Finish(Checksum.Combine(Checksum.PseudoHeader(peer, subject, Protocol.Tcp, size), Checksum.Sum(tcp, size), odd: false));
         }
 
-        return f[..(34 + header + length)];
+        return f[..(int)(14 + _ip + header + length)];
     }
 
-    /// <summary>A router's word that a segment of that number was too large (RFC 792, RFC 1191).</summary>
-    public byte[] TooBig(ushort mtu, int seq)
+    /// <summary>Puts the headers of a packet to the subject; returns where its payload begins.</summary>
+    private byte* PutIp(byte* p, in Address source, byte protocol, uint length, byte tos = 0)
     {
-        byte[] f = new byte[14 + 20 + 8 + 28];
-        fixed (byte* p = f)
+        NetworkStack.PutMac(p, mac);
+        NetworkStack.PutMac(p + 6, PeerMac);
+        byte* ip = p + 14;
+        if (subject.IsV4)
         {
-            NetworkStack.PutMac(p, mac);
-            NetworkStack.PutMac(p + 6, PeerMac);
-            Wire.U16(p + 12, 0x0800);
-            byte* ip = p + 14, icmp = ip + 20, quoted = icmp + 8;
-            ip[0] = quoted[0] = 0x45;
-            Wire.U16(ip + 2, (uint)f.Length - 14);
+            Wire.U16(p + 12, Protocol.EtherIpv4);
+            ip[0] = 0x45;
+            ip[1] = tos;
+            Wire.U16(ip + 2, Field.V4Length + length);
             ip[8] = 64;
-            ip[9] = 1;
-            _ = Wire.Put(ip + 12, Host.Parse("198.18.0.254"));
+            ip[9] = protocol;
+            _ = Wire.Put(ip + 12, source);
             _ = Wire.Put(ip + 16, subject);
             *(ushort*)(ip + 10) = Checksum.Finish(Checksum.Sum(ip, 20));
-            quoted[9] = 6;
-            _ = Wire.Put(quoted + 12, subject);
-            _ = Wire.Put(quoted + 16, peer);
-            Wire.U16(quoted + 20, Port);
-            Wire.U16(quoted + 22, PeerPort);
-            Wire.U32(quoted + 24, _iss!.Value + (uint)seq);
-            icmp[0] = 3;
-            icmp[1] = 4;
-            Wire.U16(icmp + 6, mtu);
-            *(ushort*)(icmp + 2) = Checksum.Finish(Checksum.Sum(icmp, 36));
+        }
+        else
+        {
+            Wire.U16(p + 12, Protocol.EtherIpv6);
+            Wire.U32(ip, 0x6000_0000 | ((uint)tos << 20));
+            Wire.U16(ip + 4, length);
+            ip[6] = protocol;
+            ip[7] = 64;
+            _ = Wire.Put(ip + 8, source);
+            _ = Wire.Put(ip + 24, subject);
+        }
+
+        return ip + _ip;
+    }
+
+    /// <summary>The peer asks for the subject's station address, and so tells its own (RFC 4861, 7.2.3).</summary>
+    public byte[] Solicitation()
+    {
+        byte[] f = new byte[14 + Field.V6Length + 32];
+        fixed (byte* p = f)
+        {
+            byte* icmp = PutIp(p, peer, Protocol.Icmpv6, 32);
+            p[14 + 7] = 255;
+            icmp[0] = Icmpv6Type.Solicitation;
+            _ = Wire.Put(icmp + 8, subject);
+            icmp[24] = 1;
+            icmp[25] = 1;
+            NetworkStack.PutMac(icmp + 26, PeerMac);
+        }
+
+        return f;
+    }
+
+    /// <summary>A router's word that a segment of that number was too large (RFC 792, RFC 1191; RFC 4443, 3.2). Without the next hop's MTU, as before RFC 1191: 0.</summary>
+    public byte[] TooBig(uint mtu, int seq)
+    {
+        uint size = 8 + _ip + 8;
+        byte[] f = new byte[14 + _ip + size];
+        fixed (byte* p = f)
+        {
+            Address router = Host.Parse(subject.IsV4 ? "198.18.0.254" : "2001:2::fe");
+            byte* icmp = PutIp(p, router, subject.IsV4 ? Protocol.Icmp : Protocol.Icmpv6, size), quoted = icmp + 8, tcp = quoted + _ip;
+            if (subject.IsV4)
+            {
+                icmp[0] = IcmpType.Unreachable;
+                icmp[1] = IcmpCode.FragmentationNeeded;
+                Wire.U16(icmp + 6, mtu);
+                quoted[0] = 0x45;
+                quoted[9] = Protocol.Tcp;
+                _ = Wire.Put(quoted + 12, subject);
+                _ = Wire.Put(quoted + 16, peer);
+            }
+            else
+            {
+                icmp[0] = Icmpv6Type.TooBig;
+                Wire.U32(icmp + 4, mtu);
+                quoted[0] = 0x60;
+                Wire.U16(quoted + 4, 1460);
+                quoted[6] = Protocol.Tcp;
+                quoted[7] = 60;
+                _ = Wire.Put(quoted + 8, subject);
+                _ = Wire.Put(quoted + 24, peer);
+            }
+
+            Wire.U16(tcp, Port);
+            Wire.U16(tcp + 2, PeerPort);
+            Wire.U32(tcp + 4, _iss!.Value + (uint)seq);
+            uint sum = subject.IsV4 ? 0 : Checksum.PseudoHeader(router, subject, Protocol.Icmpv6, size);
+            *(ushort*)(icmp + 2) = Checksum.Finish(Checksum.Combine(sum, Checksum.Sum(icmp, size), odd: false));
         }
 
         return f;
@@ -188,10 +262,13 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
         {
             TcpSegment s = default;
             byte* ip = p + 14;
-            Assert.True(Checksum.Sum(ip, 20) == 0xFFFF, "IP checksum");
-            Assert.True(TcpSegment.TryParse(ip + 20, Wire.U16(ip + 2) - 20u, ref s, out DropReason reason), $"{reason}");
-            Packet packet = new() { Source = Wire.V4(ip + 12), Destination = Wire.V4(ip + 16) };
-            Assert.True(NetworkStack.HasGoodChecksum(6, ip + 20, Wire.U16(ip + 2) - 20u, in packet), "TCP checksum");
+            bool v4 = subject.IsV4;
+            Assert.True(!v4 || Checksum.Sum(ip, 20) == 0xFFFF, "IP checksum");
+            uint size = v4 ? Wire.U16(ip + 2) - _ip : Wire.U16(ip + 4);
+            Assert.True(TcpSegment.TryParse(ip + _ip, size, ref s, out DropReason reason), $"{reason}");
+            Packet packet = new() { Source = v4 ? Wire.V4(ip + 12) : Wire.V6(ip + 8), Destination = v4 ? Wire.V4(ip + 16) : Wire.V6(ip + 24) };
+            Assert.True(NetworkStack.HasGoodChecksum(6, ip + _ip, size, in packet), "TCP checksum");
+            int ecn = (v4 ? ip[1] : ip[1] >> 4) & 3;
             if (s.Has(TcpFlag.Syn))
             {
                 _iss = s.Seq;
@@ -254,10 +331,10 @@ internal sealed unsafe class ScriptSegments(ulong mac, Address subject, Address 
                         Assert.False(s.HasFastOpen, "Fast Open");
                         break;
                     case "ect":
-                        Assert.Equal(2, ip[1] & 3);
+                        Assert.Equal(2, ecn);
                         break;
                     case "noect":
-                        Assert.Equal(0, ip[1] & 3);
+                        Assert.Equal(0, ecn);
                         break;
                     case "sack":
                         List<string> found = [];
