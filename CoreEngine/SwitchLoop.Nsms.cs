@@ -55,6 +55,7 @@ internal sealed unsafe partial class SwitchLoop
                     continue;
                 }
 
+                DropParked(guest, port);
                 guest.Lose(port);
                 Reconsider(guest);
             }

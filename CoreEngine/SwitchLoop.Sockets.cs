@@ -231,11 +231,12 @@ internal sealed unsafe partial class SwitchLoop
             QueueSetPort* set = guest.Sets + q;
             uint completion = Volatile.Read(ref guest.RingOf(q, RingKind.Completion)->Head);
             uint receive = Volatile.Read(ref guest.RingOf(q, RingKind.Receive)->Head);
+            bool all = set->ParkedReceive.Count == 0 && receive == set->ReceiveProduced; // some of what was parked never comes: merged
             while (set->DeferredHead != 0)
             {
                 uint socket = set->DeferredHead - 1;
                 if (!set->Orphan
-                    && ((int)(completion - guest.DeferredCompletion[socket]) < 0 || (int)(receive - guest.DeferredReceive[socket]) < 0))
+                    && ((int)(completion - guest.DeferredCompletion[socket]) < 0 || (!all && (int)(receive - guest.DeferredReceive[socket]) < 0)))
                 {
                     break;
                 }

@@ -99,8 +99,8 @@ internal sealed unsafe partial class SwitchLoop
             return;
         }
 
-        guest.Lot ??= MakeLot();
-        if (!guest.Lot.TryPark(ref list, element))
+        guest.Lot ??= MakeLot(guest);
+        if (!(ParkingLot.IsNotice(element) ? guest.Lot.TryParkNotice(ref list, element) : guest.Lot.TryPark(ref list, element)))
         {
             Violate(guest, Violation.NotDraining, q, ParkingLot.Capacity);
             return;
@@ -117,9 +117,35 @@ internal sealed unsafe partial class SwitchLoop
     }
 
     // The one allocation that a loop makes: once per guest that has ever failed to drain its rings.
-    private static ParkingLot MakeLot() => new();
+    private static ParkingLot MakeLot(GuestPort guest) => new(guest.Sockets);
 
-    /// <summary>Moves parked NQEs into rings that have room again; true when any moved.</summary>
+    /// <summary>
+    /// An NSM is gone, before its connections are told: of what is parked for the guest, its datagrams are void, and the connections that it had announced are no more. An NSM that comes and
+    /// goes while the guest does not look leaves nothing.
+    /// </summary>
+    private void DropParked(GuestPort guest, NsmPort nsm)
+    {
+        ulong own = OwnHandle(guest, nsm);
+        for (uint q = guest.Parked.Next(0); q != ProcessMask.None; q = guest.Parked.Next(q + 1))
+        {
+            ref ParkedList list = ref guest.Sets[q].ParkedReceive;
+            uint next;
+            for (uint node = guest.Lot!.After(list, 0); node != 0; node = next)
+            {
+                next = guest.Lot.After(list, node);
+                Nqe* e = guest.Lot.At(node);
+                uint id = guest.Map[e->Socket] - 1;
+                bool isVoid = e->Op == Op.Data ? id < ConnectionTable.Capacity && _table.Items[id].Nsm == nsm.Id && (_table.Items[id].Flags & ConnectionFlags.Datagram) != 0
+                    : e->Op == Op.NewConnection && (e->Size & ~HandleMask) == own;
+                if (isVoid)
+                {
+                    guest.Lot.Remove(ref list, node);
+                }
+            }
+        }
+    }
+
+    /// <summary>Moves parked NQEs into rings that have room again; true when any moved. Some queue set has, or had, such.</summary>
     private bool FlushParked(GuestPort guest)
     {
         ParkingLot lot = guest.Lot!;
@@ -184,7 +210,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         guest.Counters->Parked = lot.Count;
-        if (guest.Parked.IsEmpty && before != 0)
+        if (guest.Parked.IsEmpty)
         {
             _parkedGuests--;
         }

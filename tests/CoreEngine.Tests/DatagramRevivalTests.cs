@@ -239,6 +239,50 @@ public sealed unsafe class DatagramRevivalTests : IDisposable
         }
     }
 
+    /// <summary>
+    /// NSMs come and go while the program does not look: of each socket it is told once that it was lost and once, with the last one, that it is back; what cannot be parked any more is in the
+    /// ring already.
+    /// </summary>
+    [Fact]
+    public void However_often_the_nsm_dies_a_guest_that_does_not_look_is_told_of_each_socket_once()
+    {
+        const uint Many = 1500, Deaths = 6;
+        for (uint i = 0; i < Many; i++)
+        {
+            _ = Make.Bound(_guest, _nsm, i, (ushort)(1000 + i));
+        }
+
+        FakeNsm nsm = _nsm;
+        for (uint death = 0; death < Deaths; death++)
+        {
+            nsm.Dispose();
+            nsm = new FakeNsm(_host.EngineSocket, 1);
+            for (uint i = 0; i < Many; i++)
+            {
+                uint made = nsm.Expect(Op.Socket, RingKind.Job).Socket;
+                Nqe bind = nsm.Expect(Op.Bind, RingKind.Job);
+                nsm.Post(RingKind.Receive, Make.Nqe(Op.Data, made, dataPtr: _guest.PoolLayout.RxHalf.OffsetOf(i % 512), size: 1)); // dies with its NSM
+                nsm.Post(RingKind.Completion, Make.Done(bind));
+            }
+        }
+
+        Dictionary<uint, ulong> renewed = [];
+        int heard = 0;
+        while (renewed.Count < Many || renewed.Values.Any(epoch => epoch != _guest.Header->NsmEpoch))
+        {
+            Nqe news = _guest.Take(0, RingKind.Receive);
+            heard++;
+            if (news.Op == Op.Renewed)
+            {
+                renewed[news.Socket] = news.OpData;
+            }
+        }
+
+        nsm.Dispose();
+        uint parked = (2 * Many) + Many; // of each socket both notices, and a datagram of the last NSM
+        Assert.InRange(heard, (int)Many, (int)(_guest.Header->Counts.RingSlots + parked));
+    }
+
     private Nqe Completion() => _guest.Take(0, RingKind.Completion);
 
     private void Connect(uint socket, uint id, ulong peer, ushort local = 5353)
