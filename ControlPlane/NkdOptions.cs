@@ -51,7 +51,7 @@ internal sealed class NkdOptions
     public ulong EngineMemoryBytes { get; private set; }
 
     /// <summary>Connections per second that a guest without a limit of its own may open while others are busy; 0: any number.</summary>
-    public uint ConnectionRate { get; private set; } = 20_000;
+    public uint ConnectionRate { get; private set; } = 2_500;
 
     /// <summary>How long usage is kept in steps of 10 s, 1 min and 1 h.</summary>
     public IReadOnlyList<Usage.UsageLevel> UsageLevels { get; private set; } = Usage.Retention.Default;

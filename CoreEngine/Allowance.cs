@@ -33,6 +33,9 @@ internal sealed class Allowance
         set => Volatile.Write(ref _lastBusy, value);
     }
 
+    /// <summary>The guests that it has talked to lately (guests only).</summary>
+    public RecentPeers Peers { get; } = new();
+
     /// <summary>Sockets now, whether limited or not.</summary>
     public long Open => Volatile.Read(ref _open);
 

@@ -163,11 +163,18 @@ internal sealed unsafe class GuestPort : IDisposable
     public ulong PacedUntil;
     public bool Muted;
 
+    /// <summary>Its bucket has been empty and is not full again.</summary>
+    public bool Pressed;
+
+    /// <summary>The request at hand costs nothing: it is between the guest and the only other one that is busy.</summary>
+    public bool AsksFree;
+
     /// <summary>It has sent elements for no connection of its own since it was last held: what looks like data must have tokens, too.</summary>
     public bool Junk;
 
-    /// <summary>Whether another guest was busy lately, at the last look; when to look again, and when to tell the control thread again.</summary>
-    public bool HasNeighbour;
+    /// <summary>How many other guests were busy lately, at the last look (2: or more), and the last of them; when to look again, and when to tell the control thread again.</summary>
+    public uint BusyNeighbours;
+    public uint BusyNeighbour;
     public ulong LookForNeighboursAt;
     public ulong TellPacedAt;
 

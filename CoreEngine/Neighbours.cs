@@ -1,8 +1,8 @@
 namespace NetKernel.CoreEngine;
 
 /// <summary>
-/// The guests that the shared-memory NSM serves, by what a datagram's Send says of its destination (<see cref="GuestAddress.Hints"/>): asked for every datagram. An open hash table, made anew
-/// when a guest comes or goes.
+/// Guests by address, as a datagram's Send says of its destination (<see cref="GuestAddress.Hints"/>): those that the shared-memory NSM serves, asked for every datagram, and all of them,
+/// asked for every connection. An open hash table, made anew when a guest goes.
 /// </summary>
 internal sealed class Neighbours
 {

@@ -27,13 +27,14 @@ internal sealed unsafe partial class SwitchLoop
         {
             int cost = CostOf(_batch[done].Op);
             ulong served = _served;
-            if (!MayAsk(guest, q) || !Request(guest, q, _batch + done, job: true))
+            uint tokens = TokensOf(_batch + done);
+            if (!MayAsk(guest, q, _batch + done) || !Request(guest, q, _batch + done, job: true))
             {
                 break;
             }
 
             Spend(guest, cost);
-            Ask(guest, cost, _served != served);
+            Ask(guest, _served != served ? cost : 0, _served != served ? tokens : 1);
             done++;
         }
 
@@ -77,7 +78,8 @@ internal sealed unsafe partial class SwitchLoop
             int cost = CostOf(_batch->Op);
             bool data = _batch->Op is Op.Send or Op.RxCredit or Op.Kick;
             ulong forwarded = _forwarded, served = _served;
-            if (((!data || guest.Junk) && !MayAsk(guest, q)) || !Request(guest, q, _batch, job: false))
+            uint tokens = TokensOf(_batch);
+            if (((!data || guest.Junk) && !MayAsk(guest, q, _batch)) || !Request(guest, q, _batch, job: false))
             {
                 break;
             }
@@ -85,14 +87,13 @@ internal sealed unsafe partial class SwitchLoop
             Spend(guest, cost);
             if (!data)
             {
-                Ask(guest, cost, _served != served);
+                Ask(guest, _served != served ? cost : 0, _served != served ? tokens : 1);
             }
             else if (forwarded == _forwarded)
             {
                 guest.Junk = true; // data that went nowhere: refused, or for a connection that is no more
-                Ask(guest, cost, served: false);
+                Ask(guest, 0, tokens: 1);
             }
-
 
             done++;
         }

@@ -9,7 +9,13 @@ internal sealed unsafe partial class SwitchLoop
     /// <summary>Takes a guest's queue sets into the loop.</summary>
     public void AddGuest(GuestPort guest)
     {
+        foreach (GuestPort? other in _guests)
+        {
+            other?.Own.Peers.Remove(guest.Id);
+        }
+
         _guests[guest.Id] = guest;
+        _byAddress.Add(guest);
         _guestCount++;
         Clear(guest);
         guest.Counters->Since = (ulong)Stopwatch.GetTimestamp();
@@ -58,6 +64,7 @@ internal sealed unsafe partial class SwitchLoop
         }
 
         RemoveSeconds(id);
+        _byAddress.Remove(guest);
         if (!guest.Parked.IsEmpty)
         {
             _parkedGuests--;

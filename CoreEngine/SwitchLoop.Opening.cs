@@ -131,6 +131,7 @@ internal sealed unsafe partial class SwitchLoop
             row->PeerLow = memory->PeerLow[announced];
             row->PeerHigh = memory->PeerHigh[announced];
             row->PeerPort = memory->PeerPorts[announced];
+            Talks(guest, row->PeerLow, row->PeerHigh);
             memory->Forget(announced);
         }
 

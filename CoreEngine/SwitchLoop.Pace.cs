@@ -7,7 +7,8 @@ namespace NetKernel.CoreEngine;
 /// <summary>
 /// How fast a guest may ask for what is no data: sockets made, connected, accepted and closed, options, and whatever is refused. Each of these costs CoreEngine, the NSM and the machine's
 /// cores far more than the guest that asks, so turns alone (SwitchLoop.Fairness.cs) share it fairly and leave a neighbour waiting for the processor all the same. A token bucket in the units
-/// of <see cref="CostOf"/>, a multiple of them in tokens. Queue sets that stand before such a request without tokens are not looked at for a while; those with data go on.
+/// of <see cref="CostOf"/>, a multiple of them in tokens. Queue sets that stand before such a request without tokens are not looked at for a while; those with data go on. What a guest asks for because
+/// of a connection with the only other guest that is busy is free while CoreEngine's default is in force (SwitchLoop.Peers.cs): nobody else is there to suffer from it.
 /// </summary>
 internal sealed unsafe partial class SwitchLoop
 {
@@ -50,44 +51,68 @@ internal sealed unsafe partial class SwitchLoop
         }
     }
 
+    /// <summary>What a request that is no data, and is served by an NSM elsewhere, takes from the bucket. A stream's socket is paid for when it connects, for only then is its peer known.</summary>
+    private static uint TokensOf(Nqe* e) =>
+        e->Op == Op.Socket && (e->OpData >> 16 & 0xF) == Libc.SOCK_STREAM ? 1u
+        : (uint)(CostOf(e->Op) + (e->Op == Op.Connect ? CostOf(Op.Socket) : 0)) * TokensPerUnit;
+
     /// <summary>Whether the guest may have a request that is no data handled now; if not, its queue set waits.</summary>
-    private bool MayAsk(GuestPort guest, uint q)
+    private bool MayAsk(GuestPort guest, uint q, Nqe* e)
     {
+        guest.AsksFree = false;
         bool window = guest.UnseenAsked < AskWindow || _guestCount <= 1;
-        return window && ((guest.Own.Setup.Available() != 0 && guest.Tenants.Setup.Available() != 0) || MayStillAsk(guest, q));
+        return window && ((!guest.Pressed && guest.Own.Setup.Available() != 0 && guest.Tenants.Setup.Available() != 0) || MayStillAsk(guest, q, e));
     }
 
-    /// <summary>Charges a request that is no data, or went nowhere; <paramref name="served"/>: by an NSM, elsewhere.</summary>
-    private static void Ask(GuestPort guest, int cost, bool served)
+    /// <summary>Charges a request that is no data. What went to no NSM elsewhere is one token, at no <paramref name="cost"/> for anybody else.</summary>
+    private static void Ask(GuestPort guest, int cost, uint tokens)
     {
-        guest.UnseenAsked += served ? cost : 0;
-        uint tokens = served ? (uint)cost * TokensPerUnit : 1;
-        guest.Own.Setup.Take(tokens);
+        guest.UnseenAsked += cost;
+        if (!guest.AsksFree)
+        {
+            guest.Own.Setup.Take(tokens);
+        }
+
         guest.Tenants.Setup.Take(tokens);
     }
 
-    private bool MayStillAsk(GuestPort guest, uint q)
+    private bool MayStillAsk(GuestPort guest, uint q, Nqe* e)
     {
-        if (!guest.Paced.IsEmpty)
-        {
-            guest.Paced.Set(q); // looked at in this pass already
-            return false;
-        }
-
         ulong now = (ulong)Stopwatch.GetTimestamp();
-        guest.Own.Setup.Refill(now);
-        guest.Tenants.Setup.Refill(now);
-        if (guest.Own.SetupIsDefault && guest.Own.Setup.Available() == 0 && !HasBusyNeighbour(guest, now))
+        if (guest.Paced.IsEmpty)
         {
-            guest.Own.Setup.Fill();
+            guest.Own.Setup.Refill(now);
+            guest.Tenants.Setup.Refill(now);
         }
 
-        if (guest.Own.Setup.Available() != 0 && guest.Tenants.Setup.Available() != 0)
+        // Looked at from the moment on at which the bucket was empty until it is full: what is between two guests must not use up what they need for their sockets before it is free.
+        guest.Pressed = guest.Own.SetupIsDefault && !guest.Own.Setup.IsFull;
+        if (guest.Pressed)
+        {
+            LookForNeighbours(guest, now);
+            guest.AsksFree = guest.BusyNeighbours == 1 && _guests[guest.BusyNeighbour] is { } only && IsBetween(guest, e, only, now);
+            if (guest.BusyNeighbours == 0)
+            {
+                guest.Own.Setup.Fill();
+            }
+        }
+
+        bool may = guest.AsksFree || guest.Own.Setup.Available() != 0;
+
+        if (may && guest.Tenants.Setup.Available() != 0)
         {
             return true;
         }
 
-        Hold(guest, q, now);
+        if (guest.Paced.IsEmpty)
+        {
+            Hold(guest, q, now);
+        }
+        else
+        {
+            guest.Paced.Set(q); // held in this pass already
+        }
+
         return false;
     }
 
@@ -111,22 +136,24 @@ internal sealed unsafe partial class SwitchLoop
         }
     }
 
-    /// <summary>Whether another guest has had something done lately, on whatever loop.</summary>
-    private bool HasBusyNeighbour(GuestPort guest, ulong now)
+    /// <summary>Looks whether other guests have had something done lately, on whatever loop: none, which one, or several.</summary>
+    private void LookForNeighbours(GuestPort guest, ulong now)
     {
         if (now < guest.LookForNeighboursAt)
         {
-            return guest.HasNeighbour;
+            return;
         }
 
         guest.LookForNeighboursAt = now + LookEvery;
-        guest.HasNeighbour = false;
-        for (uint id = 0; id < MaxGuests && !guest.HasNeighbour; id++)
+        guest.BusyNeighbours = 0;
+        for (uint id = 0; id < MaxGuests && guest.BusyNeighbours < 2; id++)
         {
-            guest.HasNeighbour = _guests[id] is { Dead: false } other && other != guest && other.Own.LastBusy + NeighbourFor > now;
+            if (_guests[id] is { Dead: false } other && other != guest && other.Own.LastBusy + NeighbourFor > now)
+            {
+                guest.BusyNeighbours++;
+                guest.BusyNeighbour = id;
+            }
         }
-
-        return guest.HasNeighbour;
     }
 
     /// <summary>The loop may sleep, for a millisecond at most.</summary>

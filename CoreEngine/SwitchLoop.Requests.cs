@@ -150,6 +150,7 @@ internal sealed unsafe partial class SwitchLoop
             row->PeerPort = e->Aux;
             if (!datagrams)
             {
+                Talks(guest, e->OpData, e->DataPtr);
                 SetState(connection, id, ConnectionState.Connecting);
                 return true;
             }

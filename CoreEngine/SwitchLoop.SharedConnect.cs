@@ -48,6 +48,7 @@ internal sealed unsafe partial class SwitchLoop
         row->PeerLow = e->OpData;
         row->PeerHigh = e->DataPtr;
         row->PeerPort = e->Aux;
+        Talks(guest, e->OpData, e->DataPtr);
         SetState(connection, id, ConnectionState.Connecting);
     }
 

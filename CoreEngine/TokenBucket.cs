@@ -82,6 +82,9 @@ internal sealed class TokenBucket
         }
     }
 
+    /// <summary>There are as many tokens as there can be.</summary>
+    public bool IsFull => Tokens >= Volatile.Read(ref _burst);
+
     /// <summary>As many tokens as after a long pause.</summary>
     public void Fill() => _ = Interlocked.Exchange(ref _tokens, _burst);
 

@@ -23,7 +23,7 @@ internal static class Manual
         ("tls-dir", "DIR", "ca.pem, server.pem and server.key, as nk cert makes them (the current directory)"),
         ("engine-cpu", "N", "CoreEngine's quota of processor time in thousandths of a core (0: none)"),
         ("engine-memory", "BYTES", "CoreEngine's quota of memory in bytes (0: none)"),
-        ("conn-rate", "N", "connections per second that a guest without a limit of its own may open while others are busy, 0: any number (20000)"),
+        ("conn-rate", "N", "connections per second that a guest without a limit of its own may open while others are busy, 0: any number (2500)"),
         ("usage-retention", "TIMES", "how long usage is kept in steps of 10 s, 1 min and 1 h (2h,7d,400d)"),
         ("metrics", "ADDRESS:PORT", "serve the Prometheus page here (nowhere)"),
         ("otlp-endpoint", "URL", "send metrics and traces to this collector (none)"),

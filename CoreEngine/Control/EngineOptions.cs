@@ -18,7 +18,7 @@ internal sealed class EngineOptions
     public bool SharedMemory { get; set; }
 
     /// <summary>Connections per second that a guest without a limit of its own may open while others are busy; 0: as many as it likes.</summary>
-    public ulong ConnectionRate { get; set; } = 20_000;
+    public ulong ConnectionRate { get; set; } = 2_500;
 
     public bool Help { get; set; }
 

@@ -30,8 +30,11 @@ internal static unsafe class Make
         return done;
     }
 
+    /// <summary>An IPv4 address, as Address4 of a guest has it, as a Connect or NewConnection has it in DataPtr.</summary>
+    public static ulong Mapped(uint address4) => 0xFFFF_0000 | ((ulong)address4 << 32);
+
     /// <summary>A connected socket of the guest; its connection id.</summary>
-    public static uint Connected(FakeGuest guest, FakeNsm nsm, uint socket, uint q = 0, bool subscribe = false)
+    public static uint Connected(FakeGuest guest, FakeNsm nsm, uint socket, uint q = 0, bool subscribe = false, ulong low = 1, ulong high = 2)
     {
         uint loop = q % guest.Header->Counts.Loops;
         if (subscribe)
@@ -42,7 +45,7 @@ internal static unsafe class Make
         guest.Claim(socket, q);
         guest.Post(q, RingKind.Job, Socket(socket));
         uint id = nsm.Expect(Op.Socket, RingKind.Job, loop).Socket;
-        guest.Post(q, RingKind.Job, Nqe(Op.Connect, socket, 1, 2, aux: 80));
+        guest.Post(q, RingKind.Job, Nqe(Op.Connect, socket, low, high, aux: 80));
         Nqe connect = nsm.Expect(Op.Connect, RingKind.Job, loop);
         Assert.Equal(id, connect.Socket);
         nsm.Post(RingKind.Completion, Nqe(Op.ConnectDone, id, 3, 4, aux: 40000), loop);
