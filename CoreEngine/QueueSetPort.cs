@@ -29,6 +29,9 @@ internal struct QueueSetPort
     /// <summary>No process drains the completion and receive rings any more.</summary>
     public bool Orphan;
 
+    /// <summary>The process whose queue set it is has been let in, and lives: though it may not have subscribed to it yet, it will drain it.</summary>
+    public bool Owned;
+
     /// <summary>Closed sockets whose slot is freed once the guest has drained what was said about them: first and last, plus 1.</summary>
     public uint DeferredHead;
     public uint DeferredTail;

@@ -117,6 +117,7 @@ internal sealed unsafe partial class SwitchLoop
         {
             port.Use(slot);
             port.Sets[slot].Orphan = false;
+            port.Sets[slot].Owned = true;
         }
     }
 

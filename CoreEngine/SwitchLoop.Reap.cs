@@ -154,7 +154,7 @@ internal sealed unsafe partial class SwitchLoop
         ProcessMask inFlight = guest.Exports == 0 ? default : InFlight(guest);
         for (uint q = guest.Used.Next(0); q != ProcessMask.None; q = guest.Used.Next(q + 1))
         {
-            if (guest.QueueSetOf(q)->Subscribers.IsEmpty && !guest.Sets[q].Orphan && !inFlight.Has(q))
+            if (guest.QueueSetOf(q)->Subscribers.IsEmpty && !guest.Sets[q].Orphan && !guest.Sets[q].Owned && !inFlight.Has(q))
             {
                 PublishNow(guest);
                 Abandon(guest, q);
@@ -176,8 +176,13 @@ internal sealed unsafe partial class SwitchLoop
                 continue; // its next program subscribes again, or nobody does
             }
 
+            if (q == slot)
+            {
+                guest.Sets[q].Owned = false;
+            }
+
             bool subscribed = header->Subscribers.Has(slot) && header->Subscribers.Unshare(slot);
-            if ((subscribed || q == slot) && header->Subscribers.IsEmpty && !inFlight.Has(q))
+            if ((subscribed || q == slot) && header->Subscribers.IsEmpty && !guest.Sets[q].Owned && !inFlight.Has(q))
             {
                 Abandon(guest, q);
             }

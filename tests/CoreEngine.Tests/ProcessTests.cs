@@ -76,6 +76,22 @@ public sealed unsafe class ProcessTests : IDisposable
     }
 
     [Fact]
+    public void A_process_that_has_been_let_in_and_has_not_subscribed_yet_misses_no_answer_when_another_ends()
+    {
+        using var other = new OtherProcess("attach", _host.GuestSocket(1));
+        uint slot = other.Ready();
+        uint left = Make.Connected(_guest, _nsm, socket: 1);
+        _guest.SlotOf(1)->Holders = ProcessMask.Of(slot);
+        _ = _guest.HeaderOf(0)->Subscribers.Unshare(0);
+        other.Kill();
+        Assert.Equal(left, _nsm.Expect(Op.Close, RingKind.Send).Socket);
+        Waiting.Until(() => _guest.ProcessOf(slot)->State == ProcessState.Free, "the slot is free");
+
+        _guest.Subscribe(0);
+        _ = Make.Connected(_guest, _nsm, socket: 2);
+    }
+
+    [Fact]
     public void What_was_asked_for_by_one_that_left_while_the_other_holder_was_taken_leave_of_comes_before_the_close()
     {
         using var other = new OtherProcess("attach", _host.GuestSocket(1));
