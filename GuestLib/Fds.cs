@@ -39,13 +39,12 @@ internal struct FdEntry
 }
 
 /// <summary>This process's fd table: fd to socket, and how many fds name each socket. Copied by fork with the rest of the memory.</summary>
-internal static unsafe class Fds
+internal static unsafe partial class Fds
 {
     private const uint Capacity = 1 << 20;
     private static FdEntry* s_entries;
     private static int* s_references;
     private static int s_held;
-    private static int s_floor;
 
     /// <summary>One more than the highest fd that ever had an entry.</summary>
     internal static int High;
@@ -206,61 +205,6 @@ internal static unsafe class Fds
                 s_entries[fd].IsTold = false;
                 s_entries[fd].Kind = waits && Reviving.Remember(id) ? FdKind.Lost : FdKind.Dead;
             }
-        }
-    }
-
-    /// <summary>The least number for fds of the library's own.</summary>
-    internal static int Floor()
-    {
-        if (Sandbox.Allows(Sandbox.PrLimit64))
-        {
-            int floor = (int)Libc.sysconf(4) - 24; // _SC_OPEN_MAX
-            s_floor = floor > 1000 ? 1000 : floor < 64 ? 64 : floor; // beyond 1023 the kernel would enlarge the table
-        }
-
-        return s_floor;
-    }
-
-    /// <summary>Moves a fresh fd out of the program's way (high numbers, close-on-exec) and hides it. The fd, or -1 with errno.</summary>
-    internal static int Hide(int fd)
-    {
-        if (fd < 0)
-        {
-            return -1;
-        }
-
-        int high = Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, Floor());
-        if (high >= 0)
-        {
-            _ = Real.close(fd);
-        }
-        else
-        {
-            high = fd;
-        }
-
-        if (s_entries != null && Fits(high))
-        {
-            Set(high, FdKind.Hidden, 0);
-        }
-
-        return high;
-    }
-
-    /// <summary>A number is the program's again.</summary>
-    internal static void Unhide(int fd) => s_entries[fd].Kind = FdKind.Native;
-
-    /// <summary>Closes one of the library's own fds.</summary>
-    internal static void CloseHidden(int fd)
-    {
-        if (fd >= 0)
-        {
-            if (Fits(fd) && fd < High)
-            {
-                s_entries[fd].Kind = FdKind.Native;
-            }
-
-            _ = Real.close(fd);
         }
     }
 }

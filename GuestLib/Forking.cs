@@ -158,6 +158,7 @@ internal static unsafe class Forking
         Pid = Libc.getpid();
         s_lock = 0;
         s_teller = 0;
+        Fds.AfterFork();
         Attaching.AfterFork();
         Reviving.AfterFork();
         Subscriptions.AfterFork();

@@ -69,7 +69,7 @@ internal static unsafe partial class Epoll
         if (Volatile.Read(ref set->NativeWaiters) > 0 && set->KickFdPlusOne == 0)
         {
             EpollEvent kick = new() { Events = Abi.EPOLLIN, Data = Kick };
-            set->KickFdPlusOne = Fds.Hide(Libc.eventfd(1, Abi.O_CLOEXEC | Abi.O_NONBLOCK)) + 1;
+            set->KickFdPlusOne = Fds.HiddenEvent(1) + 1;
             _ = Real.epoll_ctl(set->Fd, Abi.EPOLL_CTL_ADD, set->KickFdPlusOne - 1, &kick);
         }
 

@@ -6,6 +6,7 @@ namespace NetKernel.GuestLib.Exports;
 /// <summary>The constructor, and the calls that make and end fds.</summary>
 internal static unsafe class Lifecycle
 {
+    private const int AsDup2 = -1; // a sandbox may allow but one of the two calls
     private const int O_ASYNC = 0x2000;
 
     /// <summary>The constructor: the dynamic loader calls it before the program's main, on the only thread.</summary>
@@ -66,7 +67,7 @@ internal static unsafe class Lifecycle
             switch (Fds.KindOf((int)fd))
             {
                 case FdKind.Hidden:
-                    if (fd > start && Real.close_range(start, fd - 1, flags) != 0)
+                    if (fd > start && CloseNumbers(start, fd - 1, flags) != 0)
                     {
                         return -1;
                     }
@@ -81,7 +82,7 @@ internal static unsafe class Lifecycle
             }
         }
 
-        return start <= last ? Real.close_range(start, last, flags) : 0;
+        return start <= last ? CloseNumbers(start, last, flags) : 0;
     }
 
     [RuntimeExport("closefrom")]
@@ -103,7 +104,7 @@ internal static unsafe class Lifecycle
             return Fds.KindOf(from) == FdKind.Hidden && Libc.getpid() == Forking.Pid ? Libc.Fail(Abi.EBADF) : Real.dup2(from, to);
         }
 
-        return Vacating.MakeRoom(from, to) ? Closing.Duplicated(from, Fresh(Real.dup2(from, to))) : -1;
+        return DuplicateTo(from, to, AsDup2);
     }
 
     [RuntimeExport("dup3")]
@@ -115,8 +116,7 @@ internal static unsafe class Lifecycle
             return Real.dup3(from, to, flags);
         }
 
-        return (flags & ~Abi.O_CLOEXEC) != 0 ? Libc.Fail(Abi.EINVAL)
-            : Vacating.MakeRoom(from, to) ? Closing.Duplicated(from, Fresh(Real.dup3(from, to, flags))) : -1;
+        return (flags & ~Abi.O_CLOEXEC) != 0 ? Libc.Fail(Abi.EINVAL) : DuplicateTo(from, to, flags);
     }
 
     [RuntimeExport("pidfd_getfd")]
@@ -195,6 +195,31 @@ internal static unsafe class Lifecycle
 
     private static void SetNonBlocking(SocketSlot* s, bool on) =>
         _ = on ? Interlocked.Or(ref s->Status, Status.NonBlocking) : Interlocked.And(ref s->Status, ~Status.NonBlocking);
+
+    private static int DuplicateTo(int from, int to, int flags)
+    {
+        while (Vacating.MakeRoom(from, to))
+        {
+            bool entered = Fds.EnterNumbers();
+            bool free = Fds.KindOf(to) != FdKind.Hidden; // else another thread has just made an fd of the library's there
+            int result = !free ? -1 : flags == AsDup2 ? Real.dup2(from, to) : Real.dup3(from, to, flags);
+            Fds.LeaveNumbers(entered);
+            if (free)
+            {
+                return Closing.Duplicated(from, Fresh(result));
+            }
+        }
+
+        return -1;
+    }
+
+    private static int CloseNumbers(uint first, uint last, int flags)
+    {
+        bool entered = Fds.EnterNumbers();
+        int result = Real.close_range(first, last, flags);
+        Fds.LeaveNumbers(entered);
+        return result;
+    }
 
     private static int Fresh(int fd)
     {

@@ -26,7 +26,7 @@ internal static unsafe class Substitutes
             s_ppoll = Real.ppoll;
             s_epollPWait = Real.epoll_pwait;
             s_accept4 = Real.accept4;
-            s_epollPlusOne = Region.Attached ? Fds.Hide(Real.epoll_create1(Abi.O_CLOEXEC)) + 1 : 0;
+            s_epollPlusOne = Region.Attached ? Fds.HiddenSet() + 1 : 0;
         }
     }
 

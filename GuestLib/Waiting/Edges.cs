@@ -17,7 +17,7 @@ internal static unsafe partial class Waiting
         Wish* wish = guard->Wish;
         int half = wish->Fds[0].Fd;
         EpollEvent news = new() { Events = Abi.EPOLLIN | Abi.EPOLLET };
-        int set = Fds.Hide(Real.epoll_create1(Abi.O_CLOEXEC));
+        int set = Fds.HiddenSet();
         if (set < 0 || Real.epoll_ctl(set, Abi.EPOLL_CTL_ADD, half, &news) != 0)
         {
             Fds.CloseHidden(set);

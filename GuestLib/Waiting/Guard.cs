@@ -63,6 +63,7 @@ internal unsafe struct Guard
             Draining.Abandon();
             Epoll.Abandon();
             Waiters.Abandon();
+            Fds.AbandonNumbers();
             Waiting.Leave(guard, abandoned: true);
         }
 

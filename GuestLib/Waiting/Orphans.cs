@@ -73,7 +73,7 @@ internal static unsafe class Orphans
             return; // none, or the number is another file's already
         }
 
-        int kept = Fds.Hide(Real.fcntl(fd, Abi.F_DUPFD_CLOEXEC, 0));
+        int kept = Fds.HiddenDuplicate(fd);
         if (kept < 0)
         {
             return;

@@ -96,7 +96,7 @@ internal static unsafe partial class Waiters
         if (at != 0 && !s_records[at - 1].Plain && s_records[at - 1].FdPlusOne == 0)
         {
             bool may = Sandbox.Allows(Sandbox.EventFd2) && Sandbox.Allows(Sandbox.Fcntl);
-            s_records[at - 1].FdPlusOne = may ? Fds.Hide(Libc.eventfd(0, Abi.O_CLOEXEC | Abi.O_NONBLOCK)) + 1 : 0;
+            s_records[at - 1].FdPlusOne = may ? Fds.HiddenEvent(0) + 1 : 0;
             if (s_records[at - 1].FdPlusOne == 0)
             {
                 Retire(at);

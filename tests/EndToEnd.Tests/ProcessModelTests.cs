@@ -85,7 +85,7 @@ public sealed partial class ProcessModelTests(InstanceFixture fixture)
         using GuestProcess peer = Nk.Outside.Start("python3", Script("peer.py"), "0.0.0.0", number);
         Programs.AwaitLine(peer, "ready");
         CommandResult result = Nk.Run("a", TimeSpan.FromSeconds(240), [.. program, Nk.Outside.Ipv4, number]);
-        Assert.True(expected == result.Output && result.Succeeded, $"natively:\n{expected}\n{result}");
+        Assert.True(expected == result.Output && result.Succeeded, $"natively:\n{expected}\nthrough NetKernel:\n{result.Output}\n{result}");
     }
 
     private static string RunNatively(string[] program) => Programs.RunNatively(

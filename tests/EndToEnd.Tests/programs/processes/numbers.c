@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MANY 12
+
 static struct sockaddr_in peer;
 
 static void say(const char *what, long result)
@@ -72,16 +74,17 @@ static void await_sleep(void)
     }
 }
 
-/* Each number in turn is taken by dup2, used and given back. */
+/* Each number in turn is taken by dup2, used and given back. Others poll meanwhile: one (1), one by an epoll set (2), many that have just begun to (3). */
 static void every_number(int with_thread)
 {
     int fd = dial("echo\n"), other = dial("echo\n"), wrong = 0, dead = 0, used = 0;
     int set = epoll_create1(0), pipes[2], first = pipe(pipes) == 0 ? pipes[1] + 1 : 0;
     struct epoll_event e = {EPOLLIN, {.fd = other}};
     epoll_ctl(set, EPOLL_CTL_ADD, pipes[0], &e);
-    pthread_t thread;
-    if (with_thread)
-        pthread_create(&thread, 0, with_thread == 1 ? wait_in_poll : wait_in_set, with_thread == 1 ? &other : &set);
+    pthread_t threads[MANY];
+    int count = with_thread == 3 ? MANY : with_thread != 0;
+    for (int i = 0; i < count; i++)
+        pthread_create(&threads[i], 0, with_thread == 2 ? wait_in_set : wait_in_poll, with_thread == 2 ? &set : &other);
     if (with_thread == 2) {
         await_sleep();
         epoll_ctl(set, EPOLL_CTL_ADD, other, &e);
@@ -100,9 +103,13 @@ static void every_number(int with_thread)
     say("used", used == 1024 - first);
     if (with_thread) {
         void *result;
+        long waited = 0;
         say("other", write(other, "x", 1));
-        pthread_join(thread, &result);
-        say("waited", (long)result);
+        for (int i = 0; i < count; i++) {
+            pthread_join(threads[i], &result);
+            waited += (long)result;
+        }
+        say("waited", waited);
     }
     else {
         say("other", echoes(other));
@@ -216,6 +223,7 @@ int main(int argc, char **argv)
     in_child("every number", every_number, 0);
     in_child("every number, with a thread", every_number, 1);
     in_child("every number, with a set", every_number, 2);
+    in_child("every number, with many threads", every_number, 3);
     for (int how = 0; how < 5; how++)
         in_child("closing", closing, how);
     in_child("daemon", daemon_mode, 0);
