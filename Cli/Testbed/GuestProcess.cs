@@ -34,10 +34,10 @@ public sealed class GuestProcess : IDisposable
     /// <summary>What it has written to standard error so far.</summary>
     public string Error => ReadShared(_error);
 
-    /// <summary>Waits for its end; kills it when the time is up.</summary>
+    /// <summary>Waits for its end; kills it when <see cref="NkInstance.Patience"/> times the time is up.</summary>
     public CommandResult Wait(TimeSpan timeout)
     {
-        bool ended = _process.WaitForExit(timeout);
+        bool ended = _process.WaitForExit(timeout * NkInstance.Patience);
         if (!ended)
         {
             Kill();

@@ -81,7 +81,7 @@ public sealed class LifecycleTests
 
             // NsmReady comes first, then CoreEngine makes the listeners again.
             Assert.True(NkInstance.WaitFor(
-                () => instance.Outside.Run(Time, "curl", "-s", "--max-time", "2", "-o", "/dev/null", $"http://{instance.Ipv4("b")}/").Succeeded, TimeSpan.FromSeconds(2)));
+                () => instance.Outside.Run(Time, "curl", "-s", "--max-time", "20", "-o", "/dev/null", $"http://{instance.Ipv4("b")}/").Succeeded, TimeSpan.FromSeconds(2)));
             _ = demo.RunStep("curl, outside to guest, IPv4");
         }
     }
@@ -98,7 +98,7 @@ public sealed class LifecycleTests
         Assert.True(NkInstance.WaitFor(() => instance.EnginePid is var now && now != old && now != 0 && instance.NsmReady() && instance.StateOf("b") == "ready", Time));
         using GuestProcess server = instance.Start("b", "python3", "-m", "http.server", "8000");
         Assert.True(instance.WaitForListener("b", 8000, Time), server.Error);
-        CommandResult curl = instance.Run("a", Time, "curl", "-sS", "--max-time", "5", $"http://{instance.Ipv4("b")}:8000/");
+        CommandResult curl = instance.Run("a", Time, "curl", "-sS", "--max-time", "30", $"http://{instance.Ipv4("b")}:8000/");
         Assert.True(curl.Succeeded, curl.ToString());
     }
 
@@ -111,7 +111,7 @@ public sealed class LifecycleTests
         Assert.True(instance.WaitForListener("b", 8000, Time), server.Error);
         _ = instance.Outside;
         _ = GuestProcess.SendSignal(instance.ControlPlanePid, 9);
-        CommandResult curl = instance.Outside.Run(Time, "curl", "-sS", "--max-time", "5", "http://198.18.1.1:8000/");
+        CommandResult curl = instance.Outside.Run(Time, "curl", "-sS", "--max-time", "30", "http://198.18.1.1:8000/");
         Assert.True(curl.Succeeded, curl.ToString());
         Assert.Equal(0, instance.Nk("down").ExitCode);
         Assert.True(NkInstance.WaitFor(() => server.Ended, Time));

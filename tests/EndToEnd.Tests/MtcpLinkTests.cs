@@ -198,7 +198,7 @@ public sealed class MtcpLinkTests : IDisposable
     private bool Fetches()
     {
         string got = Path.Combine(_nk.Folder, "got");
-        CommandResult ran = _nk.Outside.Run(Time, "curl", "-sS", "--fail", "--max-time", "10", "-o", got, $"http://{_nk.Ipv4("a")}:8081/");
+        CommandResult ran = _nk.Outside.Run(Time, "curl", "-sS", "--fail", "--max-time", "30", "-o", got, $"http://{_nk.Ipv4("a")}:8081/");
         return ran.Succeeded && File.ReadAllBytes(got).AsSpan().SequenceEqual(File.ReadAllBytes(Page));
     }
 

@@ -42,7 +42,7 @@ public sealed class RemoteTests
             Assert.Equal(1, Far(nk, address, strange, "operator", "guest", "list").ExitCode);
 
             // No certificate, and one that is for servers.
-            using GuestProcess curl = nk.StartRaw(["curl", "-sS", "--max-time", "5", "--cacert", Path.Combine(folder, "ca.pem"), "--http2", $"https://{address}/healthz"]);
+            using GuestProcess curl = nk.StartRaw(["curl", "-sS", "--max-time", "30", "--cacert", Path.Combine(folder, "ca.pem"), "--http2", $"https://{address}/healthz"]);
             Assert.False(curl.Wait(TimeSpan.FromSeconds(20)).Succeeded);
             Assert.Equal(1, Far(nk, address, folder, "server", "guest", "list").ExitCode);
             Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(folder, "operator.key")));

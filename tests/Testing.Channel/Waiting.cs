@@ -6,7 +6,7 @@ namespace NetKernel.Testing;
 public static unsafe class Waiting
 {
     /// <summary>How long anything may take before a test fails.</summary>
-    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(80);
 
     /// <summary>Waits until a condition holds that no doorbell announces.</summary>
     public static void Until(Func<bool> condition, string what)

@@ -32,16 +32,9 @@ class Ends:
         print(f"end {ways} bad={self.bad} bytes={self.bytes} at {time.time():.4f}", flush=True)
 
 
-def receive(c, ends):
+def receive(c, stream, ends):
     got, bad, way = 0, False, "EOF"
     try:
-        head = b""
-        while len(head) < 8:
-            d = c.recv(8 - len(head))
-            if not d:
-                return ends.note("EOF", got)
-            head += d
-        stream = int(head)
         c.sendall(b"+")
         rest = b""
         while True:
@@ -66,7 +59,7 @@ def receive(c, ends):
 def send(c, stream, ready, ends):
     sent, way = 0, "STOPPED"
     try:
-        c.sendall(b"%08d" % stream)
+        c.sendall(b"%04d%04d" % (stream, count))
         assert c.recv(1) == b"+"
         ready.release()
         i = 0
@@ -80,25 +73,34 @@ def send(c, stream, ready, ends):
     c.close()
 
 
+def begin(c):
+    """What a client says first: the number of the stream, and of its streams."""
+    head = b""
+    while len(head) < 8:
+        d = c.recv(8 - len(head))
+        if not d:
+            raise ConnectionResetError(errno.ECONNRESET, "no head")
+        head += d
+    return int(head[:4]), int(head[4:])
+
+
 if role == "server":
     s = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET, backlog=256)
     print("ready", s.getsockname()[1], flush=True)
     while True:
-        c, _ = s.accept()
-        ends, threads = Ends(), []
-        s.settimeout(0.3)
-        try:
-            while True:
-                t = threading.Thread(target=receive, args=(c, ends))
-                t.start()
-                threads.append(t)
+        ends, threads, count = Ends(), [], 1
+        while len(threads) < count:
+            try:
                 c, _ = s.accept()
-        except OSError:
-            pass
+                stream, count = begin(c)
+            except OSError as e:
+                ends.note(errno.errorcode[e.errno], 0)
+                break
+            threads.append(threading.Thread(target=receive, args=(c, stream, ends)))
+            threads[-1].start()
         for t in threads:
             t.join()
         ends.tell()
-        s.settimeout(None)
 else:
     ends, ready, threads = Ends(), threading.Semaphore(0), []
     count = int(sys.argv[4])

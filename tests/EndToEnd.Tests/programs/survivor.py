@@ -32,8 +32,8 @@ print("ended", " ".join(f"{k}={v}" for k, v in sorted(ends.items())), f"within {
 deadline = time.time() + 30
 while time.time() < deadline:
     try:
-        with socket.create_connection((address, port), timeout=5) as c:
-            c.settimeout(5)
+        with socket.create_connection((address, port), timeout=30) as c:
+            c.settimeout(30)
             c.sendall(b"again")
             if c.recv(5) == b"again":
                 print("again", flush=True)

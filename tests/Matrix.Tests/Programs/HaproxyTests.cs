@@ -20,6 +20,7 @@ public sealed class HaproxyTests(MatrixFixture matrix)
             timeout connect 5s
             timeout client 30s
             timeout server 30s
+            timeout check 30s
             retries 2
         frontend web
             mode http
