@@ -10,7 +10,10 @@ internal static unsafe partial class Receiving
     /// <summary>Of <see cref="Take"/> alone: the data goes into a pipe, whose fd stands in place of the number of vectors. No program can pass it: the bit is taken away first.</summary>
     private const int MSG_TOPIPE = 1 << 31;
 
-    /// <summary>Receives into the vectors. Bytes, 0 at end of stream, or -1 with errno.</summary>
+    /// <summary>
+    /// Receives into the vectors. Bytes, 0 at end of stream, or -1 with errno. Where something was waiting and nothing could be taken, another thread was faster, or a peer in the direct form lies: then the
+    /// call goes on as if there had been nothing, and does not look again and again for what such a peer may never give.
+    /// </summary>
     internal static nint Receive(int fd, SocketSlot* s, IoVec* vectors, nuint count, int flags)
     {
         Interrupts.Point();
@@ -69,7 +72,7 @@ internal static unsafe partial class Receiving
                     return done;
                 }
 
-                if (!peek)
+                if (!peek && taken != 0)
                 {
                     continue;
                 }
@@ -93,7 +96,7 @@ internal static unsafe partial class Receiving
                     return done;
                 }
 
-                if (!peek)
+                if (!peek && taken != 0)
                 {
                     continue;
                 }

@@ -20,7 +20,7 @@ public unsafe struct ControlHeader
     public const ulong NsmMagic = 0x3130524D534E4B4E;
 
     /// <summary>Raised with every change of a layout; both sides must agree.</summary>
-    public const uint Version = 7;
+    public const uint Version = 8;
 
     /// <summary><see cref="GuestMagic"/> or <see cref="NsmMagic"/>.</summary>
     [FieldOffset(0)] public ulong Magic;
@@ -98,6 +98,10 @@ public unsafe struct ControlHeader
 
     /// <summary>Raised after each change of a <see cref="SharedSet"/>: who sleeps looks at it first. The guest's own.</summary>
     [FieldOffset(3112)] public uint SharedSetChanges;
+
+    /// <summary>Raised whenever a process has told the others of news from a neighbour (<see cref="DirectSide.News"/>), before it takes the bits: who sleeps looks at it first. The guest's own: a word
+    /// in the region could be raised by the neighbour, without end.</summary>
+    [FieldOffset(3116)] public uint DirectTold;
 
     /// <summary>How much of the TX pool was taken when a process last counted, in 1024ths (<see cref="PoolShare"/>). The guest's own.</summary>
     [FieldOffset(3088)] public uint TxTaken;

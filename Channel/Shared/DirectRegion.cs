@@ -49,9 +49,6 @@ public unsafe struct DirectSide
     /// <summary>A bit per connection with news for this guest. Set by the peer after it has moved an index; taken by this guest after it has told its processes.</summary>
     [FieldOffset(0)] public fixed ulong News[(int)DirectLayout.Connections / 64];
 
-    /// <summary>Raised by this guest whenever it has told its processes of news and before it takes the bits.</summary>
-    [FieldOffset(128)] public uint Told;
-
     /// <summary>This guest's processes that sleep: the peer has them woken by <see cref="Op.Kick"/>. Written by this guest.</summary>
     [FieldOffset(256)] public ProcessMask Asleep;
 }

@@ -22,6 +22,9 @@ internal static unsafe partial class Direct
 
         internal DirectSide* Mine;
         internal uint Region;
+
+        /// <summary>How far the peer has been believed.</summary>
+        internal Belief Belief;
     }
 
     /// <summary>In a forked child.</summary>
@@ -121,6 +124,7 @@ internal static unsafe partial class Direct
             mapping->Region = region;
             mapping->Start = Attaching.MapRegion(region);
             mapping->Mine = mapping->Start == null ? null : (DirectSide*)(mapping->Start + DirectLayout.SideOf(side));
+            mapping->Belief.Begin();
             Volatile.Write(ref s_count, at + 1); // Release: the mapping is there.
 
             // A thread of this process may sleep for all already. Full fence: either it has seen this mapping, or it is seen here.

@@ -12,18 +12,7 @@ internal static unsafe partial class Direct
     private const uint Words = DirectLayout.Connections / 64;
 
     /// <summary>Changes whenever news is told; see <see cref="Subscriptions.Ticket"/>.</summary>
-    internal static uint Ticket()
-    {
-        uint ticket = 0;
-        uint count = Volatile.Read(ref s_count);
-        for (uint i = 0; i < count; i++)
-        {
-            DirectSide* side = s_mappings[i].Mine;
-            ticket += side == null ? 0 : Volatile.Read(ref side->Told);
-        }
-
-        return ticket;
-    }
+    internal static uint Ticket() => Volatile.Read(ref s_count) == 0 ? 0 : Volatile.Read(ref Region.Header->DirectTold);
 
     /// <summary>Whether a peer has news.</summary>
     internal static bool AnyPending()
@@ -32,7 +21,7 @@ internal static unsafe partial class Direct
         for (uint i = 0; i < count; i++)
         {
             DirectSide* side = s_mappings[i].Mine;
-            if (side != null && (Volatile.Read(ref side->News[0]) | Volatile.Read(ref side->News[1])) != 0)
+            if (side != null && (Volatile.Read(ref side->News[0]) | Volatile.Read(ref side->News[1])) != 0 && s_mappings[i].Belief.Lasts())
             {
                 return true;
             }
@@ -52,7 +41,7 @@ internal static unsafe partial class Direct
             for (uint word = 0; side != null && word < Words; word++)
             {
                 ulong news = Volatile.Read(ref side->News[word]);
-                if (news != 0)
+                if (news != 0 && s_mappings[i].Belief.Lasts())
                 {
                     Take(s_mappings + i, word, news);
                     any = true;
@@ -140,18 +129,24 @@ internal static unsafe partial class Direct
             }
         }
 
-        Interlocked.Increment(ref mapping->Mine->Told);
-        Interlocked.And(ref mapping->Mine->News[word], ~news);
+        Interlocked.Increment(ref Region.Header->DirectTold);
+        ulong taken = Interlocked.And(ref mapping->Mine->News[word], ~news) & news; // what another thread or process was faster with is its to judge
 
         // What came between the two looks found the bit set, and somebody of this guest may have gone to sleep after it was taken.
         for (ulong bits = news; bits != 0; bits &= bits - 1)
         {
             uint bit = (uint)BitOperations.TrailingZeroCount(bits);
             SocketSlot* s = Find(mapping, (word << 6) + bit, out Link link);
-            if (s != null && Indices(in link) != seen[bit])
+            ulong indices = s == null ? 0 : Indices(in link);
+            if ((taken & (1ul << (int)bit)) != 0)
+            {
+                mapping->Belief.Judge(s, (word << 6) + bit, indices);
+            }
+
+            if (s != null && indices != seen[bit])
             {
                 Apply(s, in link);
-                Interlocked.Increment(ref mapping->Mine->Told);
+                Interlocked.Increment(ref Region.Header->DirectTold);
                 for (uint slot = s->Holders.Next(0); slot != ProcessMask.None; slot = s->Holders.Next(slot + 1))
                 {
                     if (slot < Region.Layout.Counts.QueueSets && Volatile.Read(ref Region.Process(slot)->Asleep) != 0)

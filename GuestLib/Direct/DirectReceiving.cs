@@ -19,8 +19,14 @@ internal static unsafe partial class Receiving
         bool peek = (flags & Abi.MSG_PEEK) != 0;
         nint taken = 0;
         bool bad = false;
-        if (Direct.TryOpen(s, out Direct.Link link) && Direct.IsAlive(s->DirectHead))
+        if (Direct.TryOpen(s, out Direct.Link link))
         {
+            if (!Direct.IsAlive(s->DirectHead))
+            {
+                Locks.Leave(ref s->RxLock);
+                return Libc.Fail(Abi.ECONNRESET);
+            }
+
             uint head = s->DirectHead;
             for (uint waiting = Direct.Waiting(s); waiting != 0 && done + (nuint)taken < total;)
             {

@@ -33,7 +33,7 @@ public class LayoutTests
             "Op 0 Error 4 Version 8 Guest 12 Nsm 16 Slot 20 Flags 24 Fds 28 Address4 32 Address6Low 40 Address6High 48 Name 56 Pool 96 "
             + "NetworkNamespace 120 Text 128 Limits 128 Rule 128 Congestion 208"
         },
-        { typeof(DirectSide), "News 0 Told 128 Asleep 256" },
+        { typeof(DirectSide), "News 0 Asleep 256" },
         { typeof(DirectEnd), "Tail 0 WantsRoom 4 Started 8 Stopped 12 Prefix 16 Head 128 Ready 132 Socket 256 Users 264 Kicked 384 Gone 448 ReceiveLimit 452 Withdrawn 456" },
         { typeof(SharedSet), "State 0 Version 4 Lock 8 Holders 64 Users 96" },
         { typeof(SharedWatch), "Owner 0 Serial 8 Fd 12 Socket 16 Flags 20 Inode 24 Events 32 Data 40 Told 48" },

@@ -25,6 +25,7 @@ public sealed class DifferentialFuzzTests(FuzzFixture fixture, ITestOutputHelper
         var script = Script.Parse(File.ReadAllText(Path.Combine(Scripts, name + ".script")));
         var judge = new Judge(fixture.Native);
         AssertSame(judge.Compare(script, fixture.Guests));
+        AssertSame(judge.Compare(script, fixture.Direct));
         AssertSame(judge.Compare(script, fixture.Outside));
     }
 

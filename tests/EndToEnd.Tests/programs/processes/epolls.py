@@ -35,7 +35,10 @@ def fork(body):
     return in_child(child), steps
 
 
-def events(ep, fds, timeout=10, most=16):
+PATIENCE = 100  # seconds for what is to come in any case
+
+
+def events(ep, fds, timeout=PATIENCE, most=16):
     return sorted((fds.get(fd, "?"), e) for fd, e in ep.poll(timeout, most))
 
 
@@ -238,7 +241,7 @@ def one_shot_among_eight_processes_that_wait():
     for _ in range(8):
         def body(steps):
             steps.say()
-            steps.say(str(len(events(ep, fds, 20))))
+            steps.say(str(len(events(ep, fds))))
             return 0
         children.append(fork(body))
     for pid, steps in children:
@@ -247,7 +250,7 @@ def one_shot_among_eight_processes_that_wait():
     turns = []
     for i in range(8):
         waiting(c)
-        ready = select.select([steps.mine for _, steps in children], [], [], 20)[0]
+        ready = select.select([steps.mine for _, steps in children], [], [], PATIENCE)[0]
         turns.append(len(ready))
         for pid, steps in [child for child in children if child[1].mine in ready]:
             turns.append(steps.hear())
@@ -315,7 +318,7 @@ def children_that_make_sets_of_their_own_do_not_disturb():
         c = connect("echo")
         own.register(c, IN)
         waiting(c)
-        return 0 if own.poll(10) else 1
+        return 0 if own.poll(PATIENCE) else 1
     codes = [reap(in_child(body)) for _ in range(5)]
     return codes, dial_async(port, ep, s)
 
@@ -457,13 +460,13 @@ def as_helper(what, epoll, fd):
     """Programs that are executed with a set and a connection."""
     ep, c = select.epoll.fromfd(int(epoll)), socket.socket(fileno=int(fd))
     if what == "--wait":
-        ok = [(f, e) for f, e in ep.poll(10)] == [(c.fileno(), IN)] and c.recv(10) == b"x"
+        ok = [(f, e) for f, e in ep.poll(PATIENCE)] == [(c.fileno(), IN)] and c.recv(10) == b"x"
         c.detach()
         os._exit(0 if ok else 1)
     waiting(c)
-    first = [(f == c.fileno(), e) for f, e in ep.poll(10)]
+    first = [(f == c.fileno(), e) for f, e in ep.poll(PATIENCE)]
     ep.modify(c, IN | OUT)
-    second = [(f == c.fileno(), e) for f, e in ep.poll(10)]
+    second = [(f == c.fileno(), e) for f, e in ep.poll(PATIENCE)]
     ep.unregister(c)
     print(first, second, ep.poll(0))
 

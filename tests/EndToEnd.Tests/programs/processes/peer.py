@@ -34,7 +34,7 @@ def read_all(c):
 
 def dial(host, port, text):
     try:
-        with socket.create_connection((host, int(port)), timeout=20) as c:
+        with socket.create_connection((host, int(port)), timeout=200) as c:
             c.sendall(text.encode() + b"\n")
             return read_all(c)
     except OSError as e:

@@ -358,7 +358,7 @@ static int inetd(void)
 
 int main(int argc, char **argv)
 {
-    alarm(60);
+    alarm(500);
     if (argc == 2)
         return inetd();
     setlocale(LC_ALL, "C.UTF-8");
