@@ -11,7 +11,7 @@ public sealed class PolicyChangeTests(Xunit.Abstractions.ITestOutputHelper outpu
 
     // Asks on one socket without end, each datagram until its answer is there: "at N" after every fifty, and after SIGTERM how many were lost and how many answers were wrong.
     private const string Asker =
-        "import os,signal,socket,sys\n" +
+        "import os,signal,socket,sys,time\n" +
         "over=[]; signal.signal(signal.SIGTERM,lambda *_: over.append(1))\n" +
         "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM); s.settimeout(0.2); n=lost=wrong=0\n" +
         "while not over:\n" +
@@ -23,6 +23,7 @@ public sealed class PolicyChangeTests(Xunit.Abstractions.ITestOutputHelper outpu
         "    wrong+=got!=d or p[0]!=sys.argv[1]\n" +
         "  except OSError: lost+=1\n" +
         "  if n%50==0: print('at',n,flush=True)\n" +
+        "  time.sleep(0.002)\n" +
         "print('lost',lost,'wrong',wrong,flush=True)";
 
     private const string Echo =
@@ -104,7 +105,7 @@ public sealed class PolicyChangeTests(Xunit.Abstractions.ITestOutputHelper outpu
 
     private static GuestProcess Connect(NkInstance nk, string port, string way)
     {
-        GuestProcess client = nk.Start("a", "python3", Programs.Path("streams.py"), "client", nk.Ipv4("b"), port, Streams.ToString(CultureInfo.InvariantCulture));
+        GuestProcess client = nk.Start("a", "python3", Programs.Path("streams.py"), "client", nk.Ipv4("b"), port, Streams.ToString(CultureInfo.InvariantCulture), "0.003");
         Programs.AwaitLine(client, "up");
         Moves(nk, port, way);
         return client;

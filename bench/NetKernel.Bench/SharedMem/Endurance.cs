@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using NetKernel.Bench.Tcp;
 using NetKernel.Cli.Testbed;
@@ -17,10 +18,11 @@ internal static class Endurance
     private const double Long = 0.010;
 
     /// <summary>
-    /// What became of one transfer. Of the stalls: those in which the machine was away, those in which it ran something else, and those that remain, with the longest of either; times in seconds.
+    /// What became of one transfer. Of the stalls: those in which the machine was away, those in which it ran something else, and those that remain, with the longest of either; times in seconds. AwayShare is the
+    /// part of all the time in which the machine was away: where that is much, a stall may meet such a time by chance.
     /// </summary>
     internal sealed record Result(
-        string Name, double Gigabytes, double Seconds, int Stalls, double Longest, int Away, int Waited, int Unexplained, double LongestUnexplained, long MemoryBefore, long MemoryAfter);
+        string Name, double Gigabytes, double Seconds, int Stalls, double Longest, int Away, int Waited, int Unexplained, double LongestUnexplained, double AwayShare, long MemoryBefore, long MemoryAfter);
 
     private readonly record struct Span(string What, int Key, double From, double To);
 
@@ -35,6 +37,7 @@ internal static class Endurance
         }
 
         long each = bytes / Connections / 8 * 8;
+        double started = Monotonic();
         long began = Environment.TickCount64;
         using GuestProcess client = side.Call([program, "client", .. side.Address, Text.Invariant($"{each}"), Text.Invariant($"{Connections}")]);
         long Memory() => MemoryOf(side.Ours?.EnginePid ?? 0) + MemoryOf(server.Pid) + MemoryOf(client.Pid);
@@ -58,6 +61,7 @@ internal static class Endurance
         List<Span> all = [.. Spans(client), .. Spans(server), .. Spans(control)];
         List<Span> stalls = [.. all.Where(span => span.What == "stall")], gaps = [.. all.Where(span => span.What == "gap")];
         ILookup<int, Span> waits = all.Where(span => span.What == "wait").ToLookup(span => span.Key);
+        Span whole = new("", 0, started, Monotonic());
         int away = 0, waited = 0, unexplained = 0;
         double longest = 0;
         foreach (Span stall in stalls)
@@ -79,8 +83,12 @@ internal static class Endurance
         }
 
         return new Result(
-            side.Name, each * Connections / 1e9, seconds, stalls.Count, stalls.Select(stall => stall.To - stall.From).DefaultIfEmpty(0).Max(), away, waited, unexplained, longest, before, after);
+            side.Name, each * Connections / 1e9, seconds, stalls.Count, stalls.Select(stall => stall.To - stall.From).DefaultIfEmpty(0).Max(), away, waited, unexplained, longest,
+            1 - (Left(whole, gaps) / (whole.To - whole.From)), before, after);
     }
+
+    /// <summary>CLOCK_MONOTONIC, which is what endure.c has, in seconds.</summary>
+    private static double Monotonic() => Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
 
     /// <summary>How much of a stall none of these times covers.</summary>
     private static double Left(Span stall, IEnumerable<Span> covers)

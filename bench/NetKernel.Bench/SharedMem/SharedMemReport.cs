@@ -92,11 +92,11 @@ internal static class SharedMemReport
     public static string Long(IEnumerable<Endurance.Result> results)
     {
         var text = new StringBuilder();
-        Heading(text, ["form", "GB, every 8 bytes checked", "seconds", "stalls over 10 ms", "longest, ms", "the machine was away", "it ran something else", "neither", "longest of these, ms", "memory after 5 s, MB", "at the end"]);
+        Heading(text, ["form", "GB, every 8 bytes checked", "seconds", "stalls over 10 ms", "longest, ms", "the machine was away", "it ran something else", "neither", "longest of these, ms", "the machine away, % of the time", "memory after 5 s, MB", "at the end"]);
         foreach (Endurance.Result r in results)
         {
             Row(text, [r.Name, Text.Invariant($"{r.Gigabytes:F1}"), Text.Invariant($"{r.Seconds:F0}"), Text.Invariant($"{r.Stalls}"), Text.Invariant($"{r.Longest * 1000:F1}"),
-                Text.Invariant($"{r.Away}"), Text.Invariant($"{r.Waited}"), Text.Invariant($"{r.Unexplained}"), Text.Invariant($"{r.LongestUnexplained * 1000:F1}"), Text.Invariant($"{r.MemoryBefore / 1e6:F0}"), Text.Invariant($"{r.MemoryAfter / 1e6:F0}")]);
+                Text.Invariant($"{r.Away}"), Text.Invariant($"{r.Waited}"), Text.Invariant($"{r.Unexplained}"), Text.Invariant($"{r.LongestUnexplained * 1000:F1}"), Text.Invariant($"{r.AwayShare * 100:F1}"), Text.Invariant($"{r.MemoryBefore / 1e6:F0}"), Text.Invariant($"{r.MemoryAfter / 1e6:F0}")]);
         }
 
         return text.ToString();

@@ -1,7 +1,8 @@
 """Checked streams on many connections at once.
 
 streams.py server ADDRESS PORT           receives; every byte must be the next of its stream; prints "ready", and when a stream has ended or failed one line about it
-streams.py client ADDRESS PORT COUNT     sends on COUNT connections until they fail or SIGTERM comes; prints "up" when every server thread has got data, then how each ended
+streams.py client ADDRESS PORT COUNT [PAUSE]   sends on COUNT connections until they fail or SIGTERM comes; prints "up" when every server thread has got data, then how each ended.
+                                         PAUSE: seconds after each 32 KB, for who wants something else to run beside it
 
 A line: "end NAME streams ok=COUNT bad=COUNT bytes=SUM at TIME" once all have ended, NAME=COUNT for each way of ending.
 """
@@ -67,6 +68,8 @@ def send(c, stream, ready, ends):
             c.sendall(block(stream, i))
             sent += BLOCK
             i += 1
+            if pause:
+                time.sleep(pause)
     except OSError as e:
         way = errno.errorcode[e.errno]
     ends.note(way, sent)
@@ -103,7 +106,7 @@ if role == "server":
         ends.tell()
 else:
     ends, ready, threads = Ends(), threading.Semaphore(0), []
-    count = int(sys.argv[4])
+    count, pause = int(sys.argv[4]), float(sys.argv[5]) if len(sys.argv) > 5 else 0
     for i in range(count):
         t = threading.Thread(target=send, args=(socket.create_connection((address, port), timeout=20), i, ready, ends))
         t.start()
