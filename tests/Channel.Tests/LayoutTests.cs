@@ -19,7 +19,7 @@ public class LayoutTests
             typeof(ControlHeader),
             "Magic 0 LayoutVersion 8 HeaderLength 12 TotalLength 16 Id 24 Counts 28 OwnerPid 64 State 68 NsmEpoch 72 Flags 76 Address4 80 "
             + "Address6Low 88 Address6High 96 Name 104 Pool 144 Heartbeat 192 RxEpochs 200 _loopBells 256 SocketHigh 3072 OptionsTaken 3080 TxTaken 3088 DatagramOptionsTaken 3096 "
-            + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112 Turns 3136"
+            + "SharedSetHigh 3104 SharedWatchHigh 3108 SharedSetChanges 3112 DirectTold 3116 Turns 3136"
         },
         {
             typeof(SocketSlot),
