@@ -3,12 +3,14 @@ using Grpc.Core;
 using Grpc.Wire;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Grpc.Server;
 
 /// <summary>Runs one method's handler for HTTP requests: checks the protocol, gives the handler its context, ends the call with a status.</summary>
-internal sealed partial class CallHandler(string method, GrpcServiceOptions options, TimeProvider time, ILogger logger, Func<HttpServerCall, HttpContext, Task> body)
+internal sealed partial class CallHandler(
+    string method, bool streamsRequests, GrpcServiceOptions options, TimeProvider time, ILogger logger, Func<HttpServerCall, HttpContext, Task> body)
 {
     private const int CancelCode = 8; // RFC 9113, 7: CANCEL
 
@@ -31,6 +33,11 @@ internal sealed partial class CallHandler(string method, GrpcServiceOptions opti
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
             size.MaxRequestBodySize = null; // a stream has no length; each message has its limit
+        }
+
+        if (streamsRequests && http.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+        {
+            rate.MinDataRate = null; // a stream may be silent; who sends one message only is not to take for ever
         }
 
         TimeSpan? timeout = null;

@@ -92,7 +92,7 @@ internal sealed class EndpointBinder(
 
     private void Map(IMethod method, Func<HttpServerCall, HttpContext, Task> body)
     {
-        var handler = new CallHandler(method.FullName, options, time, logger, body);
+        var handler = new CallHandler(method.FullName, method.Type is MethodType.ClientStreaming or MethodType.DuplexStreaming, options, time, logger, body);
         Endpoints.Add(endpoints.Map(method.FullName, handler.HandleAsync).WithDisplayName("gRPC - " + method.FullName));
     }
 }

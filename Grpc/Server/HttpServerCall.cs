@@ -114,7 +114,12 @@ internal sealed class HttpServerCall : ServerCallContext, IDisposable
                 throw new InvalidOperationException("the call has ended");
             }
 
-            await _http.Response.BodyWriter.WriteAsync(frame, cancellation).ConfigureAwait(false);
+            System.IO.Pipelines.FlushResult result = await _http.Response.BodyWriter.WriteAsync(frame, cancellation).ConfigureAwait(false);
+            if (result.IsCompleted)
+            {
+                // The connection or stream is gone, which the token says a moment later: until then every write would succeed at once, into the void.
+                throw new OperationCanceledException("nobody takes the call's answers any more");
+            }
         }
         finally
         {

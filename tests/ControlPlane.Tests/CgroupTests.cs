@@ -99,6 +99,45 @@ public sealed class CgroupTests : IDisposable
         Directory.Delete(folder, recursive: true);
     }
 
+    /// <summary>cgroup v2's files, as Linux's Documentation/admin-guide/cgroup-v2.rst has them: machines of the tests have v1.</summary>
+    [Fact]
+    public void Version_2_is_spoken_and_its_kills_for_memory_are_seen()
+    {
+        string root = Directory.CreateTempSubdirectory("nk-cgroup").FullName, instance = Path.Combine(root, "netkernel", _instance), group = Path.Combine(instance, "small");
+        _ = Directory.CreateDirectory(group);
+        foreach (string file in new[] { root, Path.Combine(root, "netkernel"), instance }.Select(folder => Path.Combine(folder, "cgroup.subtree_control")))
+        {
+            File.WriteAllText(file, "");
+        }
+
+        File.WriteAllText(Path.Combine(root, "cgroup.controllers"), "cpuset cpu io memory pids\n");
+        File.WriteAllText(Path.Combine(group, "cpu.max"), "");
+        File.WriteAllText(Path.Combine(group, "memory.max"), "");
+        File.WriteAllText(Path.Combine(group, "memory.current"), "1765376\n");
+        Events(max: 0, oom: 0, kills: 0);
+
+        var cgroups = new Cgroups(_instance, root);
+        Assert.Equal("cgroup v2", cgroups.Kind);
+        (IReadOnlyList<string> files, string? problem) = cgroups.Prepare("small", cpuMillicores: 500, memoryBytes: 32 << 20);
+        Assert.Equal([Path.Combine(group, "cgroup.procs")], files);
+        Assert.Null(problem);
+        Assert.Equal(("50000 100000", "33554432"), (File.ReadAllText(Path.Combine(group, "cpu.max")), File.ReadAllText(Path.Combine(group, "memory.max"))));
+        Assert.Equal("+cpu +memory", File.ReadAllText(Path.Combine(instance, "cgroup.subtree_control")));
+        Assert.Equal(1765376ul, cgroups.MemoryInUse("small"));
+
+        var kills = new MemoryKills(cgroups, "small");
+        Events(max: 812, oom: 3, kills: 0); // it was at its limit, and the kernel found pages to take back
+        Assert.False(kills.Another());
+        Events(max: 815, oom: 4, kills: 1);
+        Assert.True(kills.Another());
+        Assert.False(kills.Another());
+        Assert.Equal(0ul, cgroups.MemoryKills("another"));
+        Directory.Delete(root, recursive: true);
+
+        void Events(int max, int oom, int kills) => File.WriteAllText(
+            Path.Combine(group, "memory.events"), string.Create(System.Globalization.CultureInfo.InvariantCulture, $"low 0\nhigh 0\nmax {max}\noom {oom}\noom_kill {kills}\noom_group_kill 0\n"));
+    }
+
     private Supervised Keep(string script, IReadOnlyList<string> files, Func<string?>? why = null) => _supervisor.Keep(
         "child", () => new LaunchSpec("/bin/sh", ["-c", script], null, _log, files, ""), _ => Task.CompletedTask, (_, _) => Task.CompletedTask, running: null, why);
 }

@@ -35,13 +35,14 @@ internal sealed class ProbeHost : IAsyncDisposable
 
     public HealthServiceImpl Health => _application.Services.GetRequiredService<HealthServiceImpl>();
 
-    public static async Task<ProbeHost> StartAsync(Action<GrpcServiceOptions>? configure = null, Action<ListenOptions>? listen = null)
+    public static async Task<ProbeHost> StartAsync(Action<GrpcServiceOptions>? configure = null, Action<ListenOptions>? listen = null, Action<KestrelServerLimits>? limits = null)
     {
         string folder = Directory.CreateTempSubdirectory("nk-grpc").FullName;
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         _ = builder.Logging.ClearProviders();
         _ = builder.WebHost.UseKestrelCore().ConfigureKestrel(options =>
         {
+            limits?.Invoke(options.Limits);
             options.Listen(System.Net.IPAddress.Loopback, 0, one =>
             {
                 one.Protocols = HttpProtocols.Http2;

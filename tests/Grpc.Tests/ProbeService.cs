@@ -11,6 +11,10 @@ public sealed class ProbeService : Probe.ProbeBase
     /// <summary>Cancellations that handlers have seen.</summary>
     public TaskCompletionSource Cancelled { get; private set; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>Notes that Count has written, of all calls; and the end of one whose client has gone or was given up.</summary>
+    public int Counted;
+    public TaskCompletionSource CountEnded { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public override async Task<Note> Unary(Note request, ServerCallContext context)
     {
         string[] words = request.Text.Split(' ', 3);
@@ -71,9 +75,17 @@ public sealed class ProbeService : Probe.ProbeBase
 
     public override async Task Count(Note request, IServerStreamWriter<Note> responseStream, ServerCallContext context)
     {
-        for (int i = 1; i <= request.Number; i++)
+        try
         {
-            await responseStream.WriteAsync(new Note { Number = i, Data = request.Data });
+            for (int i = 1; i <= request.Number; i++)
+            {
+                await responseStream.WriteAsync(new Note { Number = i, Data = request.Data }, context.CancellationToken);
+                _ = Interlocked.Increment(ref Counted);
+            }
+        }
+        finally
+        {
+            CountEnded.TrySetResult();
         }
 
         if (request.Text == "fail")
