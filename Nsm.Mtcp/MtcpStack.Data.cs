@@ -118,6 +118,8 @@ internal sealed unsafe partial class MtcpStack
         return taken;
     }
 
+    uint ITcpUser.Untaken(Tcb* t) => t->User == AnnouncedOwner ? 0 : StackHost.Unread((Connection*)t->User);
+
     void ITcpUser.Acked(Tcb* t, uint bytes)
     {
         if (t->User != AnnouncedOwner)
@@ -225,6 +227,8 @@ internal sealed unsafe partial class MtcpStack
             _tcp.Pull(t);
             HandUnlessHeld(c, s);
         }
+
+        _tcp.Reopen(t);
 
         bool broken = t->State == TcpState.Closed && t->Error != 0;
         if (broken)

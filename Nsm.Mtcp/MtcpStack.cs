@@ -28,6 +28,9 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     private readonly bool _carriesLoopback;
     private readonly CongestionControl _congestion;
     private readonly UdpBudgets _budgets = new();
+    /// <summary>Bytes that a guest is given and has not read, per connection; the rest waits in the stack, and is copied once more.</summary>
+    private const uint GuestHolds = 512 << 10;
+
     private StackHost _host = null!;
     private uint _scheduled;
 
@@ -44,6 +47,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
         {
             Congestion = settings.Congestion,
             MaxReceiveBuffer = settings.ReceiveBuffer,
+            OwnerHolds = GuestHolds - StackHost.Unannounced,
             Vlan = settings.Vlan,
             VlanPriority = settings.VlanPriority,
         };
@@ -71,6 +75,7 @@ internal sealed unsafe partial class MtcpStack : INetworkStack, ITcpUser, IDispo
     public void Start(StackHost host)
     {
         _host = host;
+        host.ReceiveLimit = GuestHolds;
         _group?.Enter(_shard!.Index, host);
         Libc.EpollEvent e = new() { Events = Libc.EPOLLIN, Data = DeviceToken };
         if (Libc.EpollControl(host.Epoll, Libc.EPOLL_CTL_ADD, _device.Fd, &e) != 0)

@@ -127,6 +127,9 @@ public static class ConnectionFlags
     /// <summary>It was connected or accepted, or is about to be.</summary>
     public const uint Connects = 128;
 
+    /// <summary>The next credit schedules it (<see cref="StackHost.Unread"/>).</summary>
+    public const uint WatchesCredit = 512;
+
     /// <summary>Its program has chosen a congestion control.</summary>
     public const uint OwnCongestion = 256;
 }

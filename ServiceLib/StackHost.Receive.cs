@@ -8,6 +8,9 @@ public sealed unsafe partial class StackHost
     /// <summary>With less than one part in so many free, every Data asks for a loud credit.</summary>
     private const int Scarce = 8;
 
+    /// <summary>Twice what a guest may have read without saying so.</summary>
+    public const uint Unannounced = 256 << 10;
+
     /// <summary>
     /// Takes a chunk to receive into, of about the wanted class. False when the connection's credits or the guest's pool are used up; then the connection is scheduled as soon as
     /// that changes. The caller gives it to <see cref="Deliver"/> or <see cref="Return"/> before the turn ends.
@@ -74,6 +77,21 @@ public sealed unsafe partial class StackHost
         return true;
     }
 
+    /// <summary>
+    /// Bytes that the guest was given and has certainly not read; those of up to 32 credits that may lie unannounced in its ring are left out. When there are any, the next credit schedules the
+    /// connection. 0 when the program has limited its buffer itself (SO_RCVBUF): then <see cref="TryReserve"/> keeps to that.
+    /// </summary>
+    public static uint Unread(Connection* c)
+    {
+        if (c->RxDataOut <= Unannounced || c->ReceiveLimit != 0)
+        {
+            return 0;
+        }
+
+        c->Flags |= ConnectionFlags.WatchesCredit;
+        return c->RxDataOut - Unannounced;
+    }
+
     /// <summary>Ends what <see cref="MayHold"/> began: the connection goes on receiving.</summary>
     public static void EndHold(Connection* c) => c->Flags &= ~ConnectionFlags.WaitsForCredit;
 
@@ -95,6 +113,12 @@ public sealed unsafe partial class StackHost
         if (!guest.Rx.Return(offset, c))
         {
             return; // Returned twice, or never announced: nothing of anybody else is touched.
+        }
+
+        if (c->Has(ConnectionFlags.WatchesCredit))
+        {
+            c->Flags &= ~ConnectionFlags.WatchesCredit;
+            Schedule(c);
         }
 
         if (c->HeldCount != 0 && c->RxOut <= SocketSlot.RxEntries / 2)

@@ -21,6 +21,9 @@ public sealed class StackOptions
     /// <summary>The receive buffer that a connection begins with.</summary>
     public uint InitialReceiveBuffer { get; init; } = 128 << 10;
 
+    /// <summary>Bytes that the owner of a connection holds for a program that does not read. Tuning makes a buffer larger only for programs that keep up.</summary>
+    public uint OwnerHolds { get; init; } = 256 << 10;
+
     /// <summary>Congestion control of connections that do not choose.</summary>
     public CongestionControl Congestion { get; init; } = CongestionControl.Find("cubic")!;
 

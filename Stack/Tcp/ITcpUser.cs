@@ -12,6 +12,9 @@ public unsafe interface ITcpUser
     /// <summary>Data, in order. Returns how much was taken; the rest is kept until <see cref="TcpLayer.Pull"/>.</summary>
     uint Receive(Tcb* t, byte* data, uint length);
 
+    /// <summary>Bytes that it has taken and its program has not read: they count in the window. When there are fewer, it calls <see cref="TcpLayer.Reopen"/>.</summary>
+    uint Untaken(Tcb* t) => 0;
+
     /// <summary>The peer has acknowledged the oldest bytes written: their memory is the writer's again.</summary>
     void Acked(Tcb* t, uint bytes);
 

@@ -245,7 +245,10 @@ public unsafe struct Tcb
 
     // --- receive-buffer tuning ---
     internal long TuneTime, RcvRtt;
-    internal uint TuneSeq, TuneCopied;
+    internal uint TuneCopied;
+
+    /// <summary>The least that waited here for the owner, in order, since the last look.</summary>
+    internal uint TuneLeast;
     internal uint RcvRttSeq;
     internal long RcvRttTime;
 

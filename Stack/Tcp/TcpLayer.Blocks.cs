@@ -6,7 +6,7 @@ public sealed unsafe partial class TcpLayer
     /// <summary>Puts bytes into blocks where none are yet. Returns how many of them, from the first on, are held now.</summary>
     private uint Store(Tcb* t, uint seq, byte* data, uint length)
     {
-        uint most = (t->RcvBuf / 1024) + 16;
+        uint most = (Math.Max(t->RcvBuf, t->RcvAdv - t->RcvRead) / 1024) + 16; // What was promised is kept, also when the buffer has become smaller.
         uint end = seq + length;
         uint at = seq;
         RxBlock* before = null;

@@ -146,7 +146,6 @@ public sealed unsafe partial class TcpLayer
         t->LastAckReceived = Now;
         InitWindow(t);
         t->TuneTime = Now;
-        t->TuneSeq = t->RcvNxt;
         t->QuickAcks = 16;
         Enter(t);
         listener->Ready.Add(t);

@@ -299,7 +299,6 @@ public sealed unsafe partial class TcpLayer
 
         InitWindow(t);
         t->TuneTime = Now;
-        t->TuneSeq = t->RcvNxt;
         t->QuickAcks = 16;
         if (early != 0)
         {

@@ -35,8 +35,7 @@ public sealed unsafe partial class TcpLayer
     /// </summary>
     private uint Window(Tcb* t)
     {
-        uint held = t->RcvNxt - t->RcvRead;
-        uint free = t->RcvBuf > held ? t->RcvBuf - held : 0;
+        uint free = RoomOf(t);
         uint right = t->RcvNxt + free;
         uint step = Math.Min(t->RcvBuf / 2, t->RcvMss);
         if (Seq.After(right, t->RcvAdv) && right - t->RcvAdv >= step)
@@ -64,11 +63,29 @@ public sealed unsafe partial class TcpLayer
         return window;
     }
 
+    /// <summary>The program has read: the window may open.</summary>
+    public void Reopen(Tcb* t)
+    {
+        if (t->State is TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2 && t->RcvAdv - t->RcvNxt < t->RcvBuf / 2)
+        {
+            UpdateWindow(t);
+        }
+    }
+
+    /// <summary>
+    /// What the receive buffer has room for: what waits here counts, and what the program has not read of that which its owner has taken. Else the owner would be full at all times, everything would
+    /// wait here before, and be copied once more.
+    /// </summary>
+    private uint RoomOf(Tcb* t)
+    {
+        uint held = t->RcvNxt - t->RcvRead + (t->User != null ? _user.Untaken(t) : 0);
+        return t->RcvBuf > held ? t->RcvBuf - held : 0;
+    }
+
     /// <summary>Tells the peer of a window that has opened by a good deal.</summary>
     private void UpdateWindow(Tcb* t)
     {
-        uint held = t->RcvNxt - t->RcvRead;
-        uint free = t->RcvBuf > held ? t->RcvBuf - held : 0;
+        uint free = RoomOf(t);
         uint told = t->RcvAdv - t->RcvNxt;
         if (free > told && (free - told >= t->RcvBuf / 4 || free - told >= 2u * t->RcvMss) && (told < t->RcvBuf / 2 || told < 2u * t->RcvMss))
         {
@@ -79,11 +96,12 @@ public sealed unsafe partial class TcpLayer
 
     /// <summary>
     /// Receive-buffer tuning (dynamic right-sizing): what the owner takes per round trip, twice, is what the buffer should hold, so that the window never is
-    /// the limit.
+    /// the limit. A program that does not keep up needs no larger one; and what has waited here all the time since the last look is more than was needed.
     /// </summary>
     private void TuneReceive(Tcb* t, uint taken)
     {
         t->TuneCopied += taken;
+        t->TuneLeast = Math.Min(t->TuneLeast, t->Unread);
 
         // Without timestamps of ours the time in which a full window came is the estimate.
         if (Seq.AtLeast(t->RcvNxt, t->RcvRttSeq))
@@ -104,14 +122,20 @@ public sealed unsafe partial class TcpLayer
             return;
         }
 
-        if (t->UserReceiveBuffer == 0)
+        if (t->UserReceiveBuffer == 0 && t->TuneLeast != 0)
         {
+            t->RcvBuf = Math.Max(Math.Min(t->RcvBuf, _options.OwnerHolds), t->RcvBuf - Math.Min(t->TuneLeast, t->RcvBuf));
+        }
+        else if (t->UserReceiveBuffer == 0)
+        {
+            uint most = RoomOf(t) == t->RcvBuf ? _options.MaxReceiveBuffer : Math.Min(_options.OwnerHolds, _options.MaxReceiveBuffer);
             ulong want = (2ul * t->TuneCopied) + (16ul * t->RcvMss);
-            want = want > _options.MaxReceiveBuffer ? _options.MaxReceiveBuffer : want;
+            want = want > most ? most : want;
             t->RcvBuf = want > t->RcvBuf ? (uint)want : t->RcvBuf;
         }
 
         t->TuneCopied = 0;
+        t->TuneLeast = uint.MaxValue;
         t->TuneTime = Now;
     }
 }

@@ -25,6 +25,9 @@ internal sealed unsafe class Conn
     /// <summary>Bytes that the program takes; what comes beyond waits in the stack.</summary>
     public long Appetite { get; set; } = long.MaxValue;
 
+    /// <summary>Of what was taken, what a program behind this socket has not read.</summary>
+    public uint Untaken { get; set; }
+
     public long InFlight => _written - _acked;
 
     /// <summary>What arrives is counted, not kept.</summary>

@@ -129,6 +129,8 @@ internal sealed unsafe class Host : ILink, ITcpUser
 
     uint ITcpUser.Receive(Tcb* t, byte* data, uint length) => Sockets[(nint)t].Take(data, length);
 
+    uint ITcpUser.Untaken(Tcb* t) => Sockets[(nint)t].Untaken;
+
     void ITcpUser.Acked(Tcb* t, uint bytes) => Sockets[(nint)t].Acked(bytes);
 
     uint ITcpUser.Gather(Tcb* t, uint offset, uint length, Extent* pieces, uint most, out uint found) =>
