@@ -54,10 +54,10 @@ public sealed class CPythonSuiteTests(PrivateFixture fixture, CPythonResults res
         (Dictionary<string, string> native, Dictionary<string, string> ours) = Run(kind, module, ["--without", .. exceptions.LeftOut]);
         int passed = native.Count(test => test.Value == "ok" && ours.GetValueOrDefault(test.Key) == "ok"), of = native.Count(test => test.Value == "ok"), alone = 0;
         string[] failed = [.. native.Where(test => test.Value == "ok" && ours.GetValueOrDefault(test.Key) != "ok" && !exceptions.Fails.Contains(test.Key)).Select(test => test.Key)];
-        if (failed.Length > 0)
+        for (int turn = 0; turn < 3 && failed.Length > 0; turn++)
         {
-            // Once more alone: some fail natively too, now and then.
-            alone = failed.Length;
+            // Once more alone, and again: some measure time, and fail natively too on a busy machine.
+            alone = Math.Max(alone, failed.Length);
             (native, Dictionary<string, string> again) = Run(kind, module, failed);
             failed = [.. failed.Where(test => native.GetValueOrDefault(test) == "ok" && again.GetValueOrDefault(test) != "ok")];
         }
