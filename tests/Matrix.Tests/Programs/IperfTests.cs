@@ -6,19 +6,22 @@ namespace NetKernel.Matrix.Tests.Programs;
 [Collection(MatrixFixture.Name)]
 public sealed class IperfTests(MatrixFixture matrix)
 {
+    // A server that has not quite ended the test before says that it is busy.
+    private const string Iperf = "iperf() { for i in $(seq 100); do iperf3 \"$@\" > report; grep -q 'server is busy' report || break; sleep 0.1; done; cat report; }; ";
+
     private static readonly string Show = $" | /usr/bin/python3 {World.Own("iperf_show.py")}";
 
     [ProgramTheory, EveryNsm(Mtcp = true, Shared = true)]
     public void Every_direction(string nsm) => matrix.Same(nsm, connections: 20, bytes: 200L << 20, world =>
     {
         RunningProgram server = world.Server.Serve(5201, "iperf3", "-s");
-        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M" + Show);
-        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M -R" + Show);
-        world.Client.Shows("iperf3 -J -C cubic -c $SERVER -n 30M --bidir" + Show);
-        world.Client.Shows("iperf3 -J -C cubic -6 -c $SERVER6 -n 30M -P 4" + Show);
-        world.Outside.Shows("iperf3 -J -C cubic -c $SERVER -n 30M" + Show);
-        world.Outside.Shows("iperf3 -J -C cubic -6 -c $SERVER6 -n 30M -R" + Show);
-        world.Client.Shows("iperf3 -J -c $SERVER -n 30M -Z -C reno -w 256K -M 1400 -N -S 0x10" + Show);
+        world.Client.Shows(Iperf + "iperf -J -C cubic -c $SERVER -n 30M" + Show);
+        world.Client.Shows(Iperf + "iperf -J -C cubic -c $SERVER -n 30M -R" + Show);
+        world.Client.Shows(Iperf + "iperf -J -C cubic -c $SERVER -n 30M --bidir" + Show);
+        world.Client.Shows(Iperf + "iperf -J -C cubic -6 -c $SERVER6 -n 30M -P 4" + Show);
+        world.Outside.Shows(Iperf + "iperf -J -C cubic -c $SERVER -n 30M" + Show);
+        world.Outside.Shows(Iperf + "iperf -J -C cubic -6 -c $SERVER6 -n 30M -R" + Show);
+        world.Client.Shows(Iperf + "iperf -J -c $SERVER -n 30M -Z -C reno -w 256K -M 1400 -N -S 0x10" + Show);
         world.Client.Shows("iperf3 -c $SERVER -p 5202 -n 1M");
         server.Stop();
     });
@@ -29,11 +32,11 @@ public sealed class IperfTests(MatrixFixture matrix)
     {
         string show = $" | /usr/bin/python3 {World.Own("iperf_udp.py")}";
         RunningProgram server = world.Server.Serve(5201, "iperf3", "-s");
-        world.Client.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M" + show);
-        world.Client.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -R -l 1200" + show);
-        world.Client.Shows("iperf3 -J -u -6 -c $SERVER6 -b 60M -n 6M --bidir" + show);
-        world.Outside.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -P 2" + show);
-        world.Outside.Shows("iperf3 -J -u -c $SERVER -b 60M -n 6M -R" + show);
+        world.Client.Shows(Iperf + "iperf -J -u -c $SERVER -b 60M -n 6M" + show);
+        world.Client.Shows(Iperf + "iperf -J -u -c $SERVER -b 60M -n 6M -R -l 1200" + show);
+        world.Client.Shows(Iperf + "iperf -J -u -6 -c $SERVER6 -b 60M -n 6M --bidir" + show);
+        world.Outside.Shows(Iperf + "iperf -J -u -c $SERVER -b 60M -n 6M -P 2" + show);
+        world.Outside.Shows(Iperf + "iperf -J -u -c $SERVER -b 60M -n 6M -R" + show);
         server.Stop();
     });
 }
