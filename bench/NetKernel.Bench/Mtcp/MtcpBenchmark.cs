@@ -5,51 +5,55 @@ namespace NetKernel.Bench.Mtcp;
 
 /// <summary>
 /// ./nk bench mtcp: the user-space stack beside the kernel NSM and beside the native kernel stack, in one run, the sides taking turns. With the client outside (an ordinary stack in a
-/// namespace on the bridge) all three serve it; with both peers on NetKernel, client and server are guests of one NSM.
+/// namespace on the bridge) all three serve it; with both peers on NetKernel, client and server are guests of one NSM. With --sides links the sides are the links that an mtcp NSM may have, each beside
+/// native and the kernel NSM, with the client outside.
 /// </summary>
 internal sealed class MtcpBenchmark : Benchmark
 {
     private const int ShortPort = 7300;
+    private const string Kernel = "server-kernel";
+    private static readonly string[] Links = ["packet", "tap", "xdp"];
     private static readonly string[] AllParts = ["short", "nginx-short", "nginx", "redis", "bulk"];
 
     public override string Name => "mtcp";
 
-    public override string Summary => "the user-space stack beside the kernel NSM and native TCP (root; --runs N --seconds S --only PARTS --cores N --out FILE)";
+    public override string Summary => "the user-space stack beside the kernel NSM and native TCP (root; --runs N --seconds S --only PARTS --cores N --sides peers|links --out FILE)";
 
     public override int Run(Options options)
     {
         int runs = options.Number("runs", 5), seconds = options.Number("seconds", 2), cores = options.Number("cores", 1);
-        string[] parts = options.Text("only", string.Join(',', AllParts)).Split(',');
+        string kind = options.Text("sides", "peers");
+        bool links = kind == "links";
+        string[] parts = options.Text("only", links ? "short,bulk" : string.Join(',', AllParts)).Split(',');
         if (parts.Except(AllParts).FirstOrDefault() is { } wrong)
         {
             Console.Error.WriteLine($"bench: --only takes some of {string.Join(',', AllParts)}, not '{wrong}'");
             return 2;
         }
 
+        if (!links && kind != "peers")
+        {
+            Console.Error.WriteLine($"bench: --sides takes peers or links, not '{kind}'");
+            return 2;
+        }
+
         DateTime began = DateTime.UtcNow;
         string load = Load();
         using NkInstance nk = NkInstance.Up("mtcp", "--shared-memory", "off", "--loops", Text.Invariant($"{cores}"));
-        CommandResult made = nk.Nk("nsm", "create", "m0", "--kind", "mtcp", "--cores", Text.Invariant($"{cores}"));
-        if (!made.Succeeded)
+        _ = nk.Outside.Run(TimeSpan.FromSeconds(2), "bash", "-c", "echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range");
+        Side[] sides = links ? LinkSides(nk, cores) : PeerSides(nk, cores);
+        foreach (string guest in links ? [Kernel, .. Links.Select(Server)] : (string[])[Kernel, Server("mtcp"), "client-kernel", "client-mtcp"])
         {
-            throw new RunFailure($"the NSM cannot be made: {made.Tail()}");
+            // Sides that take turns would be held to nkd's conn-rate beside each other.
+            CommandResult limited = nk.Nk("guest", "update", guest, "--limit-conn-rate", "1000000");
+            if (!limited.Succeeded)
+            {
+                throw new RunFailure($"guest {guest}: {limited.Tail()}");
+            }
         }
 
-        _ = nk.Outside.Run(TimeSpan.FromSeconds(2), "bash", "-c", "echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range");
-        nk.CreateGuest("client-kernel", "kernel0");
-        nk.CreateGuest("client-mtcp", "m0");
-        var kernel = new GuestMachine(nk, "kernel-nsm", "server-kernel", "kernel0");
-        var mtcp = new GuestMachine(nk, "mtcp", "server-mtcp", "m0");
-        Side[] sides =
-        [
-            new("native", new NativeMachine(nk), (time, command) => nk.Outside.Run(time, command)),
-            new("kernel NSM", kernel, (time, command) => nk.Outside.Run(time, command)),
-            new("mtcp", mtcp, (time, command) => nk.Outside.Run(time, command)),
-            new("kernel NSM, both", kernel, (time, command) => nk.Run("client-kernel", time, command)),
-            new("mtcp, both", mtcp, (time, command) => nk.Run("client-mtcp", time, command)),
-        ];
         string program = Build(nk);
-        var report = new MtcpReport([.. sides.Select(side => side.Name)]);
+        var report = new MtcpReport([.. sides.Select(side => side.Name)], links);
         bool failed = false;
         foreach (Workload workload in Workloads(program, seconds).Where(workload => parts.Contains(workload.Name)))
         {
@@ -84,6 +88,50 @@ internal sealed class MtcpBenchmark : Benchmark
         string text = report.Write(began, runs, seconds, cores, load, Load(), options.Text("out", ""));
         Console.Out.Write(text);
         return failed ? 1 : 0;
+    }
+
+    private static Side[] PeerSides(NkInstance nk, int cores)
+    {
+        CreateNsm(nk, "m0", "packet", cores);
+        nk.CreateGuest("client-kernel", "kernel0");
+        nk.CreateGuest("client-mtcp", "m0");
+        var kernel = new GuestMachine(nk, "kernel-nsm", Kernel, "kernel0");
+        var mtcp = new GuestMachine(nk, "mtcp", Server("mtcp"), "m0");
+        return
+        [
+            new("native", new NativeMachine(nk), (time, command) => nk.Outside.Run(time, command)),
+            new("kernel NSM", kernel, (time, command) => nk.Outside.Run(time, command)),
+            new("mtcp", mtcp, (time, command) => nk.Outside.Run(time, command)),
+            new("kernel NSM, both", kernel, (time, command) => nk.Run("client-kernel", time, command)),
+            new("mtcp, both", mtcp, (time, command) => nk.Run("client-mtcp", time, command)),
+        ];
+    }
+
+    private static Side[] LinkSides(NkInstance nk, int cores)
+    {
+        List<Side> sides =
+        [
+            new("native", new NativeMachine(nk), (time, command) => nk.Outside.Run(time, command)),
+            new("kernel NSM", new GuestMachine(nk, "kernel-nsm", Kernel, "kernel0"), (time, command) => nk.Outside.Run(time, command)),
+        ];
+        foreach (string link in Links)
+        {
+            CreateNsm(nk, link, link, cores);
+            sides.Add(new($"mtcp, {link}", new GuestMachine(nk, $"mtcp-{link}", Server(link), link), (time, command) => nk.Outside.Run(time, command)));
+        }
+
+        return [.. sides];
+    }
+
+    private static string Server(string of) => "server-" + of;
+
+    private static void CreateNsm(NkInstance nk, string name, string link, int cores)
+    {
+        CommandResult made = nk.Nk("nsm", "create", name, "--kind", "mtcp", "--link", link, "--cores", Text.Invariant($"{cores}"));
+        if (!made.Succeeded)
+        {
+            throw new RunFailure($"the NSM {name} cannot be made: {made.Tail()}");
+        }
     }
 
     private static void One(Workload workload, BenchCase bench, Side side, Server server, int seconds, SideResult result)

@@ -4,10 +4,19 @@ using NetKernel.Bench.Tcp;
 namespace NetKernel.Bench.Mtcp;
 
 /// <summary>The tables of bench mtcp, in markdown: rates; work per CPU second of the server's side (program, engine, NSM) and of everybody; and where the CPU time went.</summary>
-internal sealed class MtcpReport(string[] sides)
+internal sealed class MtcpReport(string[] sides, bool links)
 {
-    private const string Begin = "<!-- bench mtcp: begin -->", End = "<!-- bench mtcp: end -->";
-    private const int Native = 0, Mtcp = 2;
+    private const int Native = 0, KernelNsm = 1, Mtcp = 2;
+    private readonly string _begin = $"<!-- bench mtcp{(links ? " --sides links" : "")}: begin -->", _end = $"<!-- bench mtcp{(links ? " --sides links" : "")}: end -->";
+
+    /// <summary>The last columns: which side is divided by which.</summary>
+    private readonly (string Head, int Over, int Under)[] _ratios = links
+        ? [.. Enumerable.Range(Mtcp, sides.Length - Mtcp).SelectMany(i => ((string, int, int)[])[($"{sides[i]} to native", i, Native), ($"{sides[i]} to kernel NSM", i, KernelNsm)])]
+        :
+        [
+            ("mtcp to native", Mtcp, Native), ("mtcp to kernel NSM", Mtcp, KernelNsm), ("both: mtcp to native", Mtcp + 2, Native), ("both: mtcp to kernel NSM", Mtcp + 2, Mtcp + 1),
+        ];
+
     private readonly StringBuilder _rates = new(), _server = new(), _total = new(), _shares = new(), _failures = new();
 
     public void Add(Workload workload, BenchCase bench, SideResult[] results)
@@ -33,7 +42,7 @@ internal sealed class MtcpReport(string[] sides)
     /// <summary>The whole; also between the markers of a file, unless its name is empty.</summary>
     public string Write(DateTime began, int runs, int seconds, int cores, string before, string after, string file)
     {
-        string heads = $"| case | {string.Join(" | ", sides)} | mtcp to native | mtcp to kernel NSM | both: mtcp to native | both: mtcp to kernel NSM |\n|{string.Concat(Enumerable.Repeat("---|", sides.Length + 5))}\n";
+        string heads = $"| case | {string.Join(" | ", sides)} | {string.Join(" | ", _ratios.Select(ratio => ratio.Head))} |\n|{string.Concat(Enumerable.Repeat("---|", sides.Length + 1 + _ratios.Length))}\n";
         string text = Text.Invariant($"""
             Measured {began:yyyy-MM-dd HH:mm} UTC, {Environment.ProcessorCount} cores, kernel {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}, {runs} runs of {seconds} s, sides taking turns; mtcp on {cores} core{(cores == 1 ? "" : "s")}; load average before {before}, after {after}. Medians (least - most).
 
@@ -57,18 +66,18 @@ internal sealed class MtcpReport(string[] sides)
             """).ReplaceLineEndings("\n").Trim() + "\n";
         if (file.Length > 0)
         {
-            string old = File.Exists(file) ? File.ReadAllText(file) : $"# The user-space stack: speed\n\n{Begin}\n{End}\n";
-            int from = old.IndexOf(Begin, StringComparison.Ordinal), to = old.IndexOf(End, StringComparison.Ordinal);
-            File.WriteAllText(file, from < 0 || to < from ? throw new RunFailure($"{file} has no markers {Begin} and {End}") : $"{old[..(from + Begin.Length)]}\n\n{text}\n{old[to..]}");
+            string old = File.Exists(file) ? File.ReadAllText(file) : $"# The user-space stack: speed\n\n{_begin}\n{_end}\n";
+            int from = old.IndexOf(_begin, StringComparison.Ordinal), to = old.IndexOf(_end, StringComparison.Ordinal);
+            File.WriteAllText(file, from < 0 || to < from ? throw new RunFailure($"{file} has no markers {_begin} and {_end}") : $"{old[..(from + _begin.Length)]}\n\n{text}\n{old[to..]}");
         }
 
         return text;
     }
 
-    private static void Row(StringBuilder table, string name, SideResult[] results, Func<SideResult, double?> value, Func<double, string> show, Func<SideResult, string>? spread = null)
+    private void Row(StringBuilder table, string name, SideResult[] results, Func<SideResult, double?> value, Func<double, string> show, Func<SideResult, string>? spread = null)
     {
         string Cell(SideResult side) => value(side) is { } known ? show(known) + (spread?.Invoke(side) ?? "") : "failed";
         string Ratio(int over, int under) => value(results[over]) / value(results[under]) is { } ratio ? Text.Invariant($"{ratio:F2}") : "-";
-        _ = table.Append($"| {name} | {string.Join(" | ", results.Select(Cell))} | {Ratio(Mtcp, Native)} | {Ratio(Mtcp, Mtcp - 1)} | {Ratio(Mtcp + 2, Native)} | {Ratio(Mtcp + 2, Mtcp + 1)} |\n");
+        _ = table.Append($"| {name} | {string.Join(" | ", results.Select(Cell))} | {string.Join(" | ", _ratios.Select(ratio => Ratio(ratio.Over, ratio.Under)))} |\n");
     }
 }
