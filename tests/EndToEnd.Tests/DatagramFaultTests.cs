@@ -7,6 +7,8 @@ namespace NetKernel.EndToEnd.Tests;
 [Trait("Category", "Fault")]
 public sealed class DatagramFaultTests(ITestOutputHelper output)
 {
+    private const int SigUsr1 = 10;
+
     [Theory]
     [InlineData("kernel", false, "off")]
     [InlineData("kernel", true, "off")]
@@ -39,6 +41,11 @@ public sealed class DatagramFaultTests(ITestOutputHelper output)
         Assert.Equal(0, GuestProcess.SendSignal(coreEngine ? nk.EnginePid : nk.NsmPid(nsm), 9));
         foreach (GuestProcess client in new[] { inside, inside6, blocking })
         {
+            if (client == blocking)
+            {
+                Assert.Equal(0, GuestProcess.SendSignal(client.Pid, SigUsr1)); // the others have seen that it went down and came back
+            }
+
             Programs.AwaitLine(client, "again", 60);
             output.WriteLine(client.Output);
             Assert.True(client.Wait(TimeSpan.FromSeconds(10)).Succeeded, client.Error);

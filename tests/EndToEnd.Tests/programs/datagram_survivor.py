@@ -2,9 +2,9 @@
 
 datagram_survivor.py server ADDRESS PORT          an echo server on one bound socket, for ever; it answers with the TOS byte and the destination address that it sees
 datagram_survivor.py client ADDRESS PORT TOS      one connected socket with that TOS; prints "up", "down ERRNO" when sends fail, "again" when answers come again, and the port
-datagram_survivor.py blocking ADDRESS PORT        one unconnected socket; a thread sends, another waits in a blocking recv; prints "up", and "again" after a gap
+datagram_survivor.py blocking ADDRESS PORT        one unconnected socket; a thread sends, another waits in a blocking recv; prints "up", and "again" when what is sent after SIGUSR1 is answered
 """
-import errno, select, socket, struct, sys, threading, time
+import errno, select, signal, socket, struct, sys, threading, time
 
 IP_PKTINFO = 8  # the module has no name for it
 role, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -88,25 +88,33 @@ def ask():
 
 
 def wait():
+    sent, asked, errors, stop = 1, None, set(), threading.Event()
+
+    def ask_again(*_):
+        nonlocal asked
+        asked = sent
+
+    signal.signal(signal.SIGUSR1, ask_again)
     s.sendto(b"0", (address, port))
     assert s.recvfrom(100)[1][:2] == (address, port)
     name = s.getsockname()
     said("up", name[1])
-    last, stop = time.monotonic(), threading.Event()
-    errors = set()
 
     def send():
+        nonlocal sent
         while not stop.wait(0.02):
+            sent += 1
             try:
-                s.sendto(b"1", (address, port))
+                s.sendto(b"%d" % sent, (address, port))
             except OSError as e:
                 errors.add(errno.errorcode[e.errno])
 
     sender = threading.Thread(target=send)
     sender.start()
-    while not errors:  # until a send has failed, and then until something comes
-        s.recv(100)
-    s.recv(100)
+    while True:  # the signal handler runs in here, too
+        number = int(s.recv(100).split()[0])
+        if asked is not None and number > asked:
+            break
     assert s.getsockname() == name
     said("again", *sorted(errors))
     stop.set()
